@@ -1,0 +1,145 @@
+"""Connections and transactions. The only place that opens a connection for our own tables."""
+
+import queue
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg2
+import psycopg2.extensions
+import psycopg2.extras
+
+Row = dict[str, Any]
+Parameters = Mapping[str, Any] | Sequence[Any] | None
+
+CHECK_AFTER_IDLE_SECONDS = 1.0
+
+psycopg2.extras.register_uuid()
+
+
+class Transaction:
+    """Run statements inside one transaction; rows come back as dictionaries."""
+
+    def __init__(self, connection: psycopg2.extensions.connection) -> None:
+        self.connection = connection
+
+    def all(self, sql: str, parameters: Parameters = None) -> list[Row]:
+        """Return every row."""
+        with self.connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
+            cursor.execute(sql, parameters)
+            return [dict(row) for row in cursor.fetchall()]
+
+    def maybe(self, sql: str, parameters: Parameters = None) -> Row | None:
+        """Return the first row, or None where there is none."""
+        with self.connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
+            cursor.execute(sql, parameters)
+            row = cursor.fetchone()
+            return None if row is None else dict(row)
+
+    def one(self, sql: str, parameters: Parameters = None) -> Row:
+        """Return the first row; raise LookupError where there is none."""
+        row = self.maybe(sql, parameters)
+        if row is None:
+            raise LookupError("the query that must give a row gave none")
+        return row
+
+    def value(self, sql: str, parameters: Parameters = None) -> Any:
+        """Return the first column of the first row, or None where there is no row."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql, parameters)
+            row = cursor.fetchone()
+            return None if row is None else row[0]
+
+    def execute(self, sql: str, parameters: Parameters = None) -> int:
+        """Run a statement and return how many rows it touched."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql, parameters)
+            return int(cursor.rowcount)
+
+
+class Session:
+    """One connection kept for several transactions, so that session locks taken on it hold."""
+
+    def __init__(self, connection: psycopg2.extensions.connection) -> None:
+        self._connection = connection
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Commit at a clean end, roll back at any other."""
+        try:
+            yield Transaction(self._connection)
+            self._connection.commit()
+        except BaseException:
+            if not self._connection.closed:
+                self._connection.rollback()
+            raise
+
+
+class Database:
+    """A bounded pool of PostgreSQL connections, safe to use from several threads.
+
+    Nothing connects before the first use. A connection that was idle is tried before it is
+    handed out, so that a restarted server costs at most the call that was under way.
+    """
+
+    def __init__(self, url: str, *, size: int = 8, application_name: str = "dashtrade") -> None:
+        self.url = url
+        self._name = application_name
+        self._idle: queue.LifoQueue[tuple[float, psycopg2.extensions.connection]] = queue.LifoQueue()
+        self._free = threading.BoundedSemaphore(size)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Commit at a clean end, roll back at any other."""
+        with self.session() as session, session.transaction() as transaction:
+            yield transaction
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """Lend one connection; a connection on which anything failed is not lent again."""
+        with self._free:
+            connection = self._take()
+            try:
+                yield Session(connection)
+            except BaseException as error:
+                if isinstance(error, psycopg2.Error):
+                    connection.close()
+                raise
+            finally:
+                self._give_back(connection)
+
+    def close(self) -> None:
+        """Close every idle connection."""
+        while not self._idle.empty():
+            self._idle.get_nowait()[1].close()
+
+    def _take(self) -> psycopg2.extensions.connection:
+        while not self._idle.empty():
+            try:
+                returned_at, connection = self._idle.get_nowait()
+            except queue.Empty:
+                break
+            if time.monotonic() - returned_at < CHECK_AFTER_IDLE_SECONDS or _is_alive(connection):
+                return connection
+            connection.close()
+        return psycopg2.connect(self.url, application_name=self._name, connect_timeout=5)
+
+    def _give_back(self, connection: psycopg2.extensions.connection) -> None:
+        if connection.closed:
+            return
+        if connection.info.transaction_status != psycopg2.extensions.TRANSACTION_STATUS_IDLE:
+            connection.close()
+            return
+        self._idle.put((time.monotonic(), connection))
+
+
+def _is_alive(connection: psycopg2.extensions.connection) -> bool:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        connection.rollback()
+    except psycopg2.Error:
+        return False
+    return True
