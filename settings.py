@@ -1,0 +1,287 @@
+"""Read the environment once into a frozen object; nothing else in DashTrade reads it.
+
+A value comes from the first of these that is set and not empty: the variable, the file that
+`<NAME>_FILE` names, `.env`, and for what `run.py` made itself the file `<NAME>` below
+`DASHTRADE_HOME`. A kept `ENCRYPTION_KEY` counts only beside the kept database: with a `DATABASE_URL`
+of one's own, a lost key would make every stored broker key unreadable.
+"""
+
+import base64
+import binascii
+import difflib
+import ipaddress
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+
+ROOT = Path(__file__).resolve().parent
+KEPT = ("DATABASE_URL", "ENCRYPTION_KEY", "SIGNAL_API_KEY")
+
+
+class SettingsError(Exception):
+    """Fix every line of the message, then start again: each names a variable and what it may be."""
+
+
+class LogLevel(StrEnum):
+    """How much the log says."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+
+
+def _folder(value: str) -> Path:
+    return ROOT / Path(value).expanduser()
+
+
+def _web_address(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError
+    return value.rstrip("/")
+
+
+def _database_address(value: SecretStr) -> SecretStr:
+    if urlsplit(value.get_secret_value()).scheme not in ("postgresql", "postgres"):
+        raise ValueError
+    return value
+
+
+def _secret_address(value: SecretStr) -> SecretStr:
+    _web_address(value.get_secret_value())
+    return value
+
+
+def _fernet_keys(value: SecretStr) -> SecretStr:
+    for key in value.get_secret_value().split(","):
+        try:
+            decoded = base64.urlsafe_b64decode(key.strip())
+        except (binascii.Error, ValueError):
+            raise ValueError from None
+        if len(decoded) != 32:
+            raise ValueError
+    return value
+
+
+def _long_enough(value: SecretStr) -> SecretStr:
+    if len(value.get_secret_value()) < 24:
+        raise ValueError
+    return value
+
+
+def _networks(value: str) -> tuple[str, ...]:
+    return tuple(str(ipaddress.ip_network(part.strip(), strict=False)) for part in value.split(",") if part)
+
+
+def _switch(value: str) -> bool:
+    if value.lower() not in ("true", "false"):
+        raise ValueError
+    return value.lower() == "true"
+
+
+def _topic_prefix(value: str) -> str:
+    if any(character in value for character in "+#\0") or not value.endswith("/"):
+        raise ValueError
+    return value
+
+
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+SecretAddress = Annotated[SecretStr, AfterValidator(_secret_address)]
+Folder = Annotated[Path, BeforeValidator(_folder)]
+Networks = Annotated[tuple[str, ...], BeforeValidator(_networks)]
+TopicPrefix = Annotated[str, AfterValidator(_topic_prefix)]
+Switch = Annotated[bool, BeforeValidator(_switch)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[int, Field(ge=1, le=86400)]
+Percent = Annotated[Decimal, Field(gt=0, le=100, allow_inf_nan=False)]
+
+PORT = "a port, 1 to 65535"
+SECONDS = "whole seconds, 1 to 86400"
+ADDRESS = "an address that begins with http:// or https://, without a query"
+SNOWFLAKE = "the number that Discord shows under Copy ID"
+TEXT = "any text"
+PREFIX = "a topic prefix that ends in / and has no + or #"
+NETWORKS = "addresses or networks separated by commas, such as 127.0.0.1,10.0.0.0/8"
+
+
+class Settings(BaseModel):
+    """Hold what the operator decided; a field's name in capitals is its variable.
+
+    A secret shows as asterisks; `get_secret_value()` gives it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    dashtrade_home: Folder = Field(ROOT / ".dashtrade", description="a folder")
+    log_level: LogLevel = Field(LogLevel.INFO, description="DEBUG, INFO, WARNING or ERROR")
+
+    database_url: Annotated[SecretStr, AfterValidator(_database_address)] = Field(
+        description="postgresql://user:password@host:port/name; leave it out to use the embedded"
+        " database, which run.py starts"
+    )
+    encryption_key: Annotated[SecretStr, AfterValidator(_fernet_keys)] | None = Field(
+        None, description="keys that `python encryption.py` prints, separated by commas, newest first"
+    )
+    signal_api_key: Annotated[SecretStr, AfterValidator(_long_enough)] | None = Field(
+        None, description="at least 24 random characters"
+    )
+
+    dashboard_port: Port = Field(5000, description=PORT)
+    webhook_port: Port = Field(8080, description=PORT)
+    public_url: WebAddress = Field(description=ADDRESS)
+    listen_address: Annotated[str, AfterValidator(lambda value: str(ipaddress.ip_address(value)))] = Field(
+        "0.0.0.0",  # noqa: S104  TradingView's alerts come from outside
+        description="an IP address of this machine: 127.0.0.1 for this machine only, 0.0.0.0 for all",
+    )
+    trusted_proxies: Networks = Field(("127.0.0.1/32", "::1/128"), description=NETWORKS)
+    webhook_allowed_addresses: Networks = Field((), description=NETWORKS)
+    webhook_processes: Annotated[int, Field(ge=1, le=64)] = Field(2, description="a number from 1 to 64")
+    workers: Annotated[int, Field(ge=0, le=64)] = Field(1, description="a number from 0 to 64")
+
+    apca_api_base_url: WebAddress | None = Field(None, description=ADDRESS)
+    blofin_base_url: WebAddress | None = Field(None, description=ADDRESS)
+    alpha_vantage_api_key: SecretStr | None = Field(None, description=TEXT)
+
+    risk_interval_seconds: Seconds = Field(10, description=SECONDS)
+    max_position_size_usd: Annotated[Decimal, Field(gt=0, allow_inf_nan=False)] = Field(
+        Decimal(1000), description="an amount above 0"
+    )
+    risk_per_trade_percent: Percent = Field(Decimal(1), description="a number above 0, at most 100")
+    default_leverage: Annotated[int, Field(ge=1, le=125)] = Field(10, description="a number from 1 to 125")
+
+    discord_webhook_url: SecretAddress | None = Field(None, description="the address Discord shows, https://…")
+    discord_bot_token: SecretStr | None = Field(None, description=TEXT)
+    discord_guild_id: Annotated[int, Field(gt=0)] | None = Field(None, description=SNOWFLAKE)
+    discord_channel_id: Annotated[int, Field(gt=0)] | None = Field(None, description=SNOWFLAKE)
+    discord_client_id: Annotated[int, Field(gt=0)] | None = Field(None, description=SNOWFLAKE)
+    discord_client_secret: SecretStr | None = Field(None, description=TEXT)
+
+    mqtt_broker_host: str | None = Field(None, description="a host name or an IP address")
+    mqtt_broker_port: Port = Field(1883, description=PORT)
+    mqtt_username: str | None = Field(None, description=TEXT)
+    mqtt_password: SecretStr | None = Field(None, description=TEXT)
+    mqtt_tls: Switch = Field(False, description="true or false")
+    mqtt_topic_prefix: TopicPrefix = Field("polyspike/", description=PREFIX)
+    mqtt_publish_prefix: TopicPrefix = Field("dashtrade/", description=PREFIX)
+    heartbeat_timeout_seconds: Seconds = Field(90, description=SECONDS)
+    heartbeat_check_interval: Seconds = Field(30, description=SECONDS)
+
+    @property
+    def database(self) -> str:
+        """Return the database's address, with its password."""
+        return self.database_url.get_secret_value()
+
+
+NAMES = tuple(name.upper() for name in Settings.model_fields)
+SECRETS = tuple(
+    name.upper() for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Carry what was found before it is checked: values by variable name, and faults in finding them."""
+
+    values: dict[str, str]
+    faults: tuple[str, ...] = ()
+
+
+def load(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Return the settings of this machine; raise `SettingsError` that lists every fault."""
+    return build(find(environ))
+
+
+def find(environ: Mapping[str, str] = os.environ) -> Found:
+    """Return what is set, not yet checked.
+
+    `DASHTRADE_ENV_FILE` names another file in place of `.env`.
+    """
+    env_file = environ.get("DASHTRADE_ENV_FILE") or str(ROOT / ".env")
+    written = {name: value for name, value in dotenv_values(env_file, interpolate=False).items() if value}
+    given = written | {name: value for name, value in environ.items() if value}
+    values = {name: given[name] for name in NAMES if name in given}
+    files = {name: Path(given[f"{name}_FILE"]) for name in SECRETS if _by_file(name, given, environ)}
+    faults = _misspelt(written) + _read_into(values, files)
+    faults += _read_into(values, _kept(values))
+    values.setdefault("PUBLIC_URL", _public_url(values, environ))
+    return Found(values=values, faults=tuple(faults))
+
+
+def build(found: Found) -> Settings:
+    """Return the settings that were found; raise `SettingsError` that lists every fault."""
+    faults = list(found.faults)
+    try:
+        settings = Settings.model_validate({name.lower(): value for name, value in found.values.items()})
+    except ValidationError as error:
+        faults += dict.fromkeys(_fault(fault, found.values) for fault in error.errors())
+    if faults:
+        raise SettingsError("These settings cannot be used:\n" + "\n".join(f"- {fault}" for fault in faults))
+    return settings
+
+
+def home_of(values: Mapping[str, str]) -> Path:
+    """Return the folder of the embedded database and the keys that were made."""
+    return _folder(values.get("DASHTRADE_HOME", ".dashtrade"))
+
+
+def keep(home: Path, name: str, value: str) -> None:
+    """Write a value that `run.py` made below `home`, readable by its owner alone."""
+    home.mkdir(parents=True, exist_ok=True)
+    new = home / f".{name}.new"
+    new.unlink(missing_ok=True)
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(value + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(home / name)
+
+
+def _by_file(name: str, given: Mapping[str, str], environ: Mapping[str, str]) -> bool:
+    return f"{name}_FILE" in given and not environ.get(name)
+
+
+def _kept(values: Mapping[str, str]) -> dict[str, Path]:
+    names = KEPT if "DATABASE_URL" not in values else ("SIGNAL_API_KEY",)
+    paths = {name: home_of(values) / name for name in names if name not in values}
+    return {name: path for name, path in paths.items() if path.exists()}
+
+
+def _read_into(values: dict[str, str], files: Mapping[str, Path]) -> list[str]:
+    faults = []
+    for name, path in files.items():
+        try:
+            values[name] = path.read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            faults.append(f"{name}: its file {path} cannot be read: {error}")
+    return faults
+
+
+def _misspelt(written: Mapping[str, str]) -> list[str]:
+    known = [*NAMES, *(f"{name}_FILE" for name in SECRETS)]
+    unknown = [name for name in written if name not in known]
+    meant = {name: difflib.get_close_matches(name, known, n=1, cutoff=0.85) for name in unknown}
+    return [f"{name} in .env is unknown; did you mean {near[0]}?" for name, near in meant.items() if near]
+
+
+def _public_url(values: Mapping[str, str], environ: Mapping[str, str]) -> str:
+    replit = environ.get("REPLIT_DOMAINS", "").split(",")[0]
+    return f"https://{replit}" if replit else f"http://localhost:{values.get('WEBHOOK_PORT', '8080')}"
+
+
+def _fault(fault: Any, values: Mapping[str, str]) -> str:
+    field = str(fault["loc"][0])
+    name = field.upper()
+    allowed = Settings.model_fields[field].description
+    if fault["type"] == "missing":
+        return f"{name} is not set; allowed: {allowed}"
+    shown = "the value given" if name in SECRETS else repr(values[name])
+    return f"{name}: {shown} is not allowed; allowed: {allowed}"
