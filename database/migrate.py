@@ -1,0 +1,77 @@
+"""Bring a database to the schema of this checkout: our `migrations/` and procrastinate's own.
+
+Procrastinate ships its schema as one file per change; they are applied and recorded like ours, so
+that a newer procrastinate brings its changes by itself.
+"""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import psycopg2
+import yoyo
+from procrastinate.schema import migrations_path
+
+OURS = Path(__file__).resolve().parent.parent / "migrations"
+SOURCES = (migrations_path, OURS)
+LOCK = 5_271_009_847
+
+
+class SchemaError(Exception):
+    """Read the message: the database and this checkout do not fit each other."""
+
+
+def outstanding(url: str, sources: tuple[Path, ...] = SOURCES) -> list[str]:
+    """Return the names of the migrations not yet applied, in their order.
+
+    Raises `SchemaError` where the database holds migrations that this checkout does not know.
+    """
+    applied = _applied(url)
+    known = [migration.id for source in sources for migration in _migrations(source)]
+    unknown = sorted(applied - set(known))
+    if unknown:
+        raise SchemaError(
+            "The database is newer than this checkout: it holds " + ", ".join(unknown) + "."
+            " Update the code and its requirements (make setup), or restore the backup of the older database."
+        )
+    return [name for name in known if name not in applied]
+
+
+def apply(url: str, sources: tuple[Path, ...] = SOURCES) -> list[str]:
+    """Apply what is outstanding and return the names; a second caller waits and finds nothing to do.
+
+    Each migration is one transaction: one that fails leaves those before it applied and nothing of
+    its own.
+    """
+    with _alone(url):
+        names = outstanding(url, sources)
+        for source in sources if names else ():
+            _apply_from(url, source)
+        return names
+
+
+def _apply_from(url: str, source: Path) -> None:
+    backend = yoyo.get_backend(url)
+    with closing(backend.connection):
+        backend.apply_migrations(backend.to_apply(_migrations(source)))
+
+
+def _migrations(source: Path) -> yoyo.migrations.MigrationList:
+    return yoyo.read_migrations(str(source)).filter(lambda migration: migration.path.endswith(".sql"))
+
+
+def _applied(url: str) -> set[str]:
+    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('_yoyo_migration')")
+        if cursor.fetchone() == (None,):
+            return set()
+        cursor.execute("SELECT migration_id FROM _yoyo_migration")
+        return {name for (name,) in cursor.fetchall()}
+
+
+@contextmanager
+def _alone(url: str) -> Iterator[None]:
+    # yoyo's own lock is a row, which a killed process leaves behind for ever
+    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
+        yield
