@@ -33,7 +33,10 @@ class CredentialField:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
-    """What a broker can and cannot do; decisions ask this, never the broker's name."""
+    """What a broker can and cannot do; decisions ask this, never the broker's name.
+
+    `calls_per_minute` is the broker's limit on one connection's calls, None where it has none.
+    """
 
     modes: tuple[Mode, ...]
     asset_classes: tuple[AssetClass, ...]
@@ -41,6 +44,7 @@ class Capabilities:
     streams: bool
     holds_protection: bool
     read_timeout_seconds: float
+    calls_per_minute: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +95,7 @@ class Broker(Protocol):
     | instrument | the rules of one symbol; any spelling is accepted | Rejected: no such symbol |
     | quote | best bid and ask | Rejected: none to be had |
     | clock | session of an asset class | |
-    | submit | the order as first known; it may be filled already | Rejected, Conflict |
+    | submit | the order as first known; it may be filled already | Rejected, DuplicateOrder, Conflict |
     | find_order | by our id, within the broker's look-back; None = the broker says no | Rejected |
     | open_orders | every order that is not final | Rejected |
     | cancel | nothing; the end comes by stream or look-up; cancelling a final order is no error | Rejected |

@@ -2,7 +2,7 @@
 
 
 class BrokerError(Exception):
-    """Stand for every failed broker call; raise one of the four subclasses, never this.
+    """Stand for every failed broker call; raise one of its subclasses, never this.
 
     `code` is the broker's own code, `status` the HTTP status, both where there are any.
     """
@@ -16,6 +16,10 @@ class BrokerError(Exception):
 
 class Rejected(BrokerError):
     """Record it and show the broker's words: the order is refused for good."""
+
+
+class DuplicateOrder(Rejected):
+    """Look the order up: the broker knows an order with our id already."""
 
 
 class Conflict(BrokerError):

@@ -96,12 +96,14 @@ class Plan:
 
     `missed_alert` is the sentence for the user where the sender's idea of the position before
     this signal shows that an alert was lost. `note` explains a shortened plan.
+    `forgets_own_exit` says that the strategy and the bot agree again after our own exit.
     """
 
     legs: tuple[Leg, ...] = ()
     skip: Refusal | None = None
     missed_alert: str | None = None
     note: Refusal | None = None
+    forgets_own_exit: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

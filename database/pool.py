@@ -65,6 +65,11 @@ class Session:
     def __init__(self, connection: psycopg2.extensions.connection) -> None:
         self._connection = connection
 
+    @property
+    def is_broken(self) -> bool:
+        """Tell whether the connection is gone, and with it every lock taken on it."""
+        return self._connection.closed != 0
+
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """Commit at a clean end, roll back at any other."""

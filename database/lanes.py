@@ -1,0 +1,150 @@
+"""Lanes: everything that may trade one symbol on one connection takes its turn here."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from decimal import Decimal
+
+import psycopg2
+
+from core.instrument import AssetClass, Instrument
+from database.pool import Database, Session, Transaction
+
+LANE_LOCKS = 1
+CONNECTION_LOCKS = 2
+
+
+def lane_for(transaction: Transaction, connection_id: int, instrument: Instrument) -> int:
+    """Return the lane of an instrument on a connection, made at its first use."""
+    return int(
+        transaction.value(
+            """
+            INSERT INTO lanes (connection_id, symbol, asset_class, base_asset, dust_below)
+            VALUES (%s, %s, %s, %s, %s)
+            ON CONFLICT (connection_id, symbol) DO UPDATE SET dust_below = excluded.dust_below
+            RETURNING id
+            """,
+            (
+                connection_id,
+                instrument.symbol,
+                instrument.asset_class,
+                instrument.base_asset,
+                max(instrument.minimum_quantity, instrument.quantity_step),
+            ),
+        )
+    )
+
+
+def instrument_of_lane(transaction: Transaction, lane_id: int) -> Instrument:
+    """Return what booking must know of the lane's instrument: its class, base asset and dust."""
+    row = transaction.one("SELECT * FROM lanes WHERE id = %s", (lane_id,))
+    return Instrument(
+        symbol=row["symbol"],
+        asset_class=AssetClass(row["asset_class"]),
+        base_asset=row["base_asset"],
+        minimum_quantity=row["dust_below"],
+        quantity_step=row["dust_below"],
+    )
+
+
+@contextmanager
+def hold_lane(database: Database, lane_id: int) -> Iterator[Session | None]:
+    """Give the lane's only session, or None where another holds it.
+
+    The lock lives on the very connection that writes the lane's rows: losing that connection
+    ends the run and frees the lane at once.
+    """
+    with database.session() as session:
+        if not _try_lock(session, LANE_LOCKS, lane_id):
+            yield None
+            return
+        try:
+            yield session
+        finally:
+            if not session.is_broken:
+                _unlock(session, LANE_LOCKS, lane_id)
+
+
+@contextmanager
+def hold_connection(database: Database, connection_id: int) -> Iterator[Session | None]:
+    """Give the only reconciling session of a connection, or None where another holds it."""
+    with database.session() as session:
+        if not _try_lock(session, CONNECTION_LOCKS, connection_id):
+            yield None
+            return
+        try:
+            yield session
+        finally:
+            if not session.is_broken:
+                _unlock(session, CONNECTION_LOCKS, connection_id)
+
+
+def _try_lock(session: Session, kind: int, key: int) -> bool:
+    with session.transaction() as transaction:
+        return bool(transaction.value("SELECT pg_try_advisory_lock(%s, %s)", (kind, key)))
+
+
+def _unlock(session: Session, kind: int, key: int) -> None:
+    # A connection that just broke has let go of the lock by itself.
+    with suppress(psycopg2.OperationalError, psycopg2.InterfaceError), session.transaction() as transaction:
+        transaction.execute("SELECT pg_advisory_unlock(%s, %s)", (kind, key))
+
+
+def bells_rung(transaction: Transaction, lane_id: int) -> int:
+    """Return how often the lane's bell has rung."""
+    return int(transaction.value("SELECT bells FROM lanes WHERE id = %s", (lane_id,)) or 0)
+
+
+def lanes_with_work(transaction: Transaction, now: datetime) -> list[int]:
+    """Return the lanes where something unfinished may go on at `now`."""
+    rows = transaction.all(
+        """
+        SELECT lane_id FROM signals
+         WHERE state IN ('STORED', 'WAITING_FOR_OPEN') AND (wake_at IS NULL OR wake_at <= %(now)s)
+           AND lane_id IS NOT NULL
+        UNION
+        SELECT plans.lane_id FROM plans
+          JOIN legs ON legs.plan_id = plans.id AND legs.state IN ('PLANNED', 'WORKING')
+         WHERE plans.finished_at IS NULL AND (legs.wake_at IS NULL OR legs.wake_at <= %(now)s)
+        UNION
+        SELECT plans.lane_id FROM plans
+         WHERE finished_at IS NULL
+           AND NOT EXISTS (SELECT FROM legs WHERE plan_id = plans.id AND state IN ('PLANNED', 'WORKING'))
+        UNION
+        SELECT lane_id FROM bot_risk_events
+         WHERE state = 'OPEN' AND (wake_at IS NULL OR wake_at <= %(now)s)
+           AND lane_id IS NOT NULL AND bot_config_id IS NOT NULL
+        """,
+        {"now": now},
+    )
+    return [row["lane_id"] for row in rows]
+
+
+def sum_of_bots(transaction: Transaction, lane_id: int) -> Decimal:
+    """Return the signed sum of what the lane's bots hold."""
+    return Decimal(
+        transaction.value(
+            "SELECT coalesce(sum(quantity), 0) FROM user_bot_configs WHERE lane_id = %s", (lane_id,)
+        )
+    )
+
+
+def foreign_quantity(transaction: Transaction, lane_id: int) -> Decimal:
+    """Return the holding on the lane that the user declared to be none of the bots'."""
+    return Decimal(transaction.value("SELECT foreign_quantity FROM lanes WHERE id = %s", (lane_id,)))
+
+
+def acknowledge_foreign(transaction: Transaction, lane_id: int, quantity: Decimal) -> None:
+    """Declare `quantity` on the lane to be the user's own, outside all bots; lifts a mismatch."""
+    transaction.execute(
+        "UPDATE lanes SET foreign_quantity = %s, mismatch_since = NULL WHERE id = %s", (quantity, lane_id)
+    )
+
+
+def note_mismatch(transaction: Transaction, lane_id: int, now: datetime | None) -> bool:
+    """Mark a lane whose account position nobody explains (None lifts it); tell whether it changed."""
+    if now is None:
+        sql = "UPDATE lanes SET mismatch_since = NULL WHERE id = %s AND mismatch_since IS NOT NULL"
+        return transaction.execute(sql, (lane_id,)) == 1
+    sql = "UPDATE lanes SET mismatch_since = %s WHERE id = %s AND mismatch_since IS NULL"
+    return transaction.execute(sql, (now, lane_id)) == 1

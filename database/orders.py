@@ -1,0 +1,274 @@
+"""Orders as rows: what was asked, how often it was sent, what the broker answered."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from core.order import AT_BROKER, Order, OrderIntent, OrderState, OrderType, Side
+from core.plan import LegPurpose
+from database.pool import Transaction
+from database.work import LegRecord, PlanRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRecord:
+    """One attempt at one part of a leg: what was asked, apart from what the broker answered."""
+
+    id: int
+    intent: OrderIntent
+    leg_id: int
+    part: int
+    attempt: int
+    user_id: int
+    connection_id: int
+    lane_id: int
+    bot_id: int
+    purpose: LegPurpose
+    expected_price: Decimal | None
+    send_by: datetime
+    sends: int
+    next_send_at: datetime | None
+    state: OrderState
+    in_doubt_since: datetime | None
+    not_found_count: int
+    next_look_up_at: datetime | None
+    cancel_asked_at: datetime | None
+    broker_order_id: str | None
+    broker_message: str | None
+    filled_quantity: Decimal
+    created_at: datetime
+    sent_at: datetime | None
+    polled_at: datetime | None
+
+    @property
+    def is_final(self) -> bool:
+        return self.state.is_final
+
+    @property
+    def is_at_broker(self) -> bool:
+        return self.state in AT_BROKER
+
+
+def order_from(row: Mapping[str, Any]) -> OrderRecord:
+    """Make an `OrderRecord` of a row of orders."""
+    return OrderRecord(
+        id=row["id"],
+        intent=OrderIntent(
+            client_order_id=row["client_order_id"],
+            symbol=row["symbol"],
+            side=Side(row["side"]),
+            quantity=row["quantity"],
+            order_type=OrderType(row["order_type"]),
+            limit_price=row["limit_price"],
+            closes_account_position=row["closes_account_position"],
+        ),
+        leg_id=row["leg_id"],
+        part=row["part"],
+        attempt=row["attempt"],
+        user_id=row["user_id"],
+        connection_id=row["connection_id"],
+        lane_id=row["lane_id"],
+        bot_id=row["bot_config_id"],
+        purpose=LegPurpose(row["purpose"]),
+        expected_price=row["expected_price"],
+        send_by=row["send_by"],
+        sends=row["sends"],
+        next_send_at=row["next_send_at"],
+        state=OrderState(row["state"]),
+        in_doubt_since=row["in_doubt_since"],
+        not_found_count=row["not_found_count"],
+        next_look_up_at=row["next_look_up_at"],
+        cancel_asked_at=row["cancel_asked_at"],
+        broker_order_id=row["broker_order_id"],
+        broker_message=row["broker_message"],
+        filled_quantity=row["filled_quantity"],
+        created_at=row["created_at"],
+        sent_at=row["sent_at"],
+        polled_at=row["polled_at"],
+    )
+
+
+def orders_of(transaction: Transaction, leg_id: int) -> list[OrderRecord]:
+    """Return a leg's orders, by part and attempt."""
+    rows = transaction.all("SELECT * FROM orders WHERE leg_id = %s ORDER BY part, attempt", (leg_id,))
+    return [order_from(row) for row in rows]
+
+
+def open_orders_in_lane(transaction: Transaction, lane_id: int) -> list[OrderRecord]:
+    """Return the lane's orders that are not final."""
+    rows = transaction.all(
+        "SELECT * FROM orders WHERE lane_id = %s AND finished_at IS NULL ORDER BY id", (lane_id,)
+    )
+    return [order_from(row) for row in rows]
+
+
+def open_orders_of_connection(transaction: Transaction, connection_id: int) -> list[OrderRecord]:
+    """Return the connection's orders that are not final."""
+    rows = transaction.all(
+        "SELECT * FROM orders WHERE connection_id = %s AND finished_at IS NULL ORDER BY id", (connection_id,)
+    )
+    return [order_from(row) for row in rows]
+
+
+def order_by_client_id(
+    transaction: Transaction, client_order_id: str, *, lock: bool = False
+) -> OrderRecord | None:
+    """Return the order that carries our id, None where we never made one."""
+    sql = "SELECT * FROM orders WHERE client_order_id = %s" + (" FOR NO KEY UPDATE" if lock else "")
+    row = transaction.maybe(sql, (client_order_id,))
+    return None if row is None else order_from(row)
+
+
+def create_order(
+    transaction: Transaction,
+    *,
+    intent: OrderIntent,
+    leg: LegRecord,
+    part: int,
+    attempt: int,
+    plan: PlanRecord,
+    connection_id: int,
+    expected_price: Decimal | None,
+    reserved: Decimal,
+    send_by: datetime,
+) -> OrderRecord:
+    """Commit an order before it is sent; the id is unique for ever."""
+    row = transaction.one(
+        """
+        INSERT INTO orders (client_order_id, leg_id, part, attempt, user_id, connection_id, lane_id,
+                            bot_config_id, purpose, symbol, side, quantity, order_type, limit_price,
+                            closes_account_position, expected_price, reserved, send_by, sends)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 1) RETURNING *
+        """,
+        (
+            intent.client_order_id,
+            leg.id,
+            part,
+            attempt,
+            plan.user_id,
+            connection_id,
+            plan.lane_id,
+            plan.bot_id,
+            leg.purpose,
+            intent.symbol,
+            intent.side,
+            intent.quantity,
+            intent.order_type,
+            intent.limit_price,
+            intent.closes_account_position,
+            expected_price,
+            reserved,
+            send_by,
+        ),
+    )
+    return order_from(row)
+
+
+def renew_send(transaction: Transaction, order_id: int, send_by: datetime) -> OrderRecord:
+    """Allow another sending of an order that certainly did not arrive."""
+    return order_from(
+        transaction.one(
+            """
+            UPDATE orders SET send_by = %s, sends = sends + 1, next_send_at = NULL, state = 'NEW',
+                   in_doubt_since = NULL, not_found_count = 0
+             WHERE id = %s AND state IN ('NEW', 'IN_DOUBT') RETURNING *
+            """,
+            (send_by, order_id),
+        )
+    )
+
+
+def postpone_send(transaction: Transaction, order_id: int, until: datetime, words: str) -> None:
+    """Note that the broker could not be reached and when to send the same order again."""
+    transaction.execute(
+        "UPDATE orders SET next_send_at = %s, broker_message = %s WHERE id = %s AND state = 'NEW'",
+        (until, words, order_id),
+    )
+
+
+def put_in_doubt(
+    transaction: Transaction, order_id: int, words: str, now: datetime, look_up: datetime
+) -> None:
+    """Note that nobody knows whether the broker has the order."""
+    transaction.execute(
+        """
+        UPDATE orders SET state = 'IN_DOUBT', in_doubt_since = %s, next_look_up_at = %s, not_found_count = 0,
+               broker_message = %s WHERE id = %s AND state = 'NEW'
+        """,
+        (now, look_up, words, order_id),
+    )
+
+
+def count_not_found(transaction: Transaction, order_id: int, *, counts: bool, look_up: datetime) -> None:
+    """Note a look-up: `counts` where the broker answered that it has no such order."""
+    transaction.execute(
+        """
+        UPDATE orders SET not_found_count = not_found_count + %s, next_look_up_at = %s
+         WHERE id = %s AND state = 'IN_DOUBT'
+        """,
+        (int(counts), look_up, order_id),
+    )
+
+
+def end_order(
+    transaction: Transaction,
+    order_id: int,
+    state: OrderState,
+    words: str | None,
+    code: str | None,
+    now: datetime,
+) -> None:
+    """Bring an order that the broker does not hold to its end."""
+    transaction.execute(
+        """
+        UPDATE orders SET state = %s, broker_message = coalesce(%s, broker_message), broker_code = %s,
+               finished_at = %s, reserved = 0
+         WHERE id = %s AND finished_at IS NULL
+        """,
+        (state, words, code, now, order_id),
+    )
+
+
+def note_cancel(transaction: Transaction, order_id: int, now: datetime) -> None:
+    """Note that we asked the broker to cancel an order."""
+    transaction.execute("UPDATE orders SET cancel_asked_at = %s WHERE id = %s", (now, order_id))
+
+
+def note_poll(transaction: Transaction, order_id: int, now: datetime) -> None:
+    """Note that the broker was asked how an order stands."""
+    transaction.execute("UPDATE orders SET polled_at = %s WHERE id = %s", (now, order_id))
+
+
+def update_order(transaction: Transaction, order_id: int, known: Order, now: datetime) -> None:
+    """Store what the broker says of an order, beside what we asked; a final order stays as it is."""
+    transaction.execute(
+        """
+        UPDATE orders
+           SET state = %(state)s, broker_order_id = %(broker_order_id)s,
+               filled_quantity = greatest(filled_quantity, %(filled)s),
+               average_price = CASE WHEN %(filled)s >= filled_quantity
+                                    THEN coalesce(%(average)s, average_price) ELSE average_price END,
+               fee = greatest(fee, %(fee)s), fee_asset = coalesce(%(fee_asset)s, fee_asset),
+               broker_message = coalesce(%(words)s, broker_message),
+               acknowledged_at = coalesce(acknowledged_at, %(now)s),
+               sent_at = coalesce(sent_at, %(sent_at)s),
+               finished_at = CASE WHEN %(final)s THEN %(now)s END,
+               in_doubt_since = NULL, next_send_at = NULL
+         WHERE id = %(id)s AND finished_at IS NULL
+        """,
+        {
+            "id": order_id,
+            "state": known.state,
+            "broker_order_id": known.broker_order_id,
+            "filled": known.filled_quantity,
+            "average": known.average_price,
+            "fee": known.fee,
+            "fee_asset": known.fee_asset,
+            "words": known.message,
+            "sent_at": known.submitted_at,
+            "final": known.state.is_final,
+            "now": now,
+        },
+    )

@@ -1,0 +1,234 @@
+"""Risk events, day marks and what the broker last said of positions and money."""
+
+from collections.abc import Iterable
+from datetime import date, datetime
+from decimal import Decimal
+
+from brokers.base import Account, AccountPosition
+from core.money import ZERO
+from database.bells import ring
+from database.pool import Row, Transaction
+
+
+def ask_exit(
+    transaction: Transaction,
+    bot_id: int,
+    kind: str,
+    *,
+    threshold: Decimal | None = None,
+    actual: Decimal | None = None,
+    sentence: str = "",
+) -> int | None:
+    """Insert a risk event that asks for the bot's exit, and ring its lane.
+
+    Return the event's id, or None where the same opening fill has such an event under way already.
+    """
+    event = transaction.maybe(
+        """
+        INSERT INTO bot_risk_events (user_id, connection_id, lane_id, bot_config_id, opening_fill_id, kind,
+                                     threshold, actual, position_before, sentence)
+        SELECT user_id, connection_id, lane_id, id, opening_fill_id, %(kind)s, %(threshold)s, %(actual)s,
+               quantity, %(sentence)s
+          FROM user_bot_configs WHERE id = %(bot)s
+        ON CONFLICT DO NOTHING RETURNING id, lane_id
+        """,
+        {"kind": kind, "threshold": threshold, "actual": actual, "sentence": sentence, "bot": bot_id},
+    )
+    if event is None:
+        return None
+    ring(transaction, [event["lane_id"]])
+    return int(event["id"])
+
+
+def note_event(
+    transaction: Transaction,
+    *,
+    user_id: int,
+    connection_id: int,
+    kind: str,
+    sentence: str,
+    lane_id: int | None = None,
+    bot_id: int | None = None,
+    threshold: Decimal | None = None,
+    actual: Decimal | None = None,
+    action_taken: str = "",
+) -> int:
+    """Record something that needs no exit but must be seen."""
+    return int(
+        transaction.value(
+            """
+            INSERT INTO bot_risk_events (user_id, connection_id, lane_id, bot_config_id, kind, threshold, actual,
+                                         action_taken, sentence, state, finished_at)
+            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, 'NOTED', now()) RETURNING id
+            """,
+            (user_id, connection_id, lane_id, bot_id, kind, threshold, actual, action_taken, sentence),
+        )
+    )
+
+
+def risk_events_of(transaction: Transaction, user_id: int, limit: int = 100) -> list[Row]:
+    """Return a user's newest risk events with the bot's name."""
+    return transaction.all(
+        """
+        SELECT events.*, bots.name AS bot, bots.symbol, bots.timeframe
+          FROM bot_risk_events AS events LEFT JOIN user_bot_configs AS bots ON bots.id = events.bot_config_id
+         WHERE events.user_id = %s ORDER BY events.created_at DESC, events.id DESC LIMIT %s
+        """,
+        (user_id, limit),
+    )
+
+
+def realized_on(transaction: Transaction, bot_id: int, day: date) -> Decimal:
+    """Return what a bot realized on a trading day, net of fees."""
+    pnl = transaction.value(
+        "SELECT pnl FROM bot_performance WHERE bot_config_id = %s AND day = %s", (bot_id, day)
+    )
+    return ZERO if pnl is None else Decimal(pnl)
+
+
+def day_mark(transaction: Transaction, bot_id: int, day: date) -> Decimal:
+    """Return the bot's unrealized P&L at the start of a day; zero for a position opened in it."""
+    mark = transaction.value(
+        "SELECT unrealized FROM day_marks WHERE bot_config_id = %s AND day = %s", (bot_id, day)
+    )
+    return ZERO if mark is None else Decimal(mark)
+
+
+def set_day_mark(
+    transaction: Transaction, bot_id: int, day: date, unrealized: Decimal, now: datetime
+) -> None:
+    """Store the day's starting mark; the first one of the day stands."""
+    transaction.execute(
+        """
+        INSERT INTO day_marks (bot_config_id, day, unrealized, taken_at) VALUES (%s, %s, %s, %s)
+        ON CONFLICT DO NOTHING
+        """,
+        (bot_id, day, unrealized, now),
+    )
+
+
+def store_positions(
+    transaction: Transaction, connection_id: int, positions: Iterable[AccountPosition], now: datetime
+) -> None:
+    """Replace what the broker last said of a connection's positions."""
+    transaction.execute("DELETE FROM position_snapshots WHERE connection_id = %s", (connection_id,))
+    for position in positions:
+        transaction.execute(
+            "INSERT INTO position_snapshots VALUES (%s, %s, %s, %s, %s, %s, %s)",
+            (
+                connection_id,
+                position.symbol,
+                position.quantity,
+                position.average_price,
+                position.current_price,
+                position.unrealized,
+                now,
+            ),
+        )
+
+
+def positions_of(transaction: Transaction, user_id: int) -> list[Row]:
+    """Return what the brokers last said of a user's positions, with the time they said it."""
+    return transaction.all(
+        """
+        SELECT position_snapshots.*, user_api_keys.label AS connection, user_api_keys.broker, user_api_keys.mode
+          FROM position_snapshots JOIN user_api_keys ON user_api_keys.id = connection_id
+         WHERE user_api_keys.user_id = %s ORDER BY connection_id, symbol
+        """,
+        (user_id,),
+    )
+
+
+def store_account(transaction: Transaction, connection_id: int, account: Account, *, curve: bool) -> None:
+    """Replace what the broker last said of a connection's money; with `curve`, keep a point of it."""
+    values = (connection_id, account.equity, account.cash, account.buying_power)
+    transaction.execute(
+        """
+        INSERT INTO account_snapshots (connection_id, equity, cash, buying_power, currency, taken_at)
+        VALUES (%s, %s, %s, %s, %s, %s)
+        ON CONFLICT (connection_id) DO UPDATE
+           SET equity = excluded.equity, cash = excluded.cash, buying_power = excluded.buying_power,
+               currency = excluded.currency, taken_at = excluded.taken_at
+        """,
+        (*values, account.currency, account.at),
+    )
+    if curve:
+        transaction.execute(
+            """
+            INSERT INTO equity_snapshots (connection_id, equity, cash, buying_power, taken_at)
+            VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
+            """,
+            (*values, account.at),
+        )
+
+
+def accounts_of(transaction: Transaction, user_id: int) -> list[Row]:
+    """Return what the brokers last said of a user's money, one row per connection."""
+    return transaction.all(
+        """
+        SELECT user_api_keys.id AS connection_id, label AS connection, broker, mode, status, last_error,
+               trading_state, equity, cash, buying_power, currency, taken_at
+          FROM user_api_keys LEFT JOIN account_snapshots ON connection_id = user_api_keys.id
+         WHERE user_id = %s ORDER BY user_api_keys.id
+        """,
+        (user_id,),
+    )
+
+
+def reserved_since(transaction: Transaction, connection_id: int, read_at: datetime) -> Decimal:
+    """Return the money reserved by entries that a buying power read at `read_at` did not know yet."""
+    return Decimal(
+        transaction.value(
+            """
+            SELECT coalesce(sum(reserved), 0) FROM orders
+             WHERE connection_id = %s AND purpose = 'OPEN'
+               AND (finished_at IS NULL OR finished_at >= %s)
+               AND (acknowledged_at IS NULL OR acknowledged_at >= %s)
+            """,
+            (connection_id, read_at, read_at),
+        )
+    )
+
+
+def open_position_count(transaction: Transaction, connection_id: int, bot_id: int) -> int:
+    """Count the other bots of a connection that hold something or have an entry open."""
+    return int(
+        transaction.value(
+            """
+            SELECT count(*) FROM user_bot_configs AS bots JOIN lanes ON lanes.id = bots.lane_id
+             WHERE bots.connection_id = %s AND bots.id <> %s
+               AND (abs(bots.quantity) >= lanes.dust_below AND bots.quantity <> 0
+                    OR EXISTS (SELECT FROM orders WHERE orders.bot_config_id = bots.id
+                                AND orders.purpose = 'OPEN' AND orders.finished_at IS NULL))
+            """,
+            (connection_id, bot_id),
+        )
+    )
+
+
+def take_tokens(
+    transaction: Transaction, connection_id: int, *, per_minute: int, exit_or_look_up: bool, now: datetime
+) -> bool:
+    """Take one call from a connection's bucket; entries must leave a third of it for exits and look-ups."""
+    keep = 0.0 if exit_or_look_up else per_minute / 3
+    return (
+        transaction.execute(
+            """
+            WITH filled AS (
+                SELECT id, least(%(full)s, rate_tokens + %(rate)s *
+                       greatest(extract(epoch FROM %(now)s - rate_refilled_at), 0)) AS tokens
+                  FROM user_api_keys WHERE id = %(id)s FOR NO KEY UPDATE)
+            UPDATE user_api_keys SET rate_tokens = filled.tokens - 1,
+                   rate_refilled_at = greatest(%(now)s, rate_refilled_at)
+              FROM filled WHERE user_api_keys.id = filled.id AND filled.tokens - 1 >= %(keep)s
+            """,
+            {
+                "full": float(per_minute),
+                "rate": per_minute / 60,
+                "now": now,
+                "id": connection_id,
+                "keep": keep,
+            },
+        )
+        == 1
+    )

@@ -1,0 +1,316 @@
+"""What is under way: signals to decide, risk exits, plans and their legs."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from core.order import OrderType, Side
+from core.plan import Code, Leg, LegPurpose, LegState, Refusal
+from core.signal import Signal
+from core.signal_json import from_json
+from database.pool import Transaction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredSignal:
+    """A signal of the inbox that is not finished."""
+
+    id: int
+    uuid: UUID
+    user_id: int
+    lane_id: int
+    bot_id: int
+    state: str
+    signal: Signal
+    received_at: datetime
+    sent_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RiskExit:
+    """A risk event whose exit is not planned yet."""
+
+    id: int
+    uuid: UUID
+    user_id: int
+    lane_id: int
+    bot_id: int
+    kind: str
+    opening_fill_id: int | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanRecord:
+    """A plan that is not finished; `signal_id` or `risk_event_id` says what it is for."""
+
+    id: int
+    user_id: int
+    lane_id: int
+    bot_id: int
+    signal_id: int | None
+    risk_event_id: int | None
+    event_uuid: UUID
+    own_exit: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegRecord:
+    """One leg of a plan; `parts` are the quantities its orders are split into, once it is sized."""
+
+    id: int
+    plan_id: int
+    number: int
+    purpose: LegPurpose
+    side: Side
+    quantity: Decimal | None
+    parts: tuple[Decimal, ...]
+    order_type: OrderType
+    limit_price: Decimal | None
+    stop_price: Decimal | None
+    target_price: Decimal | None
+    state: LegState
+    code: Code | None
+    sentence: str | None
+    wake_at: datetime | None
+
+
+def _signal_from(row: Mapping[str, Any]) -> StoredSignal:
+    return StoredSignal(
+        id=row["id"],
+        uuid=row["uuid"],
+        user_id=row["user_id"],
+        lane_id=row["lane_id"],
+        bot_id=row["bot_config_id"],
+        state=row["state"],
+        signal=from_json(row["understood"]),
+        received_at=row["received_at"],
+        sent_at=row["sent_at"],
+    )
+
+
+def _leg_from(row: Mapping[str, Any]) -> LegRecord:
+    return LegRecord(
+        id=row["id"],
+        plan_id=row["plan_id"],
+        number=row["number"],
+        purpose=LegPurpose(row["purpose"]),
+        side=Side(row["side"]),
+        quantity=row["quantity"],
+        parts=tuple(row["parts"]),
+        order_type=OrderType(row["order_type"]),
+        limit_price=row["limit_price"],
+        stop_price=row["stop_price"],
+        target_price=row["target_price"],
+        state=LegState(row["state"]),
+        code=Code(row["code"]) if row["code"] else None,
+        sentence=row["sentence"],
+        wake_at=row["wake_at"],
+    )
+
+
+def undecided_signals(transaction: Transaction, lane_id: int) -> list[StoredSignal]:
+    """Return the lane's signals that are not decided, in the order of their numbers."""
+    rows = transaction.all(
+        "SELECT * FROM signals WHERE lane_id = %s AND state IN ('STORED', 'WAITING_FOR_OPEN') ORDER BY number",
+        (lane_id,),
+    )
+    return [_signal_from(row) for row in rows]
+
+
+def stored_signal(transaction: Transaction, signal_id: int) -> StoredSignal:
+    """Return one signal that has a lane."""
+    return _signal_from(transaction.one("SELECT * FROM signals WHERE id = %s", (signal_id,)))
+
+
+def open_risk_exits(transaction: Transaction, lane_id: int) -> list[RiskExit]:
+    """Return the lane's risk events that ask for an exit and have no plan yet, oldest first."""
+    rows = transaction.all(
+        """
+        SELECT id, uuid, user_id, lane_id, bot_config_id AS bot_id, kind, opening_fill_id, created_at
+          FROM bot_risk_events
+         WHERE lane_id = %s AND state = 'OPEN' AND bot_config_id IS NOT NULL ORDER BY id
+        """,
+        (lane_id,),
+    )
+    return [RiskExit(**row) for row in rows]
+
+
+def unfinished_plans(transaction: Transaction, lane_id: int) -> list[PlanRecord]:
+    """Return the lane's plans that are not finished, oldest first."""
+    rows = transaction.all(
+        """
+        SELECT plans.id, bots.user_id, plans.lane_id, bot_config_id AS bot_id, signal_id, risk_event_id,
+               event_uuid, own_exit, plans.created_at
+          FROM plans JOIN user_bot_configs AS bots ON bots.id = plans.bot_config_id
+         WHERE plans.lane_id = %s AND finished_at IS NULL ORDER BY plans.id
+        """,
+        (lane_id,),
+    )
+    return [PlanRecord(**row) for row in rows]
+
+
+def legs_of(transaction: Transaction, plan_id: int) -> list[LegRecord]:
+    """Return a plan's legs in their order."""
+    rows = transaction.all("SELECT * FROM legs WHERE plan_id = %s ORDER BY number", (plan_id,))
+    return [_leg_from(row) for row in rows]
+
+
+def create_plan(
+    transaction: Transaction,
+    *,
+    lane_id: int,
+    bot_id: int,
+    event_uuid: UUID,
+    signal_id: int | None,
+    risk_event_id: int | None,
+    own_exit: bool,
+    position_before: Decimal,
+    legs: Iterable[Leg],
+    note: Refusal | None,
+) -> int:
+    """Commit what was decided: the plan and its legs, in the transaction that decided."""
+    plan_id = transaction.value(
+        """
+        INSERT INTO plans (lane_id, bot_config_id, signal_id, risk_event_id, event_uuid, own_exit,
+                           position_before, code, sentence)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id
+        """,
+        (
+            lane_id,
+            bot_id,
+            signal_id,
+            risk_event_id,
+            event_uuid,
+            own_exit,
+            position_before,
+            note and note.code,
+            note and note.sentence,
+        ),
+    )
+    for number, leg in enumerate(legs, start=1):
+        transaction.execute(
+            """
+            INSERT INTO legs (plan_id, number, purpose, side, quantity, order_type, limit_price)
+            VALUES (%s, %s, %s, %s, %s, %s, %s)
+            """,
+            (plan_id, number, leg.purpose, leg.side, leg.quantity, leg.order_type, leg.limit_price),
+        )
+    return int(plan_id)
+
+
+def finish_plan(transaction: Transaction, plan_id: int, now: datetime) -> None:
+    """Close a plan whose legs are all final."""
+    transaction.execute("UPDATE plans SET finished_at = %s WHERE id = %s", (now, plan_id))
+
+
+def start_leg(
+    transaction: Transaction,
+    leg_id: int,
+    *,
+    quantity: Decimal,
+    parts: Iterable[Decimal],
+    stop_price: Decimal | None,
+    target_price: Decimal | None,
+    now: datetime,
+) -> None:
+    """Fix a leg's size and parts; from here on it is worked to its end."""
+    transaction.execute(
+        """
+        UPDATE legs SET state = 'WORKING', quantity = %s, parts = %s, stop_price = %s, target_price = %s,
+               started_at = %s, wake_at = NULL WHERE id = %s
+        """,
+        (quantity, list(parts), stop_price, target_price, now, leg_id),
+    )
+
+
+def finish_leg(
+    transaction: Transaction, leg_id: int, state: LegState, reason: Refusal | None, now: datetime
+) -> None:
+    """Bring a leg to its end, with the reason where it did not do all it should."""
+    transaction.execute(
+        """
+        UPDATE legs SET state = %s, code = %s, sentence = %s, wake_at = NULL, finished_at = %s WHERE id = %s
+        """,
+        (state, reason and reason.code, reason and reason.sentence, now, leg_id),
+    )
+
+
+def supersede_unsent(transaction: Transaction, bot_id: int, sentence: str, now: datetime) -> int:
+    """End the legs of the bot's unfinished plans that sent nothing; return how many those were."""
+    return transaction.execute(
+        """
+        UPDATE legs SET state = 'SUPERSEDED', code = 'SUPERSEDED', sentence = %s, finished_at = %s
+          FROM plans
+         WHERE plans.id = legs.plan_id AND plans.bot_config_id = %s AND plans.finished_at IS NULL
+           AND legs.state = 'PLANNED'
+        """,
+        (sentence, now, bot_id),
+    )
+
+
+def let_leg_sleep(
+    transaction: Transaction, leg_id: int, until: datetime, sentence: str | None = None
+) -> None:
+    """Look at a leg again at `until`; a bell wakes it earlier."""
+    transaction.execute(
+        "UPDATE legs SET wake_at = %s, sentence = coalesce(%s, sentence) WHERE id = %s",
+        (until, sentence, leg_id),
+    )
+
+
+def finish_signal(
+    transaction: Transaction, signal_id: int, state: str, reason: Refusal, now: datetime
+) -> None:
+    """Give a signal its one outcome."""
+    transaction.execute(
+        """
+        UPDATE signals SET state = %s, code = %s, sentence = %s, finished_at = %s,
+               decided_at = coalesce(decided_at, %s), wake_at = NULL
+         WHERE id = %s AND finished_at IS NULL
+        """,
+        (state, reason.code, reason.sentence, now, now, signal_id),
+    )
+
+
+def mark_planned(transaction: Transaction, signal_id: int, now: datetime) -> None:
+    """Say that a signal is decided and its plan under way."""
+    transaction.execute(
+        "UPDATE signals SET state = 'PLANNED', decided_at = %s, wake_at = NULL WHERE id = %s",
+        (now, signal_id),
+    )
+
+
+def keep_for_open(transaction: Transaction, signal_id: int, until: datetime, sentence: str) -> None:
+    """Keep an exit until the market opens; a newer signal of the bot replaces it."""
+    transaction.execute(
+        """
+        UPDATE signals SET state = 'WAITING_FOR_OPEN', code = 'MARKET_CLOSED', sentence = %s, wake_at = %s
+         WHERE id = %s
+        """,
+        (sentence, until, signal_id),
+    )
+
+
+def delay_signal(transaction: Transaction, signal_id: int, until: datetime) -> None:
+    """Look at a signal again at `until`."""
+    transaction.execute("UPDATE signals SET wake_at = %s WHERE id = %s", (until, signal_id))
+
+
+def set_risk_event(
+    transaction: Transaction, event_id: int, state: str, action_taken: str | None, now: datetime
+) -> None:
+    """Move a risk event on; a final state gets its time."""
+    transaction.execute(
+        """
+        UPDATE bot_risk_events
+           SET state = %(state)s, action_taken = coalesce(%(action)s, action_taken), wake_at = NULL,
+               finished_at = CASE WHEN %(state)s IN ('DONE', 'FAILED', 'NOTED') THEN %(now)s END
+         WHERE id = %(id)s
+        """,
+        {"state": state, "action": action_taken, "now": now, "id": event_id},
+    )
