@@ -18,6 +18,11 @@ class Action(StrEnum):
     SELL = "SELL"
     CLOSE = "CLOSE"
 
+    @property
+    def wanted(self) -> "PositionSide":
+        """Return the position side this action asks for when no position is stated."""
+        return _WANTED[self]
+
 
 class PositionSide(StrEnum):
     LONG = "LONG"
@@ -66,6 +71,11 @@ class Level:
             raise ValueError(f"a level must be above zero, got {self.value}")
         if self.trailing and self.kind is LevelKind.PRICE:
             raise ValueError("a trailing level is a distance, not a price")
+
+    def __str__(self) -> str:
+        """Return the level as a trader writes it: `150`, `5%`, `2 trailing`."""
+        unit = {LevelKind.PRICE: "", LevelKind.PERCENT: "%", LevelKind.AMOUNT: " away"}[self.kind]
+        return f"{self.value}{unit}{' trailing' if self.trailing else ''}"
 
     def stop_price(self, entry: Decimal, side: PositionSide) -> Decimal:
         """Return where this stop lies for a position of `side` entered at `entry`; may be below zero."""
@@ -134,7 +144,7 @@ class Signal:
 
         A stated position beats the action: `flat` closes whatever the action is.
         """
-        return self.position_after or _WANTED[self.action]
+        return self.position_after or self.action.wanted
 
     @property
     def is_partial_exit(self) -> bool:
@@ -168,7 +178,7 @@ class Signal:
     @property
     def _acts_against_position(self) -> bool:
         stated = self.position_after
-        return stated not in (None, PositionSide.FLAT) and stated is not _WANTED[self.action]
+        return stated not in (None, PositionSide.FLAT) and stated is not self.action.wanted
 
     @property
     def _reduces_stated_position(self) -> bool:
