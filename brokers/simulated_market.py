@@ -20,8 +20,8 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Waves of value noise: (period in seconds, amplitude in parts per billion of the base price).
 # The short ones bound how far a price moves in one second, the long ones how far it strays.
 WAVES = (
-    (90 * 86_400, 180_000_000),
-    (11 * 86_400, 60_000_000),
+    (90 * 86_400, 100_000_000),
+    (11 * 86_400, 40_000_000),
     (86_400, 18_000_000),
     (7_200, 6_000_000),
     (600, 2_000_000),
@@ -121,12 +121,16 @@ def _crypto(base: str, quote_asset: str) -> Instrument:
         asset_class=AssetClass.CRYPTO,
         price_steps=CRYPTO_TICKS,
         quantity_step=FINEST,
-        minimum_quantity=FINEST,
+        minimum_quantity=_power_of_ten_below(1 / Decimal(CRYPTO_PRICES[base])),
         minimum_notional=MINIMUM_CRYPTO_NOTIONAL,
         base_asset=base,
         quote_asset=quote_asset,
         exchange="SIMULATED",
     )
+
+
+def _power_of_ten_below(value: Decimal) -> Decimal:
+    return Decimal(1).scaleb(value.adjusted())
 
 
 def _middle(name: str, asset_class: AssetClass, second: int) -> Decimal:

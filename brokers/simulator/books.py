@@ -31,11 +31,17 @@ class TimeInForce(StrEnum):
     IOC = "IOC"
 
 
+class PositionIntent(StrEnum):
+    OPEN = "open"
+    CLOSE = "close"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRequest:
     """One order as a client asks for it: wider than `OrderIntent`, as a broker's interface is.
 
-    Exactly one of `quantity` and `notional` (money in the quote currency) is given.
+    Exactly one of `quantity` and `notional` (money in the quote currency) is given. A
+    `position_intent` that the account's holding does not bear out gets the order refused.
     """
 
     client_order_id: str
@@ -47,6 +53,7 @@ class OrderRequest:
     limit_price: Decimal | None = None
     stop_price: Decimal | None = None
     time_in_force: TimeInForce = TimeInForce.DAY
+    position_intent: PositionIntent | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +76,7 @@ class SimulatedOrder:
     limit_price: Decimal | None = None
     stop_price: Decimal | None = None
     time_in_force: TimeInForce
+    position_intent: PositionIntent | None = None
     state: OrderState = OrderState.SUBMITTED
     filled_quantity: Decimal = ZERO
     average_price: Decimal | None = None
@@ -178,8 +186,13 @@ class Books:
 
 
 def request_from_intent(intent: OrderIntent, instrument: Instrument) -> OrderRequest:
-    """Read an intent as a request: stock orders are good for the day, crypto orders until cancelled."""
+    """Read an intent as a request.
+
+    Stock orders are good for the day and say whether they close, crypto orders are good until
+    cancelled and do not: as with Alpaca.
+    """
     stock = instrument.asset_class is AssetClass.STOCK
+    intended = PositionIntent.CLOSE if intent.closes_account_position else PositionIntent.OPEN
     return OrderRequest(
         client_order_id=intent.client_order_id,
         symbol=intent.symbol,
@@ -189,4 +202,5 @@ def request_from_intent(intent: OrderIntent, instrument: Instrument) -> OrderReq
         limit_price=intent.limit_price,
         stop_price=intent.stop_price,
         time_in_force=TimeInForce.DAY if stock else TimeInForce.GTC,
+        position_intent=intended if stock else None,
     )

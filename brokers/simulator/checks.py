@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from brokers.simulator.books import Books, SimulatedOrder, SimulatedType, TimeInForce
+from brokers.simulator.books import Books, PositionIntent, SimulatedOrder, SimulatedType, TimeInForce
 from brokers.simulator.refusals import OrderConflict, forbidden, malformed, plain, unprocessable
 from brokers.simulator.rules import Rules
 from brokers.simulator.valuation import Balances, order_cost
@@ -113,8 +113,7 @@ def _fractions(case: Case) -> None:
 
 def _minimum(case: Case) -> None:
     order, least = case.order, case.instrument.minimum_notional
-    closes_whole = case.is_exit and order.quantity == abs(case.held)
-    if not case.rules.check_minimum or (closes_whole and not case.rules.minimum_for_exits):
+    if not case.rules.check_minimum or (case.is_exit and not case.rules.minimum_for_exits):
         return
     price = order.limit_price or order.stop_price
     if price is None:
@@ -159,6 +158,20 @@ def _crossing(order: SimulatedOrder, other: SimulatedOrder) -> str | None:
         if gap * order.side.sign < 0:
             return None
     return "opposite side limit order exists"
+
+
+def _position_intent(case: Case) -> None:
+    """Refuse what the holding does not bear out; one still to be closed will have gone in a moment."""
+    specified = case.order.position_intent
+    inferred = PositionIntent.CLOSE if case.is_exit else PositionIntent.OPEN
+    if not case.rules.check_position_intent or specified in (None, inferred):
+        return
+    side = case.order.side.lower()
+    words = f"inferred: {side}_to_{inferred}, specified: {side}_to_{specified}"
+    message = f"position intent mismatch, {words}"
+    if inferred is PositionIntent.CLOSE:
+        raise OrderConflict(message, blocking_order_id=None, code=42210000, status=422)
+    raise unprocessable(message)
 
 
 def _available_quantity(case: Case) -> None:
@@ -228,6 +241,7 @@ CHECKS: tuple[Callable[[Case], None], ...] = (
     _minimum,
     _session,
     _wash_trade,
+    _position_intent,
     _available_quantity,
     _shorting,
     _buying_power,

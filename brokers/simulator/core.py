@@ -6,7 +6,14 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from brokers.simulator.books import Books, Execution, OrderRequest, SimulatedOrder, TimeInForce
+from brokers.simulator.books import (
+    Books,
+    Execution,
+    OrderRequest,
+    SimulatedOrder,
+    TimeInForce,
+    request_from_intent,
+)
 from brokers.simulator.checks import Case, check_all
 from brokers.simulator.filling import (
     after_posting,
@@ -23,7 +30,7 @@ from brokers.simulator.valuation import Balances, balances
 from core.errors import Rejected
 from core.instrument import Instrument, Quote
 from core.money import ZERO, floor_to_step
-from core.order import OrderState
+from core.order import OrderIntent, OrderState
 
 
 class Simulator:
@@ -58,6 +65,10 @@ class Simulator:
         )
         self._put(order)
         return self.work(order.id, now) if self.rules.fill_on_submit else order
+
+    def submit_intent(self, intent: OrderIntent, now: datetime) -> SimulatedOrder:
+        """Take one of our own intents; see `submit` and `request_from_intent`."""
+        return self.submit(request_from_intent(intent, self._instrument(intent.symbol)), now)
 
     def cancel(self, order_id: str, now: datetime) -> SimulatedOrder:
         """Cancel an order; one that is final stays as it is. Raises `OrderRejected` for an unknown id."""
@@ -171,6 +182,7 @@ class Simulator:
             limit_price=request.limit_price,
             stop_price=request.stop_price,
             time_in_force=request.time_in_force,
+            position_intent=request.position_intent,
             fee_asset=(instrument.base_asset or "") if in_base else instrument.quote_asset,
             submitted_at=now,
             updated_at=now,

@@ -31,16 +31,18 @@ class OrderRejected(Refusal, Rejected):
 
 
 class OrderConflict(Refusal, Conflict):
-    """Refuse an order because of another order, which is named."""
+    """Refuse an order because of another order, named where it is known."""
 
     def __init__(
         self,
         message: str,
         *,
-        blocking_order_id: str,
+        blocking_order_id: str | None,
+        code: int = 40310000,
+        status: int = 403,
         details: dict[str, str | list[str]] | None = None,
     ) -> None:
-        Conflict.__init__(self, message, code="40310000", status=403, blocking_order_id=blocking_order_id)
+        Conflict.__init__(self, message, code=str(code), status=status, blocking_order_id=blocking_order_id)
         self.details = details or {}
 
 

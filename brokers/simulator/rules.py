@@ -41,7 +41,7 @@ class Rules:
     | seed | picks which orders fill partially and where they break |
     | market_buy_collar_* | a market buy must be affordable at this factor of the ask |
     | short_collar | a short sale must be affordable at this factor of the ask |
-    | minimum_for_exits | the minimum order value also holds for an order that closes a holding whole |
+    | minimum_for_exits | the minimum order value also holds for an order that reduces a holding |
     | check_* | the check of that name is made |
 
     Sources: Alpaca's order, margin, crypto and paper-trading pages; the refusals as observed
@@ -68,6 +68,7 @@ class Rules:
     check_minimum: bool = True
     check_fractions: bool = True
     check_wash_trades: bool = True
+    check_position_intent: bool = True
     check_available_quantity: bool = True
     check_shorting: bool = True
     check_buying_power: bool = True
