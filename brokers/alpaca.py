@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -167,7 +168,7 @@ class AlpacaBroker:
         Raises the four classes of `core.errors`. `Rejected` with code "40010001" means that
         our id is taken: an earlier attempt may have arrived, so look it up.
         """
-        body = mapping.order_body(intent)
+        body = mapping.order_body(replace(intent, symbol=self._order_symbol(intent.symbol)))
         raw = self._rest.post("/orders", body)
         with _understood():
             order = mapping.read_order(raw)
