@@ -130,6 +130,10 @@ class Signal:
             raise ValueError("limit_price belongs to limit signals and only to them")
         if self.order_type not in (OrderType.MARKET, OrderType.LIMIT):
             raise ValueError(f"a signal enters by market or limit, got {self.order_type}")
+        if self.quantity is not None and self.quantity <= 0:
+            raise ValueError(f"quantity must be above zero, got {self.quantity}")
+        if self.quantity_mode is QuantityMode.PERCENT_OF_POSITION and (self.quantity or ZERO) > HUNDRED:
+            raise ValueError(f"no more than the whole position can be meant, got {self.quantity} %")
         for moment in (self.sent_at, self.bar_time):
             if moment is not None and moment.tzinfo is None:
                 raise ValueError("a time must carry its zone")

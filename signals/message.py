@@ -148,7 +148,8 @@ class Matched:
 def match(sent: Mapping[str, object]) -> Matched:
     """Match names to fields and read the values; the first name found wins, two that disagree are a problem.
 
-    `null` counts as not sent, but for `test`, where a slip would trade. A bar's `close` or `time` that does not serve is left unread, no problem.
+    `null` counts as not sent, but for `test`, where a slip would trade. A bar's `close` or `time` that
+    does not serve is left unread, no problem.
     """
     found, unread = _found(sent)
     layers = [_read_layer(layer) for layer in _layers(found)]

@@ -6,6 +6,7 @@ an entry that waits is taken back by `exit` or by the next signal, and closing i
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from core.order import OrderType
 from core.signal import Action, QuantityMode, Signal
@@ -69,10 +70,10 @@ def understand(body: bytes, content_type: str | None = None) -> Understood:
     )
 
 
-def explain(understood: Understood) -> dict[str, object]:
+def explain(understood: Understood) -> dict[str, Any]:
     """Return what /test-webhook shows: the signal in strings, which field gave what, what was ignored."""
     signal = understood.signal
-    answer: dict[str, object] = {
+    answer: dict[str, Any] = {
         "signal": _in_words(signal),
         "understood": dict(understood.sources),
         "ignored": list(understood.ignored),
@@ -82,7 +83,7 @@ def explain(understood: Understood) -> dict[str, object]:
     return answer
 
 
-def message_schema() -> dict[str, object]:
+def message_schema() -> dict[str, Any]:
     """Return the JSON Schema of a message, each field with the other names it may have."""
     schema = Message.model_json_schema()
     for field, names in NAMES.items():
