@@ -1,0 +1,30 @@
+"""Run the webhook server under gunicorn: `gunicorn webhook_server:app` reads this file by itself."""
+
+import os
+
+import log
+import settings
+
+_settings = settings.load()
+
+wsgi_app = "webhook_server:app"
+bind = f"[{_settings.listen_address}]" if ":" in _settings.listen_address else _settings.listen_address
+bind += f":{_settings.webhook_port}"
+workers = _settings.webhook_processes
+worker_class = "gthread"
+# A request that waits for its outcome (`?wait=`) holds a thread; at most four may
+threads = 8
+timeout = 30
+graceful_timeout = 10
+keepalive = 5
+control_socket_disable = True
+# The file by which a process shows that it lives must not wait for a slow disk
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108
+
+
+def on_starting(server):  # type: ignore[no-untyped-def]
+    """Let gunicorn's own words go where all others go."""
+    log.logging_setup("webhook", _settings)
+    for logger in (server.log.error_log, server.log.access_log):
+        logger.handlers.clear()
+        logger.propagate = True
