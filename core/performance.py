@@ -7,7 +7,7 @@ the day on which it ended, money and fees on the day of their fill.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from core.instrument import AssetClass
@@ -93,7 +93,8 @@ def round_trips(fills: Iterable[BookedFill]) -> Iterator[Trade]:
     opened_at: datetime | None = None
     realized = ZERO
     for fill in fills:
-        realized += fill.realized
+        if opened_at is not None:
+            realized += fill.realized
         if fill.closed and opened_at is not None:
             yield Trade(opened_at=opened_at, closed_at=fill.at, realized=realized)
             opened_at, realized = None, ZERO
@@ -141,4 +142,4 @@ def win_rate(wins: int, losses: int) -> Decimal | None:
 
 
 def _whole_seconds(start: datetime, end: datetime) -> int:
-    return int((end - start).total_seconds())
+    return (end - start) // timedelta(seconds=1)

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from core.bot import Bot
 from core.instrument import Instrument
+from core.money import ZERO
 from core.order import Side
 from core.plan import Code, Refusal
 from core.signal import Level, LevelKind, PositionSide, Signal
@@ -34,8 +35,8 @@ def protection_for(
     """
     stop_level, target_level = _levels(bot, signal)
     held = PositionSide.LONG if side is Side.BUY else PositionSide.SHORT
-    stop = None if stop_level is None else instrument.round_price(stop_level.stop_price(entry, held))
-    target = None if target_level is None else instrument.round_price(target_level.target_price(entry, held))
+    stop = None if stop_level is None else _rounded(stop_level.stop_price(entry, held), instrument)
+    target = None if target_level is None else _rounded(target_level.target_price(entry, held), instrument)
     notes = _notes(signal, stop_level)
     if target is not None and target <= 0:
         notes += (f"A target that far below {number(entry)} cannot be reached; none is set.",)
@@ -55,6 +56,11 @@ def _levels(bot: Bot, signal: Signal | None) -> tuple[Level | None, Level | None
 
 def _percent_level(value: Decimal | None) -> Level | None:
     return None if value is None else Level(kind=LevelKind.PERCENT, value=value)
+
+
+def _rounded(price: Decimal, instrument: Instrument) -> Decimal:
+    # A distance may reach below zero, where no tick is defined.
+    return instrument.round_price(price) if price > 0 else ZERO
 
 
 def _notes(signal: Signal | None, stop: Level | None) -> tuple[str, ...]:

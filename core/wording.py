@@ -12,9 +12,10 @@ def number(value: Decimal) -> str:
     return plain.rstrip("0").rstrip(".") if "." in plain else plain
 
 
-def money(value: Decimal, currency: str = "USD") -> str:
-    """Write an amount to the cent with its currency: `5,000.00 USD`."""
-    return f"{to_cents(value):,} {currency}"
+def money(value: Decimal, currency: str | None = None) -> str:
+    """Write an amount to the cent, with its currency where it is known: `5,000.00 USD`."""
+    amount = f"{to_cents(value):,}"
+    return f"{amount} {currency}" if currency else amount
 
 
 def percent(value: Decimal) -> str:
@@ -23,8 +24,8 @@ def percent(value: Decimal) -> str:
 
 
 def seconds(span: timedelta) -> str:
-    """Write a span in whole seconds: `412 s`."""
-    return f"{span // timedelta(seconds=1)} s"
+    """Write a span in whole seconds, rounded up so that none over a limit reads as equal to it: `412 s`."""
+    return f"{-(-span // timedelta(seconds=1))} s"
 
 
 def moment(at: datetime) -> str:
