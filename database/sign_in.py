@@ -1,0 +1,163 @@
+"""Let people in: passwords, the limits on wrong ones, and the sessions of browsers."""
+
+import secrets
+from datetime import datetime, timedelta
+
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from database.accounts import HASHER, LONGEST_PASSWORD, User, digest, user_from
+from database.pool import Database, Row, Transaction
+
+SESSION_LIFE = timedelta(days=30)
+SEEN_EVERY = timedelta(minutes=1)
+
+ATTEMPT_WINDOW = timedelta(minutes=15)
+FAILURES_PER_ACCOUNT = 10
+FAILURES_PER_ADDRESS = 50
+KNOWN_ADDRESS_FOR = timedelta(days=30)
+ATTEMPTS_KEPT = timedelta(days=90)
+ATTEMPT_LOCK = 3
+
+WRONG = "The e-mail address or the password is wrong."
+TOO_MANY = f"Too many wrong attempts. Wait {ATTEMPT_WINDOW.seconds // 60} minutes and try again."
+
+# Verified for unknown accounts, so that they take as long as known ones.
+_nobody = HASHER.hash(secrets.token_hex())
+
+
+class SignInRefused(Exception):
+    """Show the sentence: it is the same for an unknown account, a wrong password and a closed account."""
+
+
+class TooManyAttempts(SignInRefused):
+    """Wait: too many wrong passwords came for this account or from this address."""
+
+
+def sign_in(database: Database, email: str, password: str, *, address: str, now: datetime) -> User:
+    """Return the account of that e-mail address and password.
+
+    Every attempt counts as failed before the password is looked at, so that attempts made at once
+    cannot exceed the limits. Raises `TooManyAttempts` and `SignInRefused`.
+    """
+    with database.transaction() as transaction:
+        attempt = _begin_attempt(transaction, email.strip(), address, now)
+        row = transaction.maybe("SELECT * FROM users WHERE lower(email) = lower(%s)", (email.strip(),))
+    # Hashing takes long: no connection is held meanwhile.
+    if not _password_fits(row, password) or row is None or not row["is_active"]:
+        raise SignInRefused(WRONG)
+    with database.transaction() as transaction:
+        transaction.execute("UPDATE sign_in_attempts SET succeeded = true WHERE id = %s", (attempt,))
+        if HASHER.check_needs_rehash(row["password_hash"]):
+            transaction.execute(
+                "UPDATE users SET password_hash = %s WHERE id = %s AND password_hash = %s",
+                (HASHER.hash(password), row["id"], row["password_hash"]),
+            )
+    return user_from(row)
+
+
+def open_session(transaction: Transaction, user_id: int, *, agent: str, now: datetime) -> str:
+    """Return the token of a new session, which only the browser keeps."""
+    token = secrets.token_urlsafe(32)
+    transaction.execute(
+        """
+        INSERT INTO user_sessions (user_id, token_hash, agent, created_at, last_seen_at, expires_at)
+        VALUES (%s, %s, %s, %s, %s, %s)
+        """,
+        (user_id, digest(token), agent[:200], now, now, now + SESSION_LIFE),
+    )
+    return token
+
+
+def user_of_session(transaction: Transaction, token: str, now: datetime) -> User | None:
+    """Return whose session it is; None when it ended, expired, or the account is closed."""
+    row = transaction.maybe(
+        """
+        SELECT users.*, user_sessions.id AS session_id, last_seen_at
+          FROM user_sessions JOIN users ON users.id = user_sessions.user_id
+         WHERE token_hash = %s AND revoked_at IS NULL AND expires_at > %s AND users.is_active
+        """,
+        (digest(token), now),
+    )
+    if row is None:
+        return None
+    if now - row["last_seen_at"] > SEEN_EVERY:
+        transaction.execute(
+            "UPDATE user_sessions SET last_seen_at = %s WHERE id = %s", (now, row["session_id"])
+        )
+    return user_from(row)
+
+
+def end_session(transaction: Transaction, token: str) -> User | None:
+    """End a session and return whose it was, None where there was none."""
+    row = transaction.maybe(
+        """
+        UPDATE user_sessions SET revoked_at = now() FROM users
+         WHERE token_hash = %s AND revoked_at IS NULL AND users.id = user_sessions.user_id RETURNING users.*
+        """,
+        (digest(token),),
+    )
+    return None if row is None else user_from(row)
+
+
+def sessions_of(transaction: Transaction, user_id: int, now: datetime) -> list[Row]:
+    """Return the open sessions of an account, the one last seen first."""
+    return transaction.all(
+        """
+        SELECT id, agent, created_at, last_seen_at, expires_at FROM user_sessions
+         WHERE user_id = %s AND revoked_at IS NULL AND expires_at > %s ORDER BY last_seen_at DESC
+        """,
+        (user_id, now),
+    )
+
+
+def _begin_attempt(transaction: Transaction, email: str, address: str, now: datetime) -> int:
+    transaction.execute("SELECT pg_advisory_xact_lock(%s, hashtext(lower(%s)))", (ATTEMPT_LOCK, email))
+    if _is_over_limit(transaction, email, address, now):
+        raise TooManyAttempts(TOO_MANY)
+    transaction.execute("DELETE FROM sign_in_attempts WHERE attempted_at < %s", (now - ATTEMPTS_KEPT,))
+    return int(
+        transaction.value(
+            """
+            INSERT INTO sign_in_attempts (email, address, succeeded, attempted_at)
+            VALUES (%s, %s, false, %s) RETURNING id
+            """,
+            (email[:254], address, now),
+        )
+    )
+
+
+def _is_over_limit(transaction: Transaction, email: str, address: str, now: datetime) -> bool:
+    """Count what failed lately.
+
+    A stranger's guesses must not keep the owner out: where the account signed in from this address
+    before, only what failed from here counts against it.
+    """
+    row = transaction.one(
+        """
+        SELECT count(*) FILTER (WHERE of_account AND recent) AS account,
+               count(*) FILTER (WHERE from_here AND recent) AS address,
+               count(*) FILTER (WHERE of_account AND from_here AND recent) AS both,
+               coalesce(bool_or(of_account AND from_here AND succeeded), false) AS is_known
+          FROM (SELECT succeeded, lower(email) = lower(%(email)s) AS of_account,
+                       address = %(address)s AS from_here,
+                       NOT succeeded AND attempted_at > %(recent)s AS recent
+                  FROM sign_in_attempts
+                 WHERE (lower(email) = lower(%(email)s) OR address = %(address)s)
+                   AND attempted_at > %(known)s) AS attempts
+        """,
+        {
+            "email": email,
+            "address": address,
+            "recent": now - ATTEMPT_WINDOW,
+            "known": now - KNOWN_ADDRESS_FOR,
+        },
+    )
+    against_account = row["both"] if row["is_known"] else row["account"]
+    return bool(against_account >= FAILURES_PER_ACCOUNT or row["address"] >= FAILURES_PER_ADDRESS)
+
+
+def _password_fits(row: Row | None, password: str) -> bool:
+    try:
+        return HASHER.verify(_nobody if row is None else row["password_hash"], password[:LONGEST_PASSWORD])
+    except (VerificationError, InvalidHashError):
+        return False
