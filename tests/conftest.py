@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psycopg2
 import psycopg2.extensions
@@ -34,17 +35,20 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Server]:
+def server() -> Iterator[embedded.Server]:
     """Run PostgreSQL for the whole session, with a migrated database to clone."""
-    folder = tmp_path_factory.mktemp("postgresql") / "data"
-    server = embedded.Server(folder=folder, port=_free_port(), password="a test's password", options=FAST)
-    server.start()
-    try:
-        _execute(server, f"CREATE DATABASE {TEMPLATE}")
-        migrate.apply(server.url(TEMPLATE))
-        yield server
-    finally:
-        server.stop()
+    # Not below pytest's folder: another session closes that to the account PostgreSQL runs as
+    with TemporaryDirectory(prefix="dashtrade-test-") as folder:
+        server = embedded.Server(
+            folder=Path(folder) / "data", port=_free_port(), password="a test's password", options=FAST
+        )
+        server.start()
+        try:
+            _execute(server, f"CREATE DATABASE {TEMPLATE}")
+            migrate.apply(server.url(TEMPLATE))
+            yield server
+        finally:
+            server.stop()
 
 
 @pytest.fixture
