@@ -34,7 +34,7 @@ class Server:
     market: LocalMarket = field(init=False)
     accounts: dict[str, AlpacaAccount] = field(init=False)
     faults: Faults = field(init=False)
-    requests: deque[tuple[str, str, str, int]] = field(init=False)
+    requests: deque[list[Any]] = field(init=False)
     sign_ins: deque[tuple[str, bool]] = field(init=False)
     calls: dict[str, deque[float]] = field(init=False)
     listeners: dict[str, Any] = field(default_factory=dict)

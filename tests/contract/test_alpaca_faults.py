@@ -1,0 +1,409 @@
+"""What every failure at Alpaca tells the engine to do, with the real library on real sockets.
+
+Each case counts what arrived: whatever goes wrong, one `submit` is one POST.
+"""
+
+import json
+import logging
+import socket
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+
+import pytest
+
+from brokers.alpaca import AlpacaBroker
+from core.errors import BrokerError, Conflict, Rejected, Unavailable, Unknown
+from core.order import OrderIntent, OrderState, Side
+from tests.alpaca_server.local import Control, running_server
+
+D = Decimal
+KEY, SECRET = "PKFAULTS", "a very secret key"
+READ_TIMEOUT = 0.4
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Control]:
+    with running_server() as control:
+        yield control
+
+
+@pytest.fixture
+def alpaca(running: Control) -> Control:
+    running.reset()
+    running.settings(partial_fill_share="0")
+    running.account(KEY, SECRET)
+    return running
+
+
+@pytest.fixture
+def broker(alpaca: Control) -> AlpacaBroker:
+    """Give an adapter whose connection is open and in use already."""
+    broker = broker_at(alpaca.url)
+    broker.account()
+    return broker
+
+
+def broker_at(url: str, secret: str = SECRET) -> AlpacaBroker:
+    return AlpacaBroker(
+        KEY, secret, base_url=url, data_url=url, connect_timeout=0.4, read_timeout=READ_TIMEOUT
+    )
+
+
+def buy(quantity: str = "1", symbol: str = "AAPL") -> OrderIntent:
+    return OrderIntent(client_order_id=uuid.uuid4().hex, symbol=symbol, side=Side.BUY, quantity=D(quantity))
+
+
+def posts(alpaca: Control) -> int:
+    return len(alpaca.requests("POST", "/v2/orders"))
+
+
+def fails(broker: AlpacaBroker, kind: type[BrokerError], intent: OrderIntent | None = None) -> BrokerError:
+    with pytest.raises(BrokerError) as failure:
+        broker.submit(intent or buy())
+    assert type(failure.value) is kind
+    return failure.value
+
+
+class TestPerhapsReceived:
+    """Unknown: never resent, found again by our id when it did arrive."""
+
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            {"kind": "answer_after", "status": 504},
+            {"kind": "answer_after", "status": 504, "body": '{"code": 50410000, "message": "timeout"}'},
+            {"kind": "answer_after", "status": 500},
+            {"kind": "answer_after", "status": 502},
+            {"kind": "answer_after", "status": 503, "headers": {"Retry-After": "0"}},
+            {"kind": "answer_after", "status": 408},
+            {"kind": "answer_after", "status": 200, "body": "<html>all is well</html>"},
+            {"kind": "answer_after", "status": 200, "body": '{"id": "cut in the mid'},
+            {"kind": "answer_after", "status": 200, "body": ""},
+            {"kind": "answer_after", "status": 200, "body": "null"},
+            {"kind": "answer_after", "status": 200, "body": "[]"},
+            {"kind": "answer_after", "status": 200, "body": "{}"},
+            {"kind": "answer_after", "status": 200, "body": "5"},
+            {"kind": "answer_after", "status": 500, "body": "5"},
+            {"kind": "drop_after"},
+            {"kind": "silence_after"},
+            {"kind": "delay_after", "delay": READ_TIMEOUT * 2},
+        ],
+        ids=str,
+    )
+    def test_an_order_that_arrived(
+        self, alpaca: Control, broker: AlpacaBroker, fault: dict[str, object]
+    ) -> None:
+        alpaca.fault(**fault)  # type: ignore[arg-type]
+        intent = buy()
+        fails(broker, Unknown, intent)
+        found = broker.find_order(intent.client_order_id)
+        assert found is not None
+        assert (found.symbol, found.side, found.quantity) == ("AAPL", Side.BUY, 1)
+        assert posts(alpaca) == len(alpaca.orders(KEY)) == 1
+
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            {"kind": "answer_before", "status": 500},
+            {"kind": "answer_before", "status": 502},
+            {"kind": "answer_before", "status": 504},
+            {"kind": "drop_before"},
+            {"kind": "silence_before"},
+        ],
+        ids=str,
+    )
+    def test_an_order_that_did_not(
+        self, alpaca: Control, broker: AlpacaBroker, fault: dict[str, object]
+    ) -> None:
+        alpaca.fault(**fault)  # type: ignore[arg-type]
+        intent = buy()
+        fails(broker, Unknown, intent)
+        assert broker.find_order(intent.client_order_id) is None
+        assert posts(alpaca) == 1
+        assert alpaca.orders(KEY) == []
+
+    def test_the_environment_cannot_bring_resending_back(
+        self, alpaca: Control, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("APCA_RETRY_MAX", "5")
+        monkeypatch.setenv("APCA_RETRY_WAIT", "0")
+        monkeypatch.setenv("APCA_RETRY_CODES", "429,500,504")
+        broker = broker_at(alpaca.url)
+        alpaca.fault("answer_after", status=504, count=3)
+        fails(broker, Unknown)
+        assert posts(alpaca) == len(alpaca.orders(KEY)) == 1
+
+    def test_an_answer_about_another_order_is_not_believed(
+        self, alpaca: Control, broker: AlpacaBroker
+    ) -> None:
+        broker.submit(buy())
+        other = {name: value for name, value in alpaca.orders(KEY)[0].items() if name != "key"}
+        alpaca.fault("answer_after", status=200, body=json.dumps(other))
+        fails(broker, Unknown)
+
+    def test_a_status_alpaca_never_had_is_not_guessed(self, alpaca: Control, broker: AlpacaBroker) -> None:
+        order = broker.submit(buy())
+        alpaca.status(KEY, order.client_order_id, "half_done")
+        with pytest.raises(Unknown, match="half_done"):
+            broker.find_order(order.client_order_id)
+
+
+class TestCertainlyNotReceived:
+    """Unavailable: the same order may go again."""
+
+    def test_nobody_listens(self, free_port: int) -> None:
+        fails(broker_at(f"http://127.0.0.1:{free_port}"), Unavailable)
+
+    def test_no_such_host(self) -> None:
+        fails(broker_at("http://alpaca.invalid"), Unavailable)
+
+    def test_nobody_picks_up(self) -> None:
+        with socket.socket() as deaf:
+            deaf.bind(("127.0.0.1", 0))
+            deaf.listen(0)
+            address = deaf.getsockname()
+            # one connection fills the queue; the next SYN is left without an answer
+            with socket.create_connection(address), _trying(address), _trying(address):
+                fails(broker_at(f"http://127.0.0.1:{address[1]}"), Unavailable)
+
+    def test_too_many_requests_say_how_long_to_wait(self, alpaca: Control, broker: AlpacaBroker) -> None:
+        alpaca.fault("answer_before", status=429, body='{"code":42910000,"message":"too many requests."}',
+                     headers={"Retry-After": "7"})  # fmt: skip
+        failure = fails(broker, Unavailable)
+        assert isinstance(failure, Unavailable)
+        assert (failure.retry_after, failure.status, failure.code) == (7.0, 429, "42910000")
+        assert posts(alpaca) == 1
+        assert alpaca.orders(KEY) == []
+
+    def test_the_rate_limit_itself(self, alpaca: Control) -> None:
+        alpaca.settings(requests_per_minute=3)
+        broker = broker_at(alpaca.url)
+        for _ in range(3):
+            broker.account()
+        failure = fails(broker, Unavailable)
+        assert isinstance(failure, Unavailable)
+        assert failure.retry_after is not None
+        assert 50 < failure.retry_after <= 60
+
+    def test_a_proxy_that_is_not_there(
+        self, alpaca: Control, free_port: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port}")
+        fails(broker_at("http://alpaca.invalid"), Unavailable)
+
+
+class TestRefused:
+    """Rejected: final, in the broker's words."""
+
+    @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422])
+    def test_a_final_answer(self, alpaca: Control, broker: AlpacaBroker, status: int) -> None:
+        alpaca.fault("answer_before", status=status, body='{"code": 40310000, "message": "the words"}')
+        failure = fails(broker, Rejected)
+        assert (failure.message, failure.code, failure.status) == ("the words", "40310000", status)
+        assert posts(alpaca) == 1
+
+    def test_a_refusal_without_json(self, alpaca: Control, broker: AlpacaBroker) -> None:
+        alpaca.fault("answer_before", status=403, body="<html>blocked</html>")
+        assert fails(broker, Rejected).message == "Alpaca answered HTTP 403"
+
+    def test_wrong_keys(self, alpaca: Control) -> None:
+        with pytest.raises(Rejected) as failure:
+            broker_at(alpaca.url, secret="another").account()
+        assert (failure.value.status, failure.value.code) == (401, None)
+
+    def test_a_taken_id(self, alpaca: Control, broker: AlpacaBroker) -> None:
+        intent = buy()
+        broker.submit(intent)
+        failure = fails(broker, Rejected, intent)
+        assert (failure.code, failure.status) == ("40010001", 422)
+        assert len(alpaca.orders(KEY)) == 1
+
+    def test_an_order_refused_after_it_was_accepted(self, alpaca: Control, broker: AlpacaBroker) -> None:
+        alpaca.settings(hold_fills=True)
+        order = broker.submit(buy())
+        alpaca.end(KEY, order.client_order_id, "reject", "halted")
+        found = broker.find_order(order.client_order_id)
+        assert found is not None
+        assert found.state is OrderState.REJECTED
+        assert found.message
+
+    def test_a_redirect_is_not_followed(self, alpaca: Control, broker: AlpacaBroker) -> None:
+        elsewhere = {"Location": f"{alpaca.url}/v2/orders"}
+        alpaca.fault("answer_before", status=307, body="", headers=elsewhere)
+        assert fails(broker, Rejected).status == 307
+        assert posts(alpaca) == 1
+
+    @pytest.mark.parametrize("key", ["", "  ", "PKTEST\nX: y", "schlüssel"])
+    def test_a_key_that_cannot_be_one(self, alpaca: Control, key: str) -> None:
+        with pytest.raises(Rejected):
+            AlpacaBroker(key, SECRET, base_url=alpaca.url)
+
+
+class TestBlocked:
+    """Conflict: names the order in the way where Alpaca does."""
+
+    @pytest.mark.parametrize(
+        ("status", "body", "blocking"),
+        [
+            (
+                403,
+                {
+                    "code": 40310000,
+                    "message": "insufficient qty available for order (requested: 106, available: 0)",
+                    "available": "0",
+                    "existing_qty": "106",
+                    "held_for_orders": "106",
+                    "related_orders": ["61e69015-8549-4bfd-b9c3-01e75843f47d"],
+                    "symbol": "AAPL",
+                },
+                "61e69015-8549-4bfd-b9c3-01e75843f47d",
+            ),
+            (403, {"code": 40310000, "message": "insufficient qty", "held_for_orders": "5"}, None),
+            (
+                403,
+                {
+                    "code": 40310000,
+                    "message": "potential wash trade detected. use complex orders",
+                    "existing_order_id": "61e69015-8549-4bfd-b9c3-01e75843f47d",
+                    "reject_reason": "opposite side market/stop order exists",
+                },
+                "61e69015-8549-4bfd-b9c3-01e75843f47d",
+            ),
+            (
+                422,
+                {"code": 42210000, "message": "potential wash trade detected. use complex orders"},
+                None,
+            ),
+            (
+                403,
+                {"code": 40310000, "message": "cannot open a long buy while a short sell order is open"},
+                None,
+            ),
+        ],
+    )
+    def test_conflicts(
+        self,
+        alpaca: Control,
+        broker: AlpacaBroker,
+        status: int,
+        body: dict[str, object],
+        blocking: str | None,
+    ) -> None:
+        alpaca.fault("answer_before", status=status, body=json.dumps(body))
+        failure = fails(broker, Conflict)
+        assert isinstance(failure, Conflict)
+        assert failure.blocking_order_id == blocking
+
+    def test_more_than_is_held_by_nobody_is_final(self, alpaca: Control, broker: AlpacaBroker) -> None:
+        body = {
+            "code": 40310000,
+            "message": "insufficient qty available for order (requested: 15, available: 10)",
+            "available": "10",
+            "existing_qty": "10",
+            "held_for_orders": "0",
+        }
+        alpaca.fault("answer_before", status=403, body=json.dumps(body))
+        fails(broker, Rejected)
+
+
+class TestReading:
+    """A query that failed never reads as an answer."""
+
+    @pytest.mark.parametrize("status", [404, 200])
+    def test_a_page_instead_of_a_position_is_not_flat(
+        self, alpaca: Control, broker: AlpacaBroker, status: int
+    ) -> None:
+        alpaca.fault("answer_before", "GET", "/v2/positions/AAPL", status=status, body="<html></html>")
+        with pytest.raises((Rejected, Unknown)):
+            broker.position("AAPL")
+
+    def test_a_page_instead_of_an_order_is_not_absence(self, alpaca: Control, broker: AlpacaBroker) -> None:
+        alpaca.fault("answer_before", "GET", "/v2/orders:*", status=404, body='{"message": "Not Found"}')
+        with pytest.raises(Rejected):
+            broker.find_order("anything")
+
+    @pytest.mark.parametrize(
+        ("fault", "kind"),
+        [
+            ({"kind": "drop_before"}, Unknown),
+            ({"kind": "silence_before"}, Unknown),
+            ({"kind": "answer_before", "status": 502}, Unknown),
+            ({"kind": "answer_before", "status": 200, "body": "{}"}, Unknown),
+            ({"kind": "answer_before", "status": 200, "body": "[5]"}, Unknown),
+            ({"kind": "answer_before", "status": 429}, Unavailable),
+            ({"kind": "answer_before", "status": 401}, Rejected),
+        ],
+        ids=str,
+    )
+    def test_positions(
+        self, alpaca: Control, broker: AlpacaBroker, fault: dict[str, object], kind: type[BrokerError]
+    ) -> None:
+        alpaca.fault(method="GET", path="/v2/positions", **fault)  # type: ignore[arg-type]
+        with pytest.raises(BrokerError) as failure:
+            broker.positions()
+        assert type(failure.value) is kind
+
+    def test_a_cancel_that_is_not_possible_yet(self, alpaca: Control, broker: AlpacaBroker) -> None:
+        alpaca.settings(hold_fills=True)
+        order = broker.submit(buy())
+        alpaca.fault("answer_before", "DELETE", "/v2/orders/*", status=422, body='{"message": "not now"}')
+        with pytest.raises(Rejected, match="not now"):
+            broker.cancel(order.broker_order_id)
+
+    def test_cancelling_what_never_was(self, broker: AlpacaBroker) -> None:
+        with pytest.raises(Rejected):
+            broker.cancel(str(uuid.uuid4()))
+
+
+class TestSecrets:
+    def test_keys_are_in_no_repr_log_or_error(
+        self, alpaca: Control, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.DEBUG)
+        broker = broker_at(alpaca.url)
+        broker.account()
+        alpaca.fault("drop_before")
+        failure = fails(broker, Unknown)
+        told = f"{broker!r} {failure!r} {failure.__cause__!r} {caplog.text}"
+        assert SECRET not in told
+        assert KEY not in told
+
+    def test_a_token_in_the_environment_does_not_take_over(
+        self, alpaca: Control, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("APCA_API_OAUTH_TOKEN", "someone else's")
+        monkeypatch.setenv("APCA_API_VERSION", "v9")
+        monkeypatch.setenv("APCA_API_BASE_URL", "http://alpaca.invalid")
+        monkeypatch.setenv("APCA_API_DATA_URL", "http://alpaca.invalid")
+        broker = broker_at(alpaca.url)
+        assert broker.account().cash == 100_000
+        assert broker.quote("AAPL").ask == 200
+
+
+def test_many_threads_share_one_broker(alpaca: Control, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    broker = broker_at(alpaca.url)
+    intents = [buy() for _ in range(200)]
+    with ThreadPoolExecutor(max_workers=24) as pool:
+        orders = list(pool.map(broker.submit, intents))
+    assert [o.client_order_id for o in orders] == [i.client_order_id for i in intents]
+    assert posts(alpaca) == len(alpaca.orders(KEY)) == 200
+    # urllib3 warns when a pool is too small and throws connections away
+    assert caplog.text == ""
+
+
+class _trying:  # noqa: N801
+    """Hold a socket that has asked for a connection without waiting for it."""
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self.socket = socket.socket()
+        self.socket.setblocking(False)
+        self.socket.connect_ex(address)
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *reason: object) -> None:
+        self.socket.close()
