@@ -1,0 +1,59 @@
+"""Administer DashTrade from the command line: `python manage.py --help`."""
+
+import sys
+from collections.abc import Sequence
+
+import click
+import psycopg2
+
+import settings
+from administration import bot_commands, connecting, people
+from administration.console import Console
+from core.errors import BrokerError
+from database.accounts import AccountError
+from encryption import KeyMissing, WrongKey
+
+MEANT_FOR_PEOPLE = (settings.SettingsError, AccountError, KeyMissing, WrongKey)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.pass_context
+def command(context: click.Context) -> None:
+    """Accounts, connections and bots; what happened and why; the kill switch; keys and backups."""
+    context.obj = Console()
+
+
+for part in (
+    people.user,
+    people.token,
+    connecting.connect,
+    bot_commands.bot,
+    bot_commands.list_bots,
+):
+    command.add_command(part)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; an error is one line on standard error."""
+    try:
+        result = command.main(args=arguments, prog_name="manage.py", standalone_mode=False)
+    except click.Abort:
+        return _say("Nothing was changed.", 130)
+    except click.ClickException as error:
+        return _say(error.format_message(), error.exit_code)
+    except MEANT_FOR_PEOPLE as error:
+        return _say(str(error), 1)
+    except BrokerError as error:
+        return _say(f"The broker says: {error.message}", 1)
+    except psycopg2.OperationalError as error:
+        return _say(f"The database does not answer: {error}. Is DashTrade running? Start it: make run", 1)
+    return result if isinstance(result, int) else 0
+
+
+def _say(words: str, code: int) -> int:
+    click.echo("Error: " + " ".join(words.split()), err=True)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
