@@ -1,5 +1,6 @@
 # `make run` and `make test` need nothing but Python 3.11 or newer and a package index.
-PYTHON ?= python3
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,\
+	$(if $(shell $(name) -c 'import sys; print(sys.version_info >= (3, 11) or "")' 2>/dev/null),$(name))))
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
@@ -29,12 +30,13 @@ lock: $(VENV)/.ready-test ## Pin the newest versions that pyproject.toml allows
 	$(LOCK) --upgrade --output-file requirements.txt
 	$(LOCK) --upgrade --extra test --constraint requirements.txt --output-file requirements-test.txt
 
-$(VENV)/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
+$(VENV)/.made:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or make PYTHON=/path/to/it"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+	@touch $@
 
-# The stamp holds the requirements it stands for, so that a changed file installs anew.
-$(VENV)/.ready: requirements.txt | $(VENV)/bin/python
+# A stamp is newer than the requirements that were installed, so nothing is installed twice.
+$(VENV)/.ready: requirements.txt $(VENV)/.made
 	$(PIP) --requirement requirements.txt
 	@touch $@
 

@@ -2,8 +2,8 @@
 
 A value comes from the first of these that is set and not empty: the variable, the file that
 `<NAME>_FILE` names, `.env`, and for what `run.py` made itself the file `<NAME>` below
-`DASHTRADE_HOME`. A kept `ENCRYPTION_KEY` counts only beside the kept database: with a `DATABASE_URL`
-of one's own, a lost key would make every stored broker key unreadable.
+`DASHTRADE_HOME`. Those count only for the embedded database: beside a `DATABASE_URL` of one's own a
+key that got lost would make every stored broker key unreadable.
 """
 
 import base64
@@ -148,9 +148,14 @@ class Settings(BaseModel):
     workers: Annotated[int, Field(ge=0, le=64)] = Field(1, description="a number from 0 to 64")
 
     apca_api_base_url: WebAddress | None = Field(None, description=ADDRESS)
+    apca_api_data_url: WebAddress | None = Field(None, description=ADDRESS)
     blofin_base_url: WebAddress | None = Field(None, description=ADDRESS)
     alpha_vantage_api_key: SecretStr | None = Field(None, description=TEXT)
 
+    order_send_window_seconds: Seconds = Field(10, description=SECONDS)
+    order_doubt_seconds: Seconds = Field(30, description=SECONDS)
+    broker_read_timeout_seconds: Seconds = Field(10, description=SECONDS)
+    reconcile_interval_seconds: Seconds = Field(60, description=SECONDS)
     risk_interval_seconds: Seconds = Field(10, description=SECONDS)
     max_position_size_usd: Annotated[Decimal, Field(gt=0, allow_inf_nan=False)] = Field(
         Decimal(1000), description="an amount above 0"
@@ -189,10 +194,14 @@ SECRETS = tuple(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """Carry what was found before it is checked: values by variable name, and faults in finding them."""
+    """Carry what was found before it is checked: values by variable name, and faults in finding them.
+
+    `embedded` says that no database of one's own was named.
+    """
 
     values: dict[str, str]
     faults: tuple[str, ...] = ()
+    embedded: bool = False
 
 
 def load(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -211,9 +220,10 @@ def find(environ: Mapping[str, str] = os.environ) -> Found:
     values = {name: given[name] for name in NAMES if name in given}
     files = {name: Path(given[f"{name}_FILE"]) for name in SECRETS if _by_file(name, given, environ)}
     faults = _misspelt(written) + _read_into(values, files)
-    faults += _read_into(values, _kept(values))
+    embedded = not {"DATABASE_URL", "DATABASE_URL_FILE"} & given.keys()
+    faults += _read_into(values, _kept(values) if embedded else {})
     values.setdefault("PUBLIC_URL", _public_url(values, environ))
-    return Found(values=values, faults=tuple(faults))
+    return Found(values=values, faults=tuple(faults), embedded=embedded)
 
 
 def build(found: Found) -> Settings:
@@ -250,8 +260,7 @@ def _by_file(name: str, given: Mapping[str, str], environ: Mapping[str, str]) ->
 
 
 def _kept(values: Mapping[str, str]) -> dict[str, Path]:
-    names = KEPT if "DATABASE_URL" not in values else ("SIGNAL_API_KEY",)
-    paths = {name: home_of(values) / name for name in names if name not in values}
+    paths = {name: home_of(values) / name for name in KEPT if name not in values}
     return {name: path for name, path in paths.items() if path.exists()}
 
 

@@ -160,7 +160,7 @@ def kept_server(home: Path, kept_url: str | None) -> Server:
     if kept_url:
         parts = urlsplit(kept_url)
         server = Server(folder=folder, port=parts.port or FIRST_PORT, password=unquote(parts.password or ""))
-        if server.is_running() or _is_free(server.port):
+        if server.is_running() or is_free(server.port):
             return server
         return Server(folder=folder, port=free_port(), password=server.password)
     server = Server(folder=folder, port=free_port(), password=secrets.token_urlsafe(32))
@@ -173,7 +173,20 @@ def kept_server(home: Path, kept_url: str | None) -> Server:
 
 def free_port() -> int:
     """Return the first port from 15432 on that nothing listens on."""
-    return next(port for port in range(FIRST_PORT, 65536) if _is_free(port))
+    return next(port for port in range(FIRST_PORT, 65536) if is_free(port))
+
+
+def is_free(port: int, address: str = "127.0.0.1") -> bool:
+    """Say whether nothing listens on this port of this machine."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family) as probe:
+        # As servers do, or a port whose last connections fade away would count as taken
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError:
+            return False
+    return True
 
 
 def account() -> str | None:
@@ -241,13 +254,3 @@ def _give_to_account(path: Path) -> None:
     name = account()
     if name is not None:
         shutil.chown(path, name, name)
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True

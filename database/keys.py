@@ -9,17 +9,21 @@ from encryption import Vault, WrongKey, keyed_hash, new_token
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealedColumn:
-    """Name a column that holds sealed secrets, its row's key and the column of the key's id."""
+    """Name a column that holds sealed secrets, its row's key and the column of the key's id.
+
+    `is_row` says that the row is nothing without its secret.
+    """
 
     table: str
     column: str
     sealed_with: str
     key: str = "id"
+    is_row: bool = False
 
 
 SEALED_COLUMNS = (
     SealedColumn(table="user_api_keys", column="credentials_sealed", sealed_with="sealed_with"),
-    SealedColumn(table="user_webhook_tokens", column="token_sealed", sealed_with="sealed_with"),
+    SealedColumn(table="user_webhook_tokens", column="token_sealed", sealed_with="sealed_with", is_row=True),
     SealedColumn(table="users", column="totp_sealed", sealed_with="totp_sealed_with"),
     SealedColumn(
         table="server_settings", column="hash_key_sealed", sealed_with="hash_key_sealed_with", key="only_row"
@@ -72,6 +76,21 @@ def reseal(database: Database, vault: Vault) -> Rotation:
     return Rotation(resealed=resealed, failures=tuple(failures))
 
 
+def forget_unreadable(database: Database, vault: Vault) -> int:
+    """Drop every secret that no key opens, for when a key is lost for good; return how many.
+
+    Broker keys must then be entered again, webhook tokens and second factors made anew.
+    """
+    forgotten = 0
+    with database.transaction() as transaction:
+        for sealed in SEALED_COLUMNS:
+            for row in _old_rows(transaction, sealed, vault):
+                if not _opens(vault, row):
+                    _forget(transaction, sealed, row)
+                    forgotten += 1
+    return forgotten
+
+
 def keep_service_key(transaction: Transaction, vault: Vault, name: str, key: str) -> None:
     """Make `key` the key of the service of that name, in place of any it had."""
     transaction.execute(
@@ -116,6 +135,21 @@ def _old_rows(transaction: Transaction, sealed: SealedColumn, vault: Vault) -> l
         """,
         (vault.key_id,),
     )
+
+
+def _opens(vault: Vault, row: Row) -> bool:
+    try:
+        vault.open(row["sealed"], row["sealed_with"])
+    except WrongKey:
+        return False
+    return True
+
+
+def _forget(transaction: Transaction, sealed: SealedColumn, row: Row) -> None:
+    change = f"UPDATE {sealed.table} SET {sealed.column} = NULL, {sealed.sealed_with} = NULL"
+    if sealed.is_row:
+        change = f"DELETE FROM {sealed.table}"
+    transaction.execute(f"{change} WHERE {sealed.key} = %s", (row["key"],))
 
 
 def _reseal_row(transaction: Transaction, sealed: SealedColumn, vault: Vault, row: Row) -> None:

@@ -71,6 +71,20 @@ def test_a_secret_that_does_not_open_is_left_and_reported(sealed_with_old):
     assert opened(sealed_with_old, vault(OLD)) == before
 
 
+def test_after_a_lost_key_only_what_does_not_open_is_forgotten(sealed_with_old):
+    with sealed_with_old.transaction() as tx:
+        tx.execute(
+            "UPDATE users SET totp_sealed = %s, totp_sealed_with = %s",
+            (vault(NEW).seal("kept"), vault(NEW).key_id),
+        )
+    assert keys.forget_unreadable(sealed_with_old, vault(NEW)) == 3
+    with sealed_with_old.transaction() as tx:
+        assert vault(NEW).open(tx.value("SELECT totp_sealed FROM users")) == "kept"
+        assert tx.value("SELECT credentials_sealed FROM user_api_keys") is None
+        assert tx.value("SELECT count(*) FROM user_webhook_tokens") == 0
+        assert keys.hash_key(tx, vault(NEW))
+
+
 def test_every_sealed_column_of_the_schema_is_rotated(database):
     with database.transaction() as tx:
         rows = tx.all(
