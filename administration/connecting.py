@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from administration.console import Console, Problem, note, pass_console, the_user
+from administration.console import Console, Problem, broker_class, note, pass_console, the_user
 from brokers.base import BrokerName, CredentialField, Mode
 from core.bot import ConnectionStatus
 from database import bots
@@ -38,14 +38,14 @@ def connect(
     The credentials come as JSON from standard input; they are tried at the broker before they are kept.
     """
     name = BrokerName(broker)
-    meant = _mode(console, name, mode)
+    meant = _mode(name, mode)
     label = label or f"{broker} {meant}"
     with console.transaction() as transaction:
         user = the_user(transaction, email)
         if any(each.label == label for each in bots.connections_of(transaction, user.id)):
             raise Problem(f"{email} has a connection {label} already; give another --label")
     _confirm(meant, label, confirm_live)
-    credentials = _credentials(console, name)
+    credentials = _credentials(name)
     problem = console.registry.open(name, meant, credentials).account().problem if credentials else None
     connection_id = _store(console, user.id, name, meant, label, credentials, netting, problem)
     click.echo(connection_id)
@@ -53,8 +53,8 @@ def connect(
         click.echo(f"The broker says of this account: {problem}", err=True)
 
 
-def _mode(console: Console, name: BrokerName, mode: str | None) -> Mode:
-    modes = console.registry.classes[name].capabilities.modes
+def _mode(name: BrokerName, mode: str | None) -> Mode:
+    modes = broker_class(name).capabilities.modes
     safe = [each for each in modes if each is not Mode.LIVE]
     if mode is None:
         return safe[0]
@@ -68,8 +68,8 @@ def _confirm(mode: Mode, label: str, confirmation: str | None) -> None:
         raise Problem(f"This trades real money. Confirm it with: --confirm-live {json.dumps(label)}")
 
 
-def _credentials(console: Console, name: BrokerName) -> dict[str, str]:
-    fields = console.registry.classes[name].credential_fields
+def _credentials(name: BrokerName) -> dict[str, str]:
+    fields = broker_class(name).credential_fields
     if not fields:
         return {}
     if sys.stdin.isatty():

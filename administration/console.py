@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 import settings
+from brokers.base import Broker, BrokerName
 from core.bot import Connection
 from database import accounts, audit, bots
 from database.accounts import User
@@ -54,6 +55,13 @@ class Console:
         """Commit at a clean end, roll back at any other."""
         with self.database.transaction() as transaction:
             yield transaction
+
+
+def broker_class(name: BrokerName) -> type[Broker]:
+    """Return what carries out a broker, to ask for its modes and credentials without opening it."""
+    from brokers.registry import CLASSES
+
+    return CLASSES[name]
 
 
 pass_console = click.make_pass_decorator(Console)
