@@ -71,6 +71,7 @@ class AlpacaAccount:
     activities: list[Json] = field(default_factory=list)
     unposted: list[Execution] = field(default_factory=list)
     updates: int = 0
+    pending: int = 0
 
     def __post_init__(self) -> None:
         books = Books(account=self.key, cash=self.cash)
@@ -251,11 +252,16 @@ class AlpacaAccount:
         )
 
     def _later(self, delay: float, step: Callable[[str], None], order_id: str) -> None:
+        self.pending += 1
         loop = asyncio.get_running_loop()
         if delay > 0:
-            loop.call_later(delay, step, order_id)
+            loop.call_later(delay, self._step, step, order_id)
         else:
-            loop.call_soon(step, order_id)
+            loop.call_soon(self._step, step, order_id)
+
+    def _step(self, step: Callable[[str], None], order_id: str) -> None:
+        self.pending -= 1
+        step(order_id)
 
     def _route(self, order_id: str) -> None:
         order = self.simulator.books.orders.get(order_id)

@@ -175,6 +175,11 @@ async def list_listeners(request: web.Request) -> web.Response:
     return answer_json(list(server_of(request).listeners))
 
 
+async def count_pending(request: web.Request) -> web.Response:
+    """Return how many steps (routing, fills, cancels) are still to come by themselves."""
+    return answer_json({"pending": sum(account.pending for account in server_of(request).accounts.values())})
+
+
 async def read_account(request: web.Request) -> web.Response:
     """Return Account and positions of `key`."""
     server = server_of(request)
@@ -224,5 +229,6 @@ ROUTES = (
     web.get("/_control/requests", list_requests),
     web.get("/_control/sign_ins", list_sign_ins),
     web.get("/_control/listeners", list_listeners),
+    web.get("/_control/pending", count_pending),
     web.post("/_control/reset", reset),
 )

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -80,6 +81,14 @@ class Control:
     def drop_streams(self, key: str | None = None) -> int:
         """Close the stream of a key, or all."""
         return int(self._post("streams/drop", key=key)["dropped"])
+
+    def settle(self, patience: float = 30.0) -> None:
+        """Return when everything that happens by itself at the present prices has happened."""
+        deadline = time.monotonic() + patience
+        while self._get("pending", {})["pending"]:
+            if time.monotonic() > deadline:
+                raise TimeoutError("the local Alpaca server did not settle")
+            time.sleep(0.002)
 
     def reset(self) -> None:
         """Forget everything."""

@@ -33,10 +33,7 @@ class AlpacaHarness:
         )
 
     def settle(self) -> None:
-        before = None
-        while (now := self.control.orders(self.key)) != before:
-            before = now
-            time.sleep(0.01)
+        self.control.settle()
 
     def set_price(self, symbol: str, bid: Decimal, ask: Decimal) -> None:
         self.control.price(symbol, bid, ask)
