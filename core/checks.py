@@ -128,10 +128,14 @@ def check_exit(states: TradingStates) -> Refusal | None:
     return _kill_switch(states, TradingState.HALTED)
 
 
+def check_switches(states: TradingStates) -> Refusal | None:
+    """Return the refusal of an entry by the kill switch alone: HALTED and REDUCING both stop one."""
+    return _kill_switch(states, TradingState.HALTED) or _kill_switch(states, TradingState.REDUCING)
+
+
 def kill_switch(facts: EntryFacts) -> Refusal | None:
     """Refuse while a scope is HALTED or REDUCING."""
-    halted = _kill_switch(facts.states, TradingState.HALTED)
-    return halted or _kill_switch(facts.states, TradingState.REDUCING)
+    return check_switches(facts.states)
 
 
 def bot_disabled(facts: EntryFacts) -> Refusal | None:
@@ -220,7 +224,7 @@ def signal_too_old(facts: EntryFacts) -> Refusal | None:
     sent_at = facts.signal.sent_at if facts.signal else None
     known = [at for at in (facts.received_at, sent_at) if at is not None]
     limit = facts.bot.max_signal_age_seconds
-    if facts.signal is None or not known:
+    if not known:
         return None
     age = facts.now - min(known)
     if age <= timedelta(seconds=limit):

@@ -318,6 +318,7 @@ PASSES: list[tuple[str, Callable[[EntryFacts], EntryFacts]]] = [
     ("sent at the same second", known(newest_sent_at=SIGNAL.sent_at)),
     ("a sender's clock that runs ahead", known(signal=replace(SIGNAL, sent_at=NOW + timedelta(hours=1)))),
     ("no sending time", both(known(signal=replace(SIGNAL, sent_at=None)), known(newest_sent_at=NOW))),
+    ("never stopped out", bot(cooldown_minutes=30)),
     ("no signal at all", known(signal=None, received_at=None)),
     ("cool-down over", both(bot(cooldown_minutes=5), known(last_stop_out_at=NOW - timedelta(minutes=5)))),
     ("a holding to the same side", known(other_holdings=(OtherHolding(owner="x", quantity=Decimal(10)),))),
@@ -339,8 +340,8 @@ PASSES: list[tuple[str, Callable[[EntryFacts], EntryFacts]]] = [
     (
         "moved just as far as allowed",
         both(
-            bot(max_price_deviation_percent=Decimal(1)),
-            known(signal=replace(SIGNAL, price=Decimal(100) / Decimal("1.01"))),
+            bot(max_price_deviation_percent=Decimal(25)),
+            known(signal=replace(SIGNAL, price=Decimal(80))),
         ),
     ),
     (
@@ -364,6 +365,13 @@ def test_an_old_sending_time_counts_although_it_just_arrived() -> None:
     )
     assert refusal is not None
     assert refusal.sentence == "Signal is 121 s old; this bot takes signals up to 120 s old."
+
+
+def test_a_loss_that_just_reaches_the_daily_limit_counts() -> None:
+    lost = both(bot(daily_loss_limit=Decimal(500)), known(day=DayFigures(realized=Decimal(-500))))
+    refusal = check_entry(lost(FACTS))
+    assert refusal is not None
+    assert refusal.code is Code.DAILY_LOSS_LIMIT
 
 
 def test_a_seller_looks_at_the_bid() -> None:

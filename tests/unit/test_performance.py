@@ -166,6 +166,22 @@ def test_an_open_position_is_exposed_until_now() -> None:
     assert list(round_trips(fills)) == [Trade(opened_at=fills[0].at, closed_at=None, realized=Decimal(0))]
 
 
+def test_the_largest_of_several() -> None:
+    won_twice_and_lost_twice = booked(
+        *[
+            fill
+            for hour, exit_price in enumerate(("103", "107", "91", "96"))
+            for fill in (
+                (f"2025-01-02T0{hour}:00", "BUY", "1", "100", "0"),
+                (f"2025-01-02T0{hour}:30", "SELL", "1", exit_price, "0"),
+            )
+        ]
+    )
+    performance = day_performance(won_twice_and_lost_twice, day=DAY, asset_class=CRYPTO, now=NOW)
+    assert (performance.wins, performance.losses) == (2, 2)
+    assert (performance.largest_win, performance.largest_loss) == (Decimal(7), Decimal(-9))
+
+
 def test_no_fills_make_an_empty_day() -> None:
     assert day_performance([], day=DAY, asset_class=STOCK, now=NOW) == DayPerformance(day=DAY)
 
@@ -203,7 +219,7 @@ def test_profit_factor_and_win_rate() -> None:
     assert profit_factor(profits) == 2
     assert profit_factor([Decimal(30), Decimal(0)]) is None
     assert profit_factor([]) is None
-    assert win_rate(1, 3) == 25
+    assert win_rate(3, 1) == 75
     assert win_rate(0, 0) is None
 
 

@@ -160,6 +160,14 @@ def test_a_correction_that_leaves_nothing_books_the_cost_as_lost() -> None:
     assert booking.position.average_price == 0
 
 
+def test_a_correction_to_nothing_books_the_cost_as_lost() -> None:
+    short = book(fill("SELL", "2", "30"))[-1].position
+    assert short.cost_basis == Decimal(60)
+    booking = short.adjust_quantity(Decimal(2), at=NOON)
+    assert booking.closed
+    assert booking.position == Position(realized=Decimal(60))
+
+
 def test_a_correction_of_nothing_changes_nothing() -> None:
     held = book(fill("BUY", "1", "100"))[-1].position
     assert held.adjust_quantity(Decimal(0), at=NOON).position == held

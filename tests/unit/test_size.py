@@ -12,7 +12,7 @@ from core.order import OrderType, Side
 from core.plan import Code, Refusal
 from core.protection import Protection, protection_for
 from core.signal import Action, Level, LevelKind, QuantityMode, Signal
-from core.size import Size, SizeRequest, entry_price, exit_quantity, proposed_size, split_at_zero
+from core.size import Size, SizeRequest, entry_price, exit_quantity, is_tradable, proposed_size, split_at_zero
 from tests.unit.examples import APPLE, BITCOIN, BOT, CONNECTION, NOW
 
 
@@ -170,6 +170,21 @@ def test_what_is_set_aside() -> None:
     assert size_of().reserve == Decimal(5200)
     assert size_of(order_type=OrderType.LIMIT).reserve == Decimal(5000)
     assert size_of(side=Side.SELL, order_type=OrderType.LIMIT).reserve == Decimal(5200)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "price", "taken"),
+    [
+        ("0.001", "50000", True),
+        ("0.0009", "50000", False),
+        ("0.002", "5000", True),
+        ("0.002", "4999", False),
+        ("0", "50000", False),
+    ],
+)
+def test_the_least_a_broker_takes(quantity: str, price: str, taken: bool) -> None:
+    bitcoin = replace(BITCOIN, minimum_notional=Decimal(10))
+    assert is_tradable(bitcoin, Decimal(quantity), Decimal(price)) == taken
 
 
 @pytest.mark.parametrize(
@@ -345,7 +360,9 @@ def test_the_signals_levels_beat_the_bots(
 def test_each_level_falls_back_by_itself() -> None:
     signal = Signal(action=Action.BUY, symbol="AAPL", stop_loss=level("PRICE", "99"))
     assert prices(protect(signal, **DEFAULTS)) == (Decimal(99), Decimal(104))
-    assert prices(protect(signal)) == (Decimal(99), None)
+    assert protect(signal) == Protection(stop_price=Decimal(99))
+    one_target = Signal(action=Action.BUY, symbol="AAPL", take_profits=(level("PRICE", "105"),))
+    assert protect(one_target) == Protection(target_price=Decimal(105))
     assert prices(protect()) == (None, None)
 
 
@@ -377,6 +394,16 @@ def test_a_level_on_the_wrong_side_is_refused(
     refusal = protect(signal, side)
     assert isinstance(refusal, Refusal)
     assert refusal.code is code
+
+
+def test_the_market_passed_the_stop_since_the_signal() -> None:
+    signal = Signal(action=Action.BUY, symbol="AAPL", price=Decimal(103), stop_loss=level("PRICE", "101"))
+    refusal = protect(signal)
+    assert isinstance(refusal, Refusal)
+    assert refusal.sentence == (
+        "The stop at 101 is not below the price of 100."
+        " The market has passed it since the signal's price of 103."
+    )
 
 
 def test_what_is_not_done_as_asked_is_noted() -> None:
