@@ -5,6 +5,7 @@ from typing import Any
 
 from procrastinate import App
 from procrastinate.contrib.psycopg2 import Psycopg2Connector
+from procrastinate.types import JSONDict
 from psycopg2.extras import RealDictCursor
 
 from database.pool import Transaction
@@ -38,7 +39,7 @@ def ring(transaction: Transaction, lane_ids: Iterable[int]) -> None:
     """
     lane_ids = list(lane_ids)
     transaction.execute("UPDATE lanes SET bells = bells + 1 WHERE id = ANY(%s)", (lane_ids,))
-    bells = [{"lane_id": lane_id} for lane_id in sorted(set(lane_ids))]
+    bells: list[JSONDict] = [{"lane_id": lane_id} for lane_id in sorted(set(lane_ids))]
     if bells:
         deferrer = _bell_ringer.configure_task(RING_LANE, queue=LANE_QUEUE, connection=transaction.connection)
         deferrer.batch_defer(*bells)

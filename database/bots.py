@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from core.bot import Bot, BotStatus, Connection, ConnectionStatus, SizeMode, TradingState
+from core.checks import TradingStates
 from core.instrument import Instrument, symbol_key
 from core.signal import PositionSide
 from database.lanes import lane_for
@@ -331,8 +332,17 @@ def remember_own_exit(
     )
 
 
-def trading_states(transaction: Transaction, bot_id: int) -> dict[str, TradingState]:
-    """Return the kill switch at each level that covers a bot: server, user, connection, bot."""
+def note_sent_at(transaction: Transaction, bot_id: int, sent_at: datetime | None, received_at: datetime) -> None:
+    """Remember the newest sending time of the bot's signals; a sender's clock may not run ahead of ours."""
+    if sent_at is not None:
+        transaction.execute(
+            "UPDATE user_bot_configs SET newest_sent_at = greatest(newest_sent_at, %s) WHERE id = %s",
+            (min(sent_at, received_at), bot_id),
+        )
+
+
+def trading_states(transaction: Transaction, bot_id: int) -> TradingStates:
+    """Return the kill switches that stand over a bot."""
     row = transaction.one(
         """
         SELECT server_settings.trading_state AS server, users.trading_state AS "user",
@@ -344,4 +354,4 @@ def trading_states(transaction: Transaction, bot_id: int) -> dict[str, TradingSt
         """,
         (bot_id,),
     )
-    return {scope: TradingState(state) for scope, state in row.items()}
+    return TradingStates(**{scope: TradingState(state) for scope, state in row.items()})

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import psycopg2
@@ -129,6 +129,31 @@ def sum_of_bots(transaction: Transaction, lane_id: int) -> Decimal:
     )
 
 
+def mismatch_since(transaction: Transaction, lane_id: int) -> datetime | None:
+    """Return since when the lane's account position waits for the user's decision, None if it does not."""
+    since: datetime | None = transaction.value("SELECT mismatch_since FROM lanes WHERE id = %s", (lane_id,))
+    return since
+
+
+def others_in_lane(transaction: Transaction, lane_id: int, bot_id: int) -> list[tuple[str, Decimal]]:
+    """Return who else holds or enters what in the lane, signed: bots, their open entries, the user."""
+    rows = transaction.all(
+        """
+        SELECT name, quantity FROM user_bot_configs
+         WHERE lane_id = %(lane)s AND id <> %(bot)s AND quantity <> 0
+        UNION ALL
+        SELECT bots.name, (orders.quantity - orders.filled_quantity) * CASE side WHEN 'BUY' THEN 1 ELSE -1 END
+          FROM orders JOIN user_bot_configs AS bots ON bots.id = orders.bot_config_id
+         WHERE orders.lane_id = %(lane)s AND orders.bot_config_id <> %(bot)s
+           AND orders.purpose = 'OPEN' AND orders.finished_at IS NULL
+        UNION ALL
+        SELECT 'You yourself', foreign_quantity FROM lanes WHERE id = %(lane)s AND foreign_quantity <> 0
+        """,
+        {"lane": lane_id, "bot": bot_id},
+    )
+    return [(row["name"], row["quantity"]) for row in rows]
+
+
 def foreign_quantity(transaction: Transaction, lane_id: int) -> Decimal:
     """Return the holding on the lane that the user declared to be none of the bots'."""
     return Decimal(transaction.value("SELECT foreign_quantity FROM lanes WHERE id = %s", (lane_id,)))
@@ -139,6 +164,21 @@ def acknowledge_foreign(transaction: Transaction, lane_id: int, quantity: Decima
     transaction.execute(
         "UPDATE lanes SET foreign_quantity = %s, mismatch_since = NULL WHERE id = %s", (quantity, lane_id)
     )
+
+
+def gap_is_confirmed(
+    transaction: Transaction, lane_id: int, gap: Decimal, *, span: timedelta, now: datetime
+) -> bool:
+    """Remember a gap between account and bots; tell whether the same one has stood for `span`."""
+    transaction.execute(
+        """
+        UPDATE lanes SET gap_quantity = %(gap)s, gap_since = CASE WHEN %(gap)s <> 0 THEN %(now)s END
+         WHERE id = %(id)s AND (gap_quantity <> %(gap)s OR (gap_since IS NULL AND %(gap)s <> 0))
+        """,
+        {"gap": gap, "now": now, "id": lane_id},
+    )
+    since = transaction.value("SELECT gap_since FROM lanes WHERE id = %s", (lane_id,))
+    return since is not None and now - since >= span
 
 
 def note_mismatch(transaction: Transaction, lane_id: int, now: datetime | None) -> bool:

@@ -36,6 +36,7 @@ class OrderRecord:
     next_look_up_at: datetime | None
     cancel_asked_at: datetime | None
     broker_order_id: str | None
+    broker_code: str | None
     broker_message: str | None
     filled_quantity: Decimal
     created_at: datetime
@@ -82,6 +83,7 @@ def order_from(row: Mapping[str, Any]) -> OrderRecord:
         next_look_up_at=row["next_look_up_at"],
         cancel_asked_at=row["cancel_asked_at"],
         broker_order_id=row["broker_order_id"],
+        broker_code=row["broker_code"],
         broker_message=row["broker_message"],
         filled_quantity=row["filled_quantity"],
         created_at=row["created_at"],
@@ -130,40 +132,34 @@ def create_order(
     attempt: int,
     plan: PlanRecord,
     connection_id: int,
-    expected_price: Decimal | None,
     reserved: Decimal,
     send_by: datetime,
 ) -> OrderRecord:
     """Commit an order before it is sent; the id is unique for ever."""
-    row = transaction.one(
-        """
-        INSERT INTO orders (client_order_id, leg_id, part, attempt, user_id, connection_id, lane_id,
-                            bot_config_id, purpose, symbol, side, quantity, order_type, limit_price,
-                            closes_account_position, expected_price, reserved, send_by, sends)
-        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 1) RETURNING *
-        """,
-        (
-            intent.client_order_id,
-            leg.id,
-            part,
-            attempt,
-            plan.user_id,
-            connection_id,
-            plan.lane_id,
-            plan.bot_id,
-            leg.purpose,
-            intent.symbol,
-            intent.side,
-            intent.quantity,
-            intent.order_type,
-            intent.limit_price,
-            intent.closes_account_position,
-            expected_price,
-            reserved,
-            send_by,
-        ),
-    )
-    return order_from(row)
+    values = {
+        "client_order_id": intent.client_order_id,
+        "leg_id": leg.id,
+        "part": part,
+        "attempt": attempt,
+        "user_id": plan.user_id,
+        "connection_id": connection_id,
+        "lane_id": plan.lane_id,
+        "bot_config_id": plan.bot_id,
+        "purpose": leg.purpose,
+        "symbol": intent.symbol,
+        "side": intent.side,
+        "quantity": intent.quantity,
+        "order_type": intent.order_type,
+        "limit_price": intent.limit_price,
+        "closes_account_position": intent.closes_account_position,
+        "expected_price": leg.expected_price,
+        "reserved": reserved,
+        "send_by": send_by,
+        "sends": 1,
+    }
+    names = ", ".join(values)
+    places = ", ".join(f"%({name})s" for name in values)
+    return order_from(transaction.one(f"INSERT INTO orders ({names}) VALUES ({places}) RETURNING *", values))
 
 
 def renew_send(transaction: Transaction, order_id: int, send_by: datetime) -> OrderRecord:

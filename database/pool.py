@@ -16,7 +16,7 @@ Parameters = Mapping[str, Any] | Sequence[Any] | None
 
 CHECK_AFTER_IDLE_SECONDS = 1.0
 
-psycopg2.extras.register_uuid()
+psycopg2.extras.register_uuid()  # type: ignore[no-untyped-call]
 
 
 class Transaction:

@@ -207,10 +207,16 @@ def open_position_count(transaction: Transaction, connection_id: int, bot_id: in
 
 
 def take_tokens(
-    transaction: Transaction, connection_id: int, *, per_minute: int, exit_or_look_up: bool, now: datetime
+    transaction: Transaction,
+    connection_id: int,
+    *,
+    calls: int,
+    per_minute: int,
+    for_entry: bool,
+    now: datetime,
 ) -> bool:
-    """Take one call from a connection's bucket; entries must leave a third of it for exits and look-ups."""
-    keep = 0.0 if exit_or_look_up else per_minute / 3
+    """Take calls from a connection's bucket; entries leave a third of it for exits and look-ups."""
+    keep = per_minute / 3 if for_entry else 0.0
     return (
         transaction.execute(
             """
@@ -218,15 +224,16 @@ def take_tokens(
                 SELECT id, least(%(full)s, rate_tokens + %(rate)s *
                        greatest(extract(epoch FROM %(now)s - rate_refilled_at), 0)) AS tokens
                   FROM user_api_keys WHERE id = %(id)s FOR NO KEY UPDATE)
-            UPDATE user_api_keys SET rate_tokens = filled.tokens - 1,
+            UPDATE user_api_keys SET rate_tokens = filled.tokens - %(calls)s,
                    rate_refilled_at = greatest(%(now)s, rate_refilled_at)
-              FROM filled WHERE user_api_keys.id = filled.id AND filled.tokens - 1 >= %(keep)s
+              FROM filled WHERE user_api_keys.id = filled.id AND filled.tokens - %(calls)s >= %(keep)s
             """,
             {
                 "full": float(per_minute),
                 "rate": per_minute / 60,
                 "now": now,
                 "id": connection_id,
+                "calls": calls,
                 "keep": keep,
             },
         )

@@ -27,6 +27,7 @@ class StoredSignal:
     signal: Signal
     received_at: datetime
     sent_at: datetime | None
+    wake_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,7 @@ class RiskExit:
     bot_id: int
     kind: str
     opening_fill_id: int | None
+    sentence: str
     created_at: datetime
 
 
@@ -73,6 +75,8 @@ class LegRecord:
     limit_price: Decimal | None
     stop_price: Decimal | None
     target_price: Decimal | None
+    expected_price: Decimal | None
+    closes_account: bool
     state: LegState
     code: Code | None
     sentence: str | None
@@ -90,6 +94,7 @@ def _signal_from(row: Mapping[str, Any]) -> StoredSignal:
         signal=from_json(row["understood"]),
         received_at=row["received_at"],
         sent_at=row["sent_at"],
+        wake_at=row["wake_at"],
     )
 
 
@@ -106,6 +111,8 @@ def _leg_from(row: Mapping[str, Any]) -> LegRecord:
         limit_price=row["limit_price"],
         stop_price=row["stop_price"],
         target_price=row["target_price"],
+        expected_price=row["expected_price"],
+        closes_account=row["closes_account"],
         state=LegState(row["state"]),
         code=Code(row["code"]) if row["code"] else None,
         sentence=row["sentence"],
@@ -131,7 +138,8 @@ def open_risk_exits(transaction: Transaction, lane_id: int) -> list[RiskExit]:
     """Return the lane's risk events that ask for an exit and have no plan yet, oldest first."""
     rows = transaction.all(
         """
-        SELECT id, uuid, user_id, lane_id, bot_config_id AS bot_id, kind, opening_fill_id, created_at
+        SELECT id, uuid, user_id, lane_id, bot_config_id AS bot_id, kind, opening_fill_id, sentence,
+               created_at
           FROM bot_risk_events
          WHERE lane_id = %s AND state = 'OPEN' AND bot_config_id IS NOT NULL ORDER BY id
         """,
@@ -145,7 +153,7 @@ def unfinished_plans(transaction: Transaction, lane_id: int) -> list[PlanRecord]
     rows = transaction.all(
         """
         SELECT plans.id, bots.user_id, plans.lane_id, bot_config_id AS bot_id, signal_id, risk_event_id,
-               event_uuid, own_exit, plans.created_at
+               event_uuid, plans.own_exit, plans.created_at
           FROM plans JOIN user_bot_configs AS bots ON bots.id = plans.bot_config_id
          WHERE plans.lane_id = %s AND finished_at IS NULL ORDER BY plans.id
         """,
@@ -203,6 +211,25 @@ def create_plan(
     return int(plan_id)
 
 
+def has_unfinished_plan(transaction: Transaction, bot_id: int) -> bool:
+    """Tell whether something of the bot is still under way."""
+    sql = "SELECT 1 FROM plans WHERE bot_config_id = %s AND finished_at IS NULL LIMIT 1"
+    return transaction.value(sql, (bot_id,)) is not None
+
+
+def something_newer_waits(transaction: Transaction, bot_id: int) -> bool:
+    """Tell whether a signal or an exit of our own came for the bot that is not decided yet."""
+    return bool(
+        transaction.value(
+            """
+            SELECT EXISTS (SELECT FROM signals WHERE bot_config_id = %(bot)s AND state = 'STORED')
+                OR EXISTS (SELECT FROM bot_risk_events WHERE bot_config_id = %(bot)s AND state = 'OPEN')
+            """,
+            {"bot": bot_id},
+        )
+    )
+
+
 def finish_plan(transaction: Transaction, plan_id: int, now: datetime) -> None:
     """Close a plan whose legs are all final."""
     transaction.execute("UPDATE plans SET finished_at = %s WHERE id = %s", (now, plan_id))
@@ -212,20 +239,36 @@ def start_leg(
     transaction: Transaction,
     leg_id: int,
     *,
-    quantity: Decimal,
-    parts: Iterable[Decimal],
-    stop_price: Decimal | None,
-    target_price: Decimal | None,
+    parts: tuple[Decimal, ...],
+    expected_price: Decimal | None,
     now: datetime,
-) -> None:
-    """Fix a leg's size and parts; from here on it is worked to its end."""
-    transaction.execute(
+    closes_account: bool = False,
+    stop_price: Decimal | None = None,
+    target_price: Decimal | None = None,
+) -> LegRecord:
+    """Fix a leg's size and parts; from here on it is worked to its end.
+
+    `closes_account` says that its first part only reduces what the whole account holds.
+    """
+    row = transaction.one(
         """
-        UPDATE legs SET state = 'WORKING', quantity = %s, parts = %s, stop_price = %s, target_price = %s,
-               started_at = %s, wake_at = NULL WHERE id = %s
+        UPDATE legs SET state = 'WORKING', quantity = %s, parts = %s, expected_price = %s,
+               closes_account = %s, stop_price = %s, target_price = %s, started_at = %s, wake_at = NULL,
+               sentence = NULL
+         WHERE id = %s RETURNING *
         """,
-        (quantity, list(parts), stop_price, target_price, now, leg_id),
+        (
+            sum(parts),
+            list(parts),
+            expected_price,
+            closes_account,
+            stop_price,
+            target_price,
+            now,
+            leg_id,
+        ),
     )
+    return _leg_from(row)
 
 
 def finish_leg(
@@ -296,13 +339,27 @@ def keep_for_open(transaction: Transaction, signal_id: int, until: datetime, sen
     )
 
 
-def delay_signal(transaction: Transaction, signal_id: int, until: datetime) -> None:
-    """Look at a signal again at `until`."""
-    transaction.execute("UPDATE signals SET wake_at = %s WHERE id = %s", (until, signal_id))
+def delay_risk_exit(transaction: Transaction, event_id: int, until: datetime, sentence: str) -> None:
+    """Look at an exit of our own again at `until`."""
+    transaction.execute(
+        "UPDATE bot_risk_events SET wake_at = %s, action_taken = %s WHERE id = %s",
+        (until, sentence, event_id),
+    )
+
+
+def note_of_plan(transaction: Transaction, plan_id: int) -> Refusal | None:
+    """Return why a plan does less than its signal asked for, None where it does all."""
+    row = transaction.one("SELECT code, sentence FROM plans WHERE id = %s", (plan_id,))
+    return Refusal(code=Code(row["code"]), sentence=row["sentence"]) if row["code"] else None
+
+
+def kind_of_event(transaction: Transaction, event_id: int | None) -> str:
+    """Return what kind of risk event this is."""
+    return str(transaction.value("SELECT kind FROM bot_risk_events WHERE id = %s", (event_id,)))
 
 
 def set_risk_event(
-    transaction: Transaction, event_id: int, state: str, action_taken: str | None, now: datetime
+    transaction: Transaction, event_id: int | None, state: str, action_taken: str | None, now: datetime
 ) -> None:
     """Move a risk event on; a final state gets its time."""
     transaction.execute(

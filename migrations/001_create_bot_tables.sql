@@ -50,6 +50,9 @@ CREATE TABLE lanes (
     bells          BIGINT NOT NULL DEFAULT 0,
     foreign_quantity  NUMERIC NOT NULL DEFAULT 0,
     mismatch_since    TIMESTAMPTZ,
+    -- The last gap seen between the account and the bots, and since when it has been the same.
+    gap_quantity      NUMERIC NOT NULL DEFAULT 0,
+    gap_since         TIMESTAMPTZ,
     UNIQUE (connection_id, symbol)
 );
 

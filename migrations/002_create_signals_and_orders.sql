@@ -63,7 +63,7 @@ CREATE TABLE signals (
     service_key_id BIGINT REFERENCES service_keys (id) ON DELETE SET NULL,
     body_hash      BYTEA NOT NULL,
     sender_id      TEXT,
-    body           TEXT NOT NULL,
+    body           BYTEA NOT NULL,
     understood     JSONB,
     bot_config_id  BIGINT REFERENCES user_bot_configs (id) ON DELETE CASCADE,
     state          TEXT NOT NULL CHECK (state IN
@@ -119,6 +119,8 @@ CREATE TABLE legs (
     limit_price  NUMERIC,
     stop_price   NUMERIC,
     target_price NUMERIC,
+    expected_price NUMERIC,
+    closes_account BOOLEAN NOT NULL DEFAULT false,
     state        TEXT NOT NULL DEFAULT 'PLANNED' CHECK (state IN
         ('PLANNED', 'WORKING', 'DONE', 'SUPERSEDED', 'REFUSED', 'FAILED')),
     code         TEXT,
@@ -284,4 +286,13 @@ CREATE TABLE heartbeats (
     process  TEXT NOT NULL,
     beat_at  TIMESTAMPTZ NOT NULL,
     PRIMARY KEY (part, process)
+);
+
+CREATE TABLE faults (
+    subject   TEXT NOT NULL,
+    words     TEXT NOT NULL,
+    times     BIGINT NOT NULL DEFAULT 1,
+    first_at  TIMESTAMPTZ NOT NULL,
+    last_at   TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (subject, words)
 );

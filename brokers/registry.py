@@ -1,0 +1,119 @@
+"""Which brokers there are, and the open broker of each connection."""
+
+import json
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from brokers.alpaca import DATA_URL, LIVE_URL, PAPER_URL, AlpacaBroker
+from brokers.alpaca_stream import AlpacaStream
+from brokers.base import Broker, BrokerName, Mode, OrderStream
+from brokers.paper import PaperBroker
+from core.errors import Rejected
+from database import bots
+from database.pool import Database
+from encryption import Vault, WrongKey
+from settings import Settings
+
+CLASSES: Mapping[BrokerName, type[Broker]] = {
+    BrokerName.PAPER: PaperBroker,
+    BrokerName.ALPACA: AlpacaBroker,
+}
+LOOK_AGAIN_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Opened:
+    broker: Broker
+    sealed: bytes | None
+    looked_at: float
+
+
+class Registry:
+    """Open each connection's broker once per process and keep it while its credentials stand.
+
+    New credentials take effect within `LOOK_AGAIN_SECONDS`. The paper broker works on a pool of
+    its own, for its callers hold connections of ours while they trade.
+    """
+
+    def __init__(self, database: Database, vault: Vault, settings: Settings) -> None:
+        self._database = database
+        self._vault = vault
+        self._settings = settings
+        self._paper_database = Database(settings.database, size=32, application_name="dashtrade paper")
+        self._opened: dict[int, _Opened] = {}
+        self._lock = threading.Lock()
+
+    def broker(self, connection_id: int) -> Broker:
+        """Return the broker of a connection; raise Rejected where it has no usable credentials."""
+        opened = self._opened.get(connection_id)
+        if opened is not None and time.monotonic() - opened.looked_at < LOOK_AGAIN_SECONDS:
+            return opened.broker
+        with self._lock:
+            return self._look(connection_id)
+
+    def stream(self, connection_id: int) -> OrderStream | None:
+        """Return a new stream of a connection's order updates, None where its broker has none."""
+        with self._database.transaction() as transaction:
+            connection = bots.connection(transaction, connection_id)
+            sealed = bots.sealed_credentials(transaction, connection_id)
+        if connection.broker != BrokerName.ALPACA:
+            return None
+        keys = self._credentials(sealed)
+        url = self._trading_url(Mode(connection.mode))
+        return AlpacaStream(keys["api_key"], keys["api_secret"], base_url=url)
+
+    def open(
+        self, name: BrokerName, mode: Mode, credentials: Mapping[str, str], connection_id: int | None = None
+    ) -> Broker:
+        """Open a broker with credentials that need not be stored yet, as when they are tried first."""
+        if name is BrokerName.PAPER:
+            if connection_id is None:
+                raise Rejected("The paper broker needs a stored connection.")
+            return PaperBroker(self._paper_database, connection_id)
+        missing = [field.name for field in CLASSES[name].credential_fields if not credentials.get(field.name)]
+        if missing:
+            raise Rejected(f"Credentials are incomplete, missing: {', '.join(missing)}.")
+        return AlpacaBroker(
+            credentials["api_key"],
+            credentials["api_secret"],
+            base_url=self._trading_url(mode),
+            data_url=self._settings.apca_api_data_url or DATA_URL,
+            read_timeout=float(self._settings.broker_read_timeout_seconds),
+        )
+
+    def _look(self, connection_id: int) -> Broker:
+        with self._database.transaction() as transaction:
+            connection = bots.connection(transaction, connection_id)
+            sealed = bots.sealed_credentials(transaction, connection_id)
+        opened = self._opened.get(connection_id)
+        if opened is not None and opened.sealed == sealed:
+            broker = opened.broker
+        else:
+            name, mode = BrokerName(connection.broker), Mode(connection.mode)
+            keys = {} if name is BrokerName.PAPER else self._credentials(sealed)
+            broker = self.open(name, mode, keys, connection_id)
+        self._opened[connection_id] = _Opened(broker=broker, sealed=sealed, looked_at=time.monotonic())
+        return broker
+
+    def _credentials(self, sealed: bytes | None) -> dict[str, str]:
+        if sealed is None:
+            raise Rejected("No Alpaca API keys found: enter them in Setup.")
+        try:
+            keys: dict[str, Any] = json.loads(self._vault.open(sealed))
+        except WrongKey as error:
+            raise Rejected(str(error)) from error
+        return {name: str(value) for name, value in keys.items()}
+
+    def _trading_url(self, mode: Mode) -> str:
+        override = self._settings.apca_api_base_url
+        if mode is not Mode.LIVE:
+            return override or PAPER_URL
+        if override is not None and override != LIVE_URL:
+            raise Rejected(
+                f"APCA_API_BASE_URL is {override}, but this connection is live:"
+                " remove the override or the connection."
+            )
+        return LIVE_URL

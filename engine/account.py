@@ -1,0 +1,63 @@
+"""What the whole account holds of a symbol, read so that it can be compared with the bots."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+
+from bot_database import Session, lanes, orders
+from brokers.base import Broker
+from engine.desk import Desk
+from engine.sending import poll
+
+READ_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountReading:
+    """A symbol's signed quantity in the account, and what of it nobody explains.
+
+    `gap` = account − sum of the bots − foreign holdings that the user acknowledged.
+    """
+
+    account: Decimal
+    gap: Decimal
+
+
+def read_account(
+    desk: Desk, session: Session, broker: Broker, lane_id: int, symbol: str
+) -> AccountReading | None:
+    """Read the account's holding at a moment when it can be compared with the bots.
+
+    None while an order of the lane is in doubt or fills keep coming in between: then nobody can
+    tell what the account should hold. Raises what the broker raises.
+    """
+    for _ in range(READ_TRIES):
+        if not _bring_up_to_date(desk, session, broker, lane_id):
+            return None
+        before = _explained(session, lane_id)
+        account = broker.position(symbol).quantity
+        if _bring_up_to_date(desk, session, broker, lane_id) and _explained(session, lane_id) == before:
+            return AccountReading(account=account, gap=account - before)
+    return None
+
+
+def _bring_up_to_date(desk: Desk, session: Session, broker: Broker, lane_id: int) -> bool:
+    with session.transaction() as transaction:
+        open_orders = orders.open_orders_in_lane(transaction, lane_id)
+    if not all(order.is_at_broker for order in open_orders):
+        return False
+    for order in open_orders:
+        poll(desk, session, order, broker, "poll")
+    return True
+
+
+def _explained(session: Session, lane_id: int) -> Decimal:
+    with session.transaction() as transaction:
+        return lanes.sum_of_bots(transaction, lane_id) + lanes.foreign_quantity(transaction, lane_id)
+
+
+def gap_stands(desk: Desk, session: Session, lane_id: int, gap: Decimal) -> bool:
+    """Tell whether the same gap was seen before, long enough ago to be believed."""
+    span = timedelta(seconds=desk.timing.gap_confirmation)
+    with session.transaction() as transaction:
+        return lanes.gap_is_confirmed(transaction, lane_id, gap, span=span, now=desk.now())

@@ -1,0 +1,334 @@
+"""Opening: every check of an entry, its size, the reservation, and its first order."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import cast
+
+from bot_database import Row, Session, Transaction, bots, lanes, ledger, notifications, risk, trades, work
+from brokers.base import Account, Broker
+from core.bot import Bot, Connection
+from core.checks import (
+    BrokerFacts,
+    EntryFacts,
+    OtherHolding,
+    check_before_broker,
+    check_entry,
+    not_tradeable,
+)
+from core.errors import BrokerError, Rejected, Unavailable, Unknown
+from core.instrument import Instrument, MarketClock, Quote
+from core.order import Side
+from core.plan import Code, LegState, Refusal
+from core.protection import Protection, protection_for
+from core.size import Size, SizeRequest, entry_price, proposed_size, split_at_zero
+from core.trading_day import DayFigures, trading_day
+from database.notifications import NotificationKind
+from database.orders import OrderRecord
+from database.work import LegRecord, PlanRecord, StoredSignal
+from engine.account import AccountReading, gap_stands, read_account
+from engine.attempts import commit_order
+from engine.desk import Desk
+
+CALLS_OF_AN_ENTRY = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerReading:
+    """What the broker said before an entry, in the order it was asked."""
+
+    instrument: Instrument
+    clock: MarketClock
+    quote: Quote | None
+    account: Account
+    reading: AccountReading
+
+
+def start_entry(desk: Desk, session: Session, plan: PlanRecord, leg: LegRecord) -> OrderRecord | bool:
+    """Check and size an open leg and commit its first order.
+
+    Return that order, else whether the leg moved on without one. Checks that need no broker come
+    first; while the broker cannot be asked the entry waits, until it is too old.
+    """
+    with session.transaction() as transaction:
+        facts = _facts(transaction, desk, plan, leg, lock=False)
+        row = bots.bot_row(transaction, plan.bot_id)
+        lane = lanes.instrument_of_lane(transaction, plan.lane_id)
+    refusal = check_before_broker(facts) or _not_flat(facts.bot, row, lane)
+    if refusal is not None:
+        return _refuse(desk, session, plan, leg, refusal)
+    if not _may_call(desk, session, facts.bot):
+        return _sleep(desk, session, leg, "The broker's limit of calls per minute is reached.")
+    try:
+        broker = desk.broker(facts.bot.connection_id)
+        reading = _read(desk, session, broker, plan, facts.bot)
+    except (Unavailable, Unknown) as error:
+        return _sleep(desk, session, leg, f"The broker cannot be asked: {error.message}")
+    except BrokerError as error:
+        return _refuse(desk, session, plan, leg, _problem(facts.connection, error.message))
+    if isinstance(reading, Refusal):
+        return _refuse(desk, session, plan, leg, reading)
+    if reading is None:
+        return _sleep(desk, session, leg, "Another order of this symbol has not come to its end yet.")
+    if _gap_to_believe(reading) and not gap_stands(desk, session, plan.lane_id, reading.reading.gap):
+        return _sleep(desk, session, leg, "The account does not hold what the bots do; looking again.")
+    desk.step("entry read")
+    with session.transaction() as transaction:
+        return _commit(transaction, desk, plan, leg, broker, reading)
+
+
+def _facts(
+    transaction: Transaction, desk: Desk, plan: PlanRecord, leg: LegRecord, *, lock: bool
+) -> EntryFacts:
+    row = bots.bot_row(transaction, plan.bot_id, lock=lock)
+    bot = bots.bot_from(row)
+    stored = _signal(transaction, plan)
+    instrument = lanes.instrument_of_lane(transaction, plan.lane_id)
+    today = trading_day(desk.now(), instrument.asset_class)
+    return EntryFacts(
+        now=desk.now(),
+        bot=bot,
+        connection=bots.connection(transaction, bot.connection_id, lock=lock),
+        states=bots.trading_states(transaction, bot.id),
+        side=leg.side,
+        signal=stored.signal if stored else None,
+        received_at=stored.received_at if stored else None,
+        newest_sent_at=row["newest_sent_at"],
+        last_stop_out_at=row["last_stop_out_at"],
+        mismatch_since=lanes.mismatch_since(transaction, plan.lane_id),
+        other_holdings=tuple(
+            OtherHolding(owner=owner, quantity=quantity)
+            for owner, quantity in lanes.others_in_lane(transaction, plan.lane_id, bot.id)
+        ),
+        open_positions=risk.open_position_count(transaction, bot.connection_id, bot.id),
+        day=DayFigures(
+            realized=risk.realized_on(transaction, bot.id, today),
+            start_unrealized=risk.day_mark(transaction, bot.id, today),
+        ),
+    )
+
+
+def _signal(transaction: Transaction, plan: PlanRecord) -> StoredSignal | None:
+    return None if plan.signal_id is None else work.stored_signal(transaction, plan.signal_id)
+
+
+def _not_flat(bot: Bot, row: Row, instrument: Instrument) -> Refusal | None:
+    if instrument.is_dust(row["quantity"]):
+        return None
+    side = ledger.position_from(row).side
+    code = Code.ALREADY_LONG if row["quantity"] > 0 else Code.ALREADY_SHORT
+    return Refusal(code=code, sentence=f"Bot {bot.name} still holds {abs(row['quantity'])} {side}.")
+
+
+def _may_call(desk: Desk, session: Session, bot: Bot) -> bool:
+    per_minute = desk.calls_per_minute(bot.connection_id)
+    if per_minute is None:
+        return True
+    with session.transaction() as transaction:
+        return risk.take_tokens(
+            transaction,
+            bot.connection_id,
+            calls=CALLS_OF_AN_ENTRY,
+            per_minute=per_minute,
+            for_entry=True,
+            now=desk.now(),
+        )
+
+
+def _read(
+    desk: Desk, session: Session, broker: Broker, plan: PlanRecord, bot: Bot
+) -> BrokerReading | Refusal | None:
+    try:
+        instrument = broker.instrument(bot.symbol)
+    except Rejected as error:
+        with session.transaction() as transaction:
+            connection = bots.connection(transaction, bot.connection_id)
+        return not_tradeable(bot.symbol, connection, error.message)
+    clock = broker.clock(instrument.asset_class)
+    quote = _quote(broker, bot.symbol)
+    account = broker.account()
+    reading = read_account(desk, session, broker, plan.lane_id, bot.symbol)
+    if reading is None:
+        return None
+    return BrokerReading(instrument=instrument, clock=clock, quote=quote, account=account, reading=reading)
+
+
+def _quote(broker: Broker, symbol: str) -> Quote | None:
+    try:
+        return broker.quote(symbol)
+    except Rejected:
+        return None
+
+
+def _problem(connection: Connection, words: str) -> Refusal:
+    sentence = f"Connection {connection.label} cannot be used: {words}"
+    return Refusal(code=Code.CONNECTION_PROBLEM, sentence=sentence)
+
+
+def _gap_to_believe(reading: BrokerReading) -> bool:
+    return not reading.instrument.is_dust(reading.reading.gap)
+
+
+def _commit(
+    transaction: Transaction,
+    desk: Desk,
+    plan: PlanRecord,
+    leg: LegRecord,
+    broker: Broker,
+    reading: BrokerReading,
+) -> OrderRecord | bool:
+    if work.something_newer_waits(transaction, plan.bot_id):
+        return True
+    facts = _facts(transaction, desk, plan, leg, lock=True)
+    stored = _signal(transaction, plan)
+    if reading.account.problem is not None:
+        return _end(transaction, desk, plan, leg, _problem(facts.connection, reading.account.problem))
+    if leg.side is Side.SELL and not (broker.capabilities.shorts and reading.instrument.shortable):
+        sentence = f"{facts.bot.symbol} cannot be sold short at this broker."
+        refusal = Refusal(code=Code.SHORT_NOT_ALLOWED, sentence=sentence)
+        return _end(transaction, desk, plan, leg, refusal)
+    protection = _protection(facts, stored, leg, reading)
+    if isinstance(protection, Refusal):
+        return _end(transaction, desk, plan, leg, protection)
+    size = _size(transaction, facts, stored, leg, reading, protection)
+    refused = check_entry(_with_broker(facts, reading, size)) or _without_size(facts, size)
+    if refused is not None:
+        if refused.code is Code.ACCOUNT_MISMATCH:
+            note_mismatch(transaction, plan, facts.bot, refused.sentence, reading.reading.gap, desk.now())
+        return _end(transaction, desk, plan, leg, refused)
+    return _fix(transaction, desk, plan, leg, facts, reading, protection, cast(Size, size))
+
+
+def _without_size(facts: EntryFacts, size: Size | Refusal | None) -> Refusal | None:
+    if isinstance(size, Size):
+        return None
+    return size or not_tradeable(facts.bot.symbol, facts.connection, "there is no price now")
+
+
+def _protection(
+    facts: EntryFacts, stored: StoredSignal | None, leg: LegRecord, reading: BrokerReading
+) -> Protection | Refusal:
+    if reading.quote is None:
+        return Protection()
+    return protection_for(
+        bot=facts.bot,
+        signal=stored.signal if stored else None,
+        side=leg.side,
+        entry=entry_price(reading.quote, leg.side, leg.limit_price),
+        instrument=reading.instrument,
+    )
+
+
+def _size(
+    transaction: Transaction,
+    facts: EntryFacts,
+    stored: StoredSignal | None,
+    leg: LegRecord,
+    reading: BrokerReading,
+    protection: Protection,
+) -> Size | Refusal | None:
+    if reading.quote is None or entry_price(reading.quote, leg.side) <= 0:
+        return None
+    reserved = risk.reserved_since(transaction, facts.bot.connection_id, reading.account.at)
+    return proposed_size(
+        SizeRequest(
+            bot=facts.bot,
+            connection=facts.connection,
+            instrument=reading.instrument,
+            side=leg.side,
+            price=entry_price(reading.quote, leg.side, leg.limit_price),
+            equity=reading.account.equity,
+            buying_power=reading.account.buying_power - reserved,
+            order_type=leg.order_type,
+            stop_price=protection.stop_price,
+            signal=stored.signal if stored else None,
+        )
+    )
+
+
+def _with_broker(facts: EntryFacts, reading: BrokerReading, size: Size | Refusal | None) -> EntryFacts:
+    return replace(
+        facts,
+        broker=BrokerFacts(
+            instrument=reading.instrument,
+            clock=reading.clock,
+            account_gap=reading.reading.gap,
+            quote=reading.quote,
+            size=size,
+        ),
+    )
+
+
+def _fix(
+    transaction: Transaction,
+    desk: Desk,
+    plan: PlanRecord,
+    leg: LegRecord,
+    facts: EntryFacts,
+    reading: BrokerReading,
+    protection: Protection,
+    size: Size,
+) -> OrderRecord:
+    netting = facts.connection.allow_netting
+    parts = split_at_zero(reading.reading.account, leg.side, size.quantity) if netting else (size.quantity,)
+    started = work.start_leg(
+        transaction,
+        leg.id,
+        parts=parts,
+        expected_price=size.request.price,
+        stop_price=protection.stop_price,
+        target_price=protection.target_price,
+        closes_account=len(parts) > 1,
+        now=desk.now(),
+    )
+    trades.write_trade(transaction, plan, started, "SUBMITTED", None)
+    return commit_order(
+        transaction,
+        desk,
+        plan,
+        started,
+        connection_id=facts.bot.connection_id,
+        symbol=reading.instrument.symbol,
+        part=1,
+        attempt=1,
+        quantity=parts[0],
+        reserved=size.reserve,
+    )
+
+
+def note_mismatch(
+    transaction: Transaction, plan: PlanRecord, bot: Bot, sentence: str, gap: Decimal, now: datetime
+) -> None:
+    """Stop the entries of a lane until the user decides whose the difference is; tell it once."""
+    if not lanes.note_mismatch(transaction, plan.lane_id, now):
+        return
+    risk.note_event(
+        transaction,
+        user_id=plan.user_id,
+        connection_id=bot.connection_id,
+        lane_id=plan.lane_id,
+        kind="ACCOUNT_MISMATCH",
+        actual=gap,
+        sentence=sentence,
+        action_taken="entries stopped on this symbol",
+    )
+    notifications.notify(
+        transaction, plan.user_id, NotificationKind.ACCOUNT_MISMATCH, symbol=bot.symbol, sentence=sentence
+    )
+
+
+def _refuse(desk: Desk, session: Session, plan: PlanRecord, leg: LegRecord, refusal: Refusal) -> bool:
+    with session.transaction() as transaction:
+        return _end(transaction, desk, plan, leg, refusal)
+
+
+def _end(transaction: Transaction, desk: Desk, plan: PlanRecord, leg: LegRecord, refusal: Refusal) -> bool:
+    work.finish_leg(transaction, leg.id, LegState.REFUSED, refusal, desk.now())
+    trades.write_trade(transaction, plan, leg, "REFUSED", refusal)
+    return True
+
+
+def _sleep(desk: Desk, session: Session, leg: LegRecord, sentence: str) -> bool:
+    with session.transaction() as transaction:
+        work.let_leg_sleep(transaction, leg.id, desk.after(desk.timing.poll), sentence)
+    return False

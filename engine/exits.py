@@ -1,0 +1,215 @@
+"""Closing: how much of a bot's holding is really there, and the first order to close it."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from bot_database import Row, Session, Transaction, bots, lanes, ledger, notifications, risk, trades, work
+from brokers.base import Broker
+from core.bot import Bot
+from core.checks import check_exit
+from core.errors import BrokerError
+from core.instrument import Instrument
+from core.money import ZERO
+from core.order import Side
+from core.plan import Code, LegState, Refusal
+from core.position import Position
+from core.size import exit_quantity, split_at_zero
+from core.wording import number
+from database.notifications import NotificationKind
+from database.orders import OrderRecord
+from database.work import LegRecord, PlanRecord
+from engine.account import AccountReading, gap_stands, read_account
+from engine.attempts import commit_order
+from engine.desk import Desk
+
+HALTED_LOOK_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExitSize:
+    """What to trade, and what left the account without us: both positive quantities."""
+
+    quantity: Decimal
+    missing: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExitFacts:
+    """What an exit is sized by. `price` is what we can expect, None where there is no quote."""
+
+    bot: Bot
+    position: Position
+    instrument: Instrument
+    reading: AccountReading
+    price: Decimal | None
+    allow_netting: bool
+
+    @property
+    def value_price(self) -> Decimal:
+        """Return a price to value the holding by: the expected one, else what it cost."""
+        return self.price or self.position.average_price
+
+
+def size_of_exit(facts: ExitFacts, wanted: Decimal) -> ExitSize | Refusal:
+    """Work out an exit from the bot's own holding and what of it the account still has.
+
+    A gap against the bot shrinks its exit.
+    """
+    sign = 1 if facts.position.quantity > 0 else -1
+    held = abs(facts.position.quantity)
+    missing = min(max(-facts.reading.gap * sign, ZERO), held)
+    left = held - missing
+    if facts.instrument.is_dust(left):
+        return ExitSize(quantity=ZERO, missing=missing)
+    sized = exit_quantity(left * sign, facts.instrument, facts.value_price, min(wanted, left))
+    if isinstance(sized, Refusal):
+        return sized
+    return ExitSize(quantity=sized, missing=missing)
+
+
+def start_exit(desk: Desk, session: Session, plan: PlanRecord, leg: LegRecord) -> OrderRecord | bool:
+    """Size a close leg on what is really there and commit its first order.
+
+    Return that order, else whether the leg moved on without one. What the account no longer holds
+    is booked as closed from outside. Nothing is believed of an account that cannot be read: the
+    exit waits and tries again, without end.
+    """
+    with session.transaction() as transaction:
+        halted = check_exit(bots.trading_states(transaction, plan.bot_id))
+        row = bots.bot_row(transaction, plan.bot_id)
+        lane = lanes.instrument_of_lane(transaction, plan.lane_id)
+        connection = bots.connection(transaction, row["connection_id"])
+    if halted is not None:
+        return _sleep(desk, session, leg, HALTED_LOOK_SECONDS, halted.sentence)
+    if lane.is_dust(row["quantity"]):
+        return _finish_flat(desk, session, leg)
+    try:
+        facts = _read(desk, session, plan, row, connection.allow_netting)
+    except BrokerError as error:
+        return _sleep(desk, session, leg, desk.timing.poll, f"The broker cannot be asked: {error.message}")
+    if facts is None:
+        words = "Another order of this symbol has not come to its end yet."
+        return _sleep(desk, session, leg, desk.timing.poll, words)
+    sized = size_of_exit(facts, leg.quantity or abs(facts.position.quantity))
+    if _must_confirm(facts, sized) and not gap_stands(desk, session, plan.lane_id, facts.reading.gap):
+        words = "The account holds less than the bots; looking again before believing it."
+        return _sleep(desk, session, leg, desk.timing.gap_confirmation, words)
+    desk.step("exit sized")
+    with session.transaction() as transaction:
+        return _commit(transaction, desk, plan, leg, facts, sized)
+
+
+def _read(desk: Desk, session: Session, plan: PlanRecord, row: Row, allow_netting: bool) -> ExitFacts | None:
+    bot, position = bots.bot_from(row), ledger.position_from(row)
+    broker = desk.broker(bot.connection_id)
+    reading = read_account(desk, session, broker, plan.lane_id, bot.symbol)
+    if reading is None:
+        return None
+    return ExitFacts(
+        bot=bot,
+        position=position,
+        instrument=broker.instrument(bot.symbol),
+        reading=reading,
+        price=_expected_price(broker, bot.symbol, Side.SELL if position.quantity > 0 else Side.BUY),
+        allow_netting=allow_netting,
+    )
+
+
+def _expected_price(broker: Broker, symbol: str, side: Side) -> Decimal | None:
+    """Ask for a price to compare the fill with; an exit never fails for want of a quote."""
+    try:
+        quote = broker.quote(symbol)
+    except BrokerError:
+        return None
+    return quote.bid if side is Side.SELL else quote.ask
+
+
+def _must_confirm(facts: ExitFacts, sized: ExitSize | Refusal) -> bool:
+    return isinstance(sized, ExitSize) and not facts.instrument.is_dust(sized.missing)
+
+
+def _commit(
+    transaction: Transaction,
+    desk: Desk,
+    plan: PlanRecord,
+    leg: LegRecord,
+    facts: ExitFacts,
+    sized: ExitSize | Refusal,
+) -> OrderRecord | bool:
+    now = desk.now()
+    if isinstance(sized, Refusal):
+        work.finish_leg(transaction, leg.id, LegState.REFUSED, sized, now)
+        trades.write_trade(transaction, plan, leg, "REFUSED", sized)
+        return True
+    if sized.missing:
+        _book_missing(transaction, desk, plan, facts, sized.missing)
+    if not sized.quantity:
+        work.finish_leg(transaction, leg.id, LegState.DONE, _gone(facts, sized.missing), now)
+        return True
+    account = facts.reading.account
+    parts = split_at_zero(account, leg.side, sized.quantity) if facts.allow_netting else (sized.quantity,)
+    started = work.start_leg(
+        transaction,
+        leg.id,
+        parts=parts,
+        expected_price=facts.price,
+        closes_account=abs(account) >= parts[0] and account * leg.side.sign < 0,
+        now=now,
+    )
+    trades.write_trade(transaction, plan, started, "SUBMITTED", None)
+    return commit_order(
+        transaction,
+        desk,
+        plan,
+        started,
+        connection_id=facts.bot.connection_id,
+        symbol=facts.instrument.symbol,
+        part=1,
+        attempt=1,
+        quantity=parts[0],
+    )
+
+
+def _book_missing(
+    transaction: Transaction, desk: Desk, plan: PlanRecord, facts: ExitFacts, missing: Decimal
+) -> None:
+    change = -missing if facts.position.quantity > 0 else missing
+    if facts.instrument.is_dust(missing):
+        ledger.book_fee_correction(transaction, plan.bot_id, change=change, activity_id=None, now=desk.now())
+        return
+    ledger.book_external(transaction, plan.bot_id, change=change, price=facts.value_price, now=desk.now())
+    sentence = _gone(facts, missing).sentence
+    risk.note_event(
+        transaction,
+        user_id=plan.user_id,
+        connection_id=facts.bot.connection_id,
+        lane_id=plan.lane_id,
+        bot_id=plan.bot_id,
+        kind="EXTERNAL_CLOSE",
+        actual=missing,
+        sentence=sentence,
+    )
+    notifications.notify(
+        transaction, plan.user_id, NotificationKind.EXTERNAL_CLOSE, bot=facts.bot.name, sentence=sentence
+    )
+
+
+def _gone(facts: ExitFacts, missing: Decimal) -> Refusal:
+    sentence = (
+        f"{number(missing)} {facts.bot.symbol} of bot {facts.bot.name} had left the account without it;"
+        f" booked as closed at {number(facts.value_price)}."
+    )
+    return Refusal(code=Code.EXTERNAL_CLOSE, sentence=sentence)
+
+
+def _sleep(desk: Desk, session: Session, leg: LegRecord, seconds: float, sentence: str) -> bool:
+    with session.transaction() as transaction:
+        work.let_leg_sleep(transaction, leg.id, desk.after(seconds), sentence)
+    return False
+
+
+def _finish_flat(desk: Desk, session: Session, leg: LegRecord) -> bool:
+    reason = Refusal(code=Code.ALREADY_FLAT, sentence="The bot holds nothing to close.")
+    with session.transaction() as transaction:
+        work.finish_leg(transaction, leg.id, LegState.DONE, reason, desk.now())
+    return True

@@ -1,0 +1,85 @@
+"""The end of a plan: the one outcome of its signal, or what became of a risk event."""
+
+from bot_database import Session, Transaction, bots, trades, work
+from core.order import Side
+from core.plan import Code, LegPurpose, LegState, Refusal
+from core.signal import PositionSide
+from core.wording import number
+from database.work import LegRecord, PlanRecord
+from engine.desk import Desk
+
+STOPS = frozenset({"STOP", "RISK_LIMIT", "DAILY_LOSS_LIMIT"})
+
+
+def finish(desk: Desk, session: Session, plan: PlanRecord, legs: list[LegRecord]) -> None:
+    """Close a plan whose legs came to their end; what follows a failed close does not go."""
+    with session.transaction() as transaction:
+        legs = _end_rest(transaction, desk, legs)
+        state, reason = _outcome(transaction, plan, legs)
+        work.finish_plan(transaction, plan.id, desk.now())
+        if plan.signal_id is not None:
+            work.finish_signal(transaction, plan.signal_id, state, reason, desk.now())
+        if plan.risk_event_id is not None:
+            _finish_event(transaction, desk, plan, legs, state, reason)
+    desk.step("plan finished")
+
+
+def _end_rest(transaction: Transaction, desk: Desk, legs: list[LegRecord]) -> list[LegRecord]:
+    for leg in legs:
+        if not leg.state.is_final:
+            sentence = "The close before it did not succeed, so nothing was opened."
+            reason = Refusal(code=Code.SUPERSEDED, sentence=sentence)
+            work.finish_leg(transaction, leg.id, LegState.SUPERSEDED, reason, desk.now())
+    return work.legs_of(transaction, legs[0].plan_id) if legs else []
+
+
+def _outcome(transaction: Transaction, plan: PlanRecord, legs: list[LegRecord]) -> tuple[str, Refusal]:
+    """Sum up the legs: EXECUTED where anything traded, else what the last leg met."""
+    words = [words for leg in legs if (words := _in_words(transaction, leg))]
+    note = work.note_of_plan(transaction, plan.id)
+    if note is not None:
+        words.append(note.sentence)
+    sentence = " ".join(words) or "Nothing was left to do."
+    traded = any(_filled(transaction, leg) for leg in legs)
+    bad = next((leg for leg in reversed(legs) if leg.code is not None), None)
+    code = bad.code if bad and bad.code else note.code if note else Code.EXECUTED
+    if traded or bad is None or bad.state is LegState.DONE:
+        return "EXECUTED", Refusal(code=code, sentence=sentence)
+    state = {LegState.REFUSED: "REFUSED", LegState.SUPERSEDED: "SKIPPED"}.get(bad.state, "FAILED")
+    return state, Refusal(code=code, sentence=sentence)
+
+
+def _filled(transaction: Transaction, leg: LegRecord) -> bool:
+    trade = trades.trade_of_leg(transaction, leg.id)
+    return trade is not None and trade["filled_qty"] > 0
+
+
+def _in_words(transaction: Transaction, leg: LegRecord) -> str:
+    trade = trades.trade_of_leg(transaction, leg.id)
+    words = leg.sentence or ""
+    if trade is None or not trade["filled_qty"]:
+        return words
+    verb = "Bought" if leg.side is Side.BUY else "Sold"
+    what = f"{verb} {number(trade['filled_qty'])} {trade['symbol']} at {number(trade['filled_price'])}."
+    return f"{what} {words}".strip()
+
+
+def _finish_event(
+    transaction: Transaction,
+    desk: Desk,
+    plan: PlanRecord,
+    legs: list[LegRecord],
+    state: str,
+    reason: Refusal,
+) -> None:
+    kind = work.kind_of_event(transaction, plan.risk_event_id)
+    done = state == "EXECUTED"
+    action = reason.sentence
+    if kind == "RISK_LIMIT":
+        action = f"Bot disabled. {action}"
+    work.set_risk_event(transaction, plan.risk_event_id, "DONE" if done else "FAILED", action, desk.now())
+    closed = next((leg for leg in legs if leg.purpose is LegPurpose.CLOSE), None)
+    if done and closed is not None:
+        side = PositionSide.LONG if closed.side is Side.SELL else PositionSide.SHORT
+        stopped_at = desk.now() if kind in STOPS else None
+        bots.remember_own_exit(transaction, plan.bot_id, side, stopped_at)
