@@ -164,12 +164,12 @@ def read_order(raw: Json) -> Order:
     filled = _number(raw["filled_qty"])
     average = _optional_number(raw.get("filled_avg_price"))
     side = SIDES[raw["side"]]
-    symbol = _order_symbol(raw["symbol"], raw.get("asset_class", ""))
+    symbol = _order_symbol(_text(raw["symbol"]), raw.get("asset_class", ""))
     quantity = _optional_number(raw.get("qty"))
     fee, fee_asset = estimated_fee(symbol, side, filled, average)
     return Order(
-        broker_order_id=raw["id"],
-        client_order_id=raw["client_order_id"],
+        broker_order_id=_text(raw["id"]),
+        client_order_id=_text(raw["client_order_id"]),
         symbol=symbol,
         side=side,
         quantity=filled if quantity is None else quantity,
@@ -208,7 +208,7 @@ def read_account(raw: Json, at: datetime) -> Account:
         equity=_number(raw["equity"]),
         cash=_number(raw["cash"]),
         buying_power=_number(raw["buying_power"]),
-        currency=raw.get("currency") or "USD",
+        currency=_text(raw.get("currency") or "USD"),
         shorting_enabled=bool(raw.get("shorting_enabled", False)),
         at=at,
         problem=_account_problem(raw),
@@ -219,7 +219,7 @@ def read_position(raw: Json) -> AccountPosition:
     """Read one position; the side decides the sign, whatever sign the quantity carries."""
     sign = {"long": 1, "short": -1}[raw["side"]]
     return AccountPosition(
-        symbol=_order_symbol(raw["symbol"], raw["asset_class"]),
+        symbol=_order_symbol(_text(raw["symbol"]), raw["asset_class"]),
         quantity=sign * abs(_number(raw["qty"])),
         average_price=_number(raw["avg_entry_price"]),
         current_price=_optional_number(raw.get("current_price")) or ZERO,
@@ -275,7 +275,7 @@ def read_posted_fee(raw: Json) -> PostedFee | None:
     quantity = _optional_number(raw.get("qty")) or ZERO
     if pair is None or not quantity or raw.get("status") == "canceled":
         return None
-    return PostedFee(activity_id=raw["id"], symbol=pair, quantity=abs(quantity), day=raw["date"][:10])
+    return PostedFee(activity_id=_text(raw["id"]), symbol=pair, quantity=abs(quantity), day=raw["date"][:10])
 
 
 def _state(status: str, quantity: Decimal | None, filled: Decimal) -> OrderState:
@@ -311,18 +311,18 @@ def _account_problem(raw: Json) -> str | None:
 
 def _stock_instrument(raw: Json) -> Instrument:
     return Instrument(
-        symbol=raw["symbol"],
+        symbol=_text(raw["symbol"]),
         asset_class=AssetClass.STOCK,
         tradable=_is_tradable(raw),
         shortable=_flag(raw["shortable"]) and _is_easy_to_borrow(raw),
         quantity_step=FINEST_QUANTITY if _flag(raw["fractionable"]) else Decimal(1),
         minimum_notional=Decimal(1),
-        exchange=raw["exchange"],
+        exchange=_text(raw["exchange"]),
     )
 
 
 def _crypto_instrument(raw: Json) -> Instrument:
-    symbol = _order_symbol(raw["symbol"], "crypto")
+    symbol = _order_symbol(_text(raw["symbol"]), "crypto")
     base, _, quote = symbol.partition("/")
     return Instrument(
         symbol=symbol,
@@ -334,7 +334,7 @@ def _crypto_instrument(raw: Json) -> Instrument:
         minimum_notional=Decimal(10),
         base_asset=base,
         quote_asset=quote,
-        exchange=raw["exchange"],
+        exchange=_text(raw["exchange"]),
     )
 
 
@@ -371,6 +371,12 @@ def _positive(value: object) -> Decimal:
 
 def _optional_number(value: object) -> Decimal | None:
     return None if value is None or value == "" else _number(value)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"not a text: {value!r}")
+    return value
 
 
 def _flag(value: object) -> bool:
