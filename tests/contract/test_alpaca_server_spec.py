@@ -7,10 +7,13 @@ client is alpaca-py, whose models refuse what Alpaca would not send.
 import asyncio
 import json
 import re
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from decimal import Decimal
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,6 +38,8 @@ from core.order import OrderIntent, OrderType, Side
 from tests.alpaca_server.local import Control, running_server
 
 Json = dict[str, Any]
+
+ROOT = Path(__file__).parents[2]
 
 KEY, SECRET = "PKSPEC", "secret"
 HEADERS = {"APCA-API-KEY-ID": KEY, "APCA-API-SECRET-KEY": SECRET}
@@ -335,3 +340,79 @@ class TestSecondClient:
         assert updates[-1].position_qty == 10
         assert sum(u.qty or 0 for u in updates) == 10
         assert updates[-1].order.status is OrderStatus.FILLED
+
+
+class TestServerItself:
+    """What tests and benches lean on: the seed, the faults, the process."""
+
+    def events(self, alpaca: Control, seed: str) -> dict[str, int]:
+        """Return in how many pieces each of forty orders filled; their ids are always the same."""
+        alpaca.reset()
+        alpaca.account(KEY, SECRET, cash=1_000_000)
+        alpaca.settings(seed=seed, partial_fill_share="0.5", hold_fills=True)
+        api = Api(alpaca.url)
+        for number in range(40):
+            api.order(**market("AAPL", "buy", "10", client_order_id=f"order-{number}"))
+        alpaca.settle()
+        # every order is worked once, by hand, and shows the first piece
+        alpaca.settings(hold_fills=False, fill_delay=60)
+        return {order["client_order_id"]: 1 + (order["status"] != "filled") for order in alpaca.orders(KEY)}
+
+    def test_a_seed_breaks_the_same_orders_in_the_same_places(self, alpaca: Control) -> None:
+        first = self.events(alpaca, "1")
+        assert first == self.events(alpaca, "1")
+        assert first != self.events(alpaca, "2")
+        assert 10 < len([n for n in first.values() if n == 2]) < 40
+
+    def test_faults_wait_for_their_turn(self, alpaca: Control) -> None:
+        alpaca.fault("answer_before", "GET", "/v2/clock", status=500, skip=1, count=2)
+        alpaca.fault("answer_before", "GET", "/v2/*", status=429, key="PKOTHER", count=-1)
+        address = f"{alpaca.url}/v2/clock"
+        answers = [requests.get(address, headers=HEADERS, timeout=10).status_code for _ in range(5)]
+        assert answers == [200, 500, 500, 200, 200]
+        other = {**HEADERS, "APCA-API-KEY-ID": "PKOTHER"}
+        assert [requests.get(address, headers=other, timeout=10).status_code for _ in range(2)] == [429, 429]
+        assert [fault["count"] for fault in alpaca.faults()] == [-1]
+        alpaca.clear_faults()
+        assert requests.get(address, headers=other, timeout=10).status_code == 200
+
+    def test_a_share_of_requests_fails(self, alpaca: Control) -> None:
+        alpaca.fault("answer_before", "GET", "/v2/clock", status=500, count=-1, chance=0.3)
+        session = requests.Session()
+        with session:
+            codes = [
+                session.get(f"{alpaca.url}/v2/clock", headers=HEADERS, timeout=10).status_code
+                for _ in range(200)
+            ]
+        assert 30 < codes.count(500) < 90
+
+    def test_keys_are_accounts_of_their_own(self, alpaca: Control) -> None:
+        alpaca.account("PKONE", "a")
+        alpaca.account("PKTWO", "b", cash=5_000)
+        one, two = (
+            {"APCA-API-KEY-ID": k, "APCA-API-SECRET-KEY": s} for k, s in (("PKONE", "a"), ("PKTWO", "b"))
+        )
+        body = market("AAPL", "buy", "10", client_order_id="same")
+        for headers in (one, two):
+            assert requests.post(f"{alpaca.url}/v2/orders", json=body, headers=headers, timeout=10).ok
+        assert len(alpaca.orders()) == 2
+        assert len(alpaca.orders("PKONE")) == 1
+        assert alpaca.books("PKTWO")["account"]["equity"] != alpaca.books("PKONE")["account"]["equity"]
+        mixed = {**one, "APCA-API-SECRET-KEY": "b"}
+        assert requests.get(f"{alpaca.url}/v2/account", headers=mixed, timeout=10).status_code == 401
+        stranger = {**one, "APCA-API-KEY-ID": "XX"}
+        assert requests.get(f"{alpaca.url}/v2/account", headers=stranger, timeout=10).status_code == 401
+
+    def test_it_runs_alone(self) -> None:
+        command = [sys.executable, "-m", "tests.alpaca_server", "--port", "0", "--seed", "7"]
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        try:
+            assert process.stdout is not None
+            address = process.stdout.readline().strip()
+            answer = requests.get(f"{address}/v2/account", headers=HEADERS, timeout=10)
+            assert answer.json()["equity"] == "100000"
+        finally:
+            process.terminate()
+            assert process.wait(10) == 0
+            if process.stdout is not None:
+                process.stdout.close()
