@@ -10,10 +10,23 @@
 | risk | risk events, day marks, what brokers last said, reservations |
 | trades | what the user reads per executed leg |
 | notifications | what is to be told |
+| kill_switch | what may trade at all |
 | health | heartbeats and failures of the parts |
 """
 
-from database import bells, bots, health, lanes, ledger, notifications, orders, risk, trades, work
+from database import (
+    bells,
+    bots,
+    health,
+    kill_switch,
+    lanes,
+    ledger,
+    notifications,
+    orders,
+    risk,
+    trades,
+    work,
+)
 from database.pool import Database, Row, Session, Transaction
 
 __all__ = [
@@ -24,6 +37,7 @@ __all__ = [
     "bells",
     "bots",
     "health",
+    "kill_switch",
     "lanes",
     "ledger",
     "notifications",

@@ -2,7 +2,7 @@
 
 | signal | FLAT | LONG | SHORT | an entry is open | an exit is open |
 |---|---|---|---|---|---|
-| BUY | open long | skip | close, open long | same side: skip; else cancel, await, decide again | await, decide again |
+| BUY | open long | skip | close, open long | same side: skip; else cancel, await | await |
 | SELL | open short | close, open short | skip | same rule | same rule |
 | CLOSE | skip | close | close | cancel, book, close what filled | await |
 """
@@ -93,7 +93,7 @@ def _missed_alert(bot: Bot, holding: Holding, signal: Signal) -> str | None:
     before = signal.position_before
     if before is None or before is holding.side or bot.own_exit is not None:
         return None
-    return f"The strategy was {before} before this alert, but bot {bot.name} is {holding.side}: an alert was lost."
+    return f"The strategy was {before} before this alert, bot {bot.name} is {holding.side}: an alert was lost."
 
 
 def _plan(bot: Bot, holding: Holding, signal: Signal, no_shorts: Refusal | None) -> Plan:

@@ -170,6 +170,11 @@ def note_connection(
     return ConnectionStatus(before["status"])
 
 
+def note_reconciled(transaction: Transaction, connection_id: int, now: datetime) -> None:
+    """Note that a connection has been compared with its broker."""
+    transaction.execute("UPDATE user_api_keys SET reconciled_at = %s WHERE id = %s", (now, connection_id))
+
+
 def create_bot(
     transaction: Transaction,
     *,
@@ -239,18 +244,6 @@ def bots_of(transaction: Transaction, user_id: int) -> list[Row]:
          WHERE bots.user_id = %s AND bots.archived_at IS NULL ORDER BY bots.id
         """,
         (user_id,),
-    )
-
-
-def holding_bots(transaction: Transaction, connection_id: int) -> list[Row]:
-    """Return the bots of a connection that hold anything, with their protection."""
-    return transaction.all(
-        """
-        SELECT bots.*, protections.stop_price, protections.target_price
-          FROM user_bot_configs AS bots LEFT JOIN protections ON protections.bot_config_id = bots.id
-         WHERE bots.connection_id = %s AND bots.quantity <> 0 ORDER BY bots.id
-        """,
-        (connection_id,),
     )
 
 
@@ -332,7 +325,9 @@ def remember_own_exit(
     )
 
 
-def note_sent_at(transaction: Transaction, bot_id: int, sent_at: datetime | None, received_at: datetime) -> None:
+def note_sent_at(
+    transaction: Transaction, bot_id: int, sent_at: datetime | None, received_at: datetime
+) -> None:
     """Remember the newest sending time of the bot's signals; a sender's clock may not run ahead of ours."""
     if sent_at is not None:
         transaction.execute(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -65,18 +66,28 @@ def hold_lane(database: Database, lane_id: int) -> Iterator[Session | None]:
                 _unlock(session, LANE_LOCKS, lane_id)
 
 
-@contextmanager
-def hold_connection(database: Database, connection_id: int) -> Iterator[Session | None]:
-    """Give the only reconciling session of a connection, or None where another holds it."""
-    with database.session() as session:
-        if not _try_lock(session, CONNECTION_LOCKS, connection_id):
-            yield None
-            return
-        try:
-            yield session
-        finally:
-            if not session.is_broken:
-                _unlock(session, CONNECTION_LOCKS, connection_id)
+def claim_connections(transaction: Transaction, connection_ids: list[int], at_most: int) -> list[int]:
+    """Take the leases of connections that nobody holds, for as long as the session's connection lives."""
+    claimed: list[int] = []
+    for connection_id in connection_ids:
+        if len(claimed) == at_most:
+            break
+        if transaction.value("SELECT pg_try_advisory_lock(%s, %s)", (CONNECTION_LOCKS, connection_id)):
+            claimed.append(connection_id)
+    return claimed
+
+
+def has_unconfirmed_gap(transaction: Transaction, connection_id: int) -> bool:
+    """Tell whether a gap between account and bots was seen once and waits for a second look."""
+    return bool(
+        transaction.value(
+            """
+            SELECT EXISTS (SELECT FROM lanes WHERE connection_id = %s
+                            AND gap_since IS NOT NULL AND mismatch_since IS NULL)
+            """,
+            (connection_id,),
+        )
+    )
 
 
 def _try_lock(session: Session, kind: int, key: int) -> bool:
@@ -164,6 +175,63 @@ def acknowledge_foreign(transaction: Transaction, lane_id: int, quantity: Decima
     transaction.execute(
         "UPDATE lanes SET foreign_quantity = %s, mismatch_since = NULL WHERE id = %s", (quantity, lane_id)
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneHolding:
+    """A lane and what it should hold; `explained` is what its bots and the user's own holdings add up to."""
+
+    id: int
+    user_id: int
+    symbol: str
+    explained: Decimal
+    dust_below: Decimal
+
+
+def quiet_lanes(transaction: Transaction, connection_id: int) -> list[LaneHolding]:
+    """Return the connection's lanes in which no order is in flight."""
+    rows = transaction.all(
+        """
+        SELECT lanes.id, user_api_keys.user_id, lanes.symbol, lanes.dust_below,
+               lanes.foreign_quantity + coalesce(sum(bots.quantity), 0) AS explained
+          FROM lanes JOIN user_api_keys ON user_api_keys.id = lanes.connection_id
+          LEFT JOIN user_bot_configs AS bots ON bots.lane_id = lanes.id
+         WHERE lanes.connection_id = %s
+           AND NOT EXISTS (SELECT FROM orders WHERE orders.lane_id = lanes.id AND finished_at IS NULL)
+         GROUP BY lanes.id, user_api_keys.user_id ORDER BY lanes.id
+        """,
+        (connection_id,),
+    )
+    return [LaneHolding(**row) for row in rows]
+
+
+def lane_holding(transaction: Transaction, lane_id: int) -> LaneHolding:
+    """Return what a lane's bots and the user's own holdings add up to."""
+    row = transaction.one(
+        """
+        SELECT lanes.id, user_api_keys.user_id, lanes.symbol, lanes.dust_below,
+               lanes.foreign_quantity + (SELECT coalesce(sum(quantity), 0) FROM user_bot_configs
+                                          WHERE lane_id = lanes.id) AS explained
+          FROM lanes JOIN user_api_keys ON user_api_keys.id = lanes.connection_id WHERE lanes.id = %s
+        """,
+        (lane_id,),
+    )
+    return LaneHolding(**row)
+
+
+def unfinished_lanes(transaction: Transaction, connection_id: int) -> list[int]:
+    """Return the connection's lanes in which anything is not final."""
+    rows = transaction.all(
+        """
+        SELECT id FROM lanes WHERE connection_id = %s
+           AND (EXISTS (SELECT FROM signals WHERE signals.lane_id = lanes.id
+                         AND state IN ('STORED', 'WAITING_FOR_OPEN', 'PLANNED'))
+             OR EXISTS (SELECT FROM plans WHERE plans.lane_id = lanes.id AND finished_at IS NULL)
+             OR EXISTS (SELECT FROM bot_risk_events AS events WHERE events.lane_id = lanes.id AND state = 'OPEN'))
+        """,
+        (connection_id,),
+    )
+    return [row["id"] for row in rows]
 
 
 def gap_is_confirmed(

@@ -157,7 +157,7 @@ def _move_position(
     at: datetime,
 ) -> None:
     position = booking.position
-    position_pnl = booking.realized + (ZERO if booking.opened else row["position_pnl"])
+    ended_pnl = row["position_pnl"] + booking.realized
     transaction.execute(
         """
         UPDATE user_bot_configs
@@ -170,7 +170,7 @@ def _move_position(
             position.average_price,
             position.opened_at,
             position.realized,
-            position_pnl,
+            ZERO if booking.opened else ended_pnl,
             booking.opened,
             fill_id,
             row["id"],
@@ -179,7 +179,7 @@ def _move_position(
     day = trading_day(at, instrument.asset_class)
     _add_to_day(transaction, row, day, booking.realized, booking.fees)
     if booking.closed:
-        _end_round_trip(transaction, row, day, booking, position_pnl, instrument, at)
+        _end_round_trip(transaction, row, day, ended_pnl, instrument, at)
 
 
 def _add_to_day(transaction: Transaction, row: Row, day: date, pnl: Decimal, fees: Decimal) -> None:
@@ -200,13 +200,11 @@ def _end_round_trip(
     transaction: Transaction,
     row: Row,
     day: date,
-    booking: Booking,
-    position_pnl: Decimal,
+    pnl: Decimal,
     instrument: Instrument,
     at: datetime,
 ) -> None:
     """Count one trade, won or lost by all that was realized since the position opened."""
-    pnl = position_pnl + (row["position_pnl"] if booking.opened else ZERO)
     transaction.execute(
         """
         UPDATE bot_performance

@@ -1,7 +1,7 @@
 """Risk events, day marks and what the broker last said of positions and money."""
 
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from brokers.base import Account, AccountPosition
@@ -64,6 +64,62 @@ def note_event(
             (user_id, connection_id, lane_id, bot_id, kind, threshold, actual, action_taken, sentence),
         )
     )
+
+
+def watched_bots(transaction: Transaction, connection_id: int) -> list[Row]:
+    """Return the bots of a connection that hold more than dust, with their protection and dust."""
+    return transaction.all(
+        """
+        SELECT bots.*, protections.stop_price, protections.target_price, lanes.asset_class, lanes.dust_below
+          FROM user_bot_configs AS bots JOIN lanes ON lanes.id = bots.lane_id
+          LEFT JOIN protections ON protections.bot_config_id = bots.id
+         WHERE bots.connection_id = %s AND bots.quantity <> 0 AND abs(bots.quantity) >= lanes.dust_below
+         ORDER BY bots.id
+        """,
+        (connection_id,),
+    )
+
+
+def note_watched(transaction: Transaction, bot_id: int, now: datetime) -> timedelta | None:
+    """Note that a bot's protection was looked at; return since when it had not been, None without one.
+
+    The time beyond a minute counts as missing.
+    """
+    row = transaction.maybe(
+        """
+        WITH before AS (SELECT bot_config_id, coalesce(checked_at, created_at) AS looked_at FROM protections
+                         WHERE bot_config_id = %(bot)s FOR NO KEY UPDATE)
+        UPDATE protections
+           SET checked_at = %(now)s,
+               missing_seconds = missing_seconds
+                   + CASE WHEN %(now)s - before.looked_at > interval '60 s'
+                          THEN extract(epoch FROM %(now)s - before.looked_at) ELSE 0 END
+          FROM before WHERE protections.bot_config_id = before.bot_config_id RETURNING before.looked_at
+        """,
+        {"bot": bot_id, "now": now},
+    )
+    return None if row is None else now - row["looked_at"]
+
+
+def note_price_fault(transaction: Transaction, bot: Row, sentence: str, now: datetime) -> None:
+    """Record a price that nothing can be decided by, once an hour per bot."""
+    if not transaction.value(
+        """
+        SELECT 1 FROM bot_risk_events
+         WHERE bot_config_id = %s AND kind = 'PRICE_FAULT' AND created_at > %s LIMIT 1
+        """,
+        (bot["id"], now - timedelta(hours=1)),
+    ):
+        note_event(
+            transaction,
+            user_id=bot["user_id"],
+            connection_id=bot["connection_id"],
+            lane_id=bot["lane_id"],
+            bot_id=bot["id"],
+            kind="PRICE_FAULT",
+            sentence=sentence,
+            action_taken="not watched until there is a price",
+        )
 
 
 def risk_events_of(transaction: Transaction, user_id: int, limit: int = 100) -> list[Row]:

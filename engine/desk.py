@@ -40,8 +40,9 @@ class Desk:
     """The database, the brokers and the clock.
 
     `broker` opens the broker of a connection and raises `Rejected` where it has no usable
-    credentials; `stream` opens its order updates where it has any. `step` is called between every two steps of an execution with the name of the
-    one just done, so that a test can end the process there.
+    credentials; `stream` opens its order updates where it has any. `step` is called between
+    every two steps of an execution with the name of the one just done, so that a test can end
+    the process there.
     """
 
     database: Database

@@ -1,11 +1,9 @@
 """Opening: every check of an entry, its size, the reservation, and its first order."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
-from decimal import Decimal
 from typing import cast
 
-from bot_database import Row, Session, Transaction, bots, lanes, ledger, notifications, risk, trades, work
+from bot_database import Row, Session, Transaction, bots, lanes, ledger, risk, trades, work
 from brokers.base import Account, Broker
 from core.bot import Bot, Connection
 from core.checks import (
@@ -23,12 +21,12 @@ from core.plan import Code, LegState, Refusal
 from core.protection import Protection, protection_for
 from core.size import Size, SizeRequest, entry_price, proposed_size, split_at_zero
 from core.trading_day import DayFigures, trading_day
-from database.notifications import NotificationKind
 from database.orders import OrderRecord
 from database.work import LegRecord, PlanRecord, StoredSignal
 from engine.account import AccountReading, gap_stands, read_account
 from engine.attempts import commit_order
 from engine.desk import Desk
+from engine.mismatch import note_mismatch
 
 CALLS_OF_AN_ENTRY = 4
 
@@ -188,15 +186,14 @@ def _commit(
         refusal = Refusal(code=Code.SHORT_NOT_ALLOWED, sentence=sentence)
         return _end(transaction, desk, plan, leg, refusal)
     protection = _protection(facts, stored, leg, reading)
-    if isinstance(protection, Refusal):
-        return _end(transaction, desk, plan, leg, protection)
     size = _size(transaction, facts, stored, leg, reading, protection)
     refused = check_entry(_with_broker(facts, reading, size)) or _without_size(facts, size)
     if refused is not None:
         if refused.code is Code.ACCOUNT_MISMATCH:
-            note_mismatch(transaction, plan, facts.bot, refused.sentence, reading.reading.gap, desk.now())
+            holding = lanes.lane_holding(transaction, plan.lane_id)
+            note_mismatch(transaction, desk, facts.bot.connection_id, holding, reading.reading.account)
         return _end(transaction, desk, plan, leg, refused)
-    return _fix(transaction, desk, plan, leg, facts, reading, protection, cast(Size, size))
+    return _fix(transaction, desk, plan, leg, facts, reading, cast(Protection, protection), cast(Size, size))
 
 
 def _without_size(facts: EntryFacts, size: Size | Refusal | None) -> Refusal | None:
@@ -225,8 +222,11 @@ def _size(
     stored: StoredSignal | None,
     leg: LegRecord,
     reading: BrokerReading,
-    protection: Protection,
+    protection: Protection | Refusal,
 ) -> Size | Refusal | None:
+    """Return the size; a protection that cannot be is the refusal of the size, in its place among the checks."""
+    if isinstance(protection, Refusal):
+        return protection
     if reading.quote is None or entry_price(reading.quote, leg.side) <= 0:
         return None
     reserved = risk.reserved_since(transaction, facts.bot.connection_id, reading.account.at)
@@ -293,27 +293,6 @@ def _fix(
         attempt=1,
         quantity=parts[0],
         reserved=size.reserve,
-    )
-
-
-def note_mismatch(
-    transaction: Transaction, plan: PlanRecord, bot: Bot, sentence: str, gap: Decimal, now: datetime
-) -> None:
-    """Stop the entries of a lane until the user decides whose the difference is; tell it once."""
-    if not lanes.note_mismatch(transaction, plan.lane_id, now):
-        return
-    risk.note_event(
-        transaction,
-        user_id=plan.user_id,
-        connection_id=bot.connection_id,
-        lane_id=plan.lane_id,
-        kind="ACCOUNT_MISMATCH",
-        actual=gap,
-        sentence=sentence,
-        action_taken="entries stopped on this symbol",
-    )
-    notifications.notify(
-        transaction, plan.user_id, NotificationKind.ACCOUNT_MISMATCH, symbol=bot.symbol, sentence=sentence
     )
 
 

@@ -1,0 +1,259 @@
+"""Watching the brokers: streams, polls, risk, reconcile; one lease per connection, any number of processes."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+
+import psycopg2
+
+import log
+from bot_database import Database, Session, bots, health, kill_switch, lanes, ledger
+from bot_engine import Desk, desk_for
+from brokers.base import OrderStream
+from core.errors import BrokerError, Rejected
+from core.order import Order
+from engine.monitor import watch_risk
+from engine.reconcile import note_status, reconcile
+from settings import Settings, load
+
+TICK_SECONDS = 0.25
+CLAIM_SECONDS = 2.0
+CLAIMS_AT_ONCE = 8
+ADVANCE_SECONDS = 1.0
+STREAM_RETRY_SECONDS = 60.0
+HURRY_SECONDS = 5.0
+THREADS = 8
+
+logger = logging.getLogger("broker_watch")
+
+
+@dataclass(slots=True, kw_only=True)
+class Duty:
+    """Something done for one connection again and again, by one thread at a time."""
+
+    work: Callable[[], float]
+    due: float = 0.0
+    running: "Future[None] | None" = None
+
+    def is_due(self) -> bool:
+        return time.monotonic() >= self.due and (self.running is None or self.running.done())
+
+
+@dataclass(slots=True, kw_only=True)
+class Watch:
+    """One connection in this process's care."""
+
+    connection_id: int
+    sealed: bytes | None
+    duties: dict[str, Duty] = field(default_factory=dict)
+    stream: OrderStream | None = None
+    streaming: "Future[None] | None" = None
+
+
+class BrokerWatch:
+    """Hold the leases of as many connections as come to this process and do their duties.
+
+    A lease is an advisory lock on one database connection of this process: whatever ends the
+    process, or that connection, frees every lease at once and another process goes on.
+    """
+
+    def __init__(self, settings: Settings, desk: Desk) -> None:
+        self._settings = settings
+        self._desk = desk
+        self._watches: dict[int, Watch] = {}
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="watch")
+        self._loop = asyncio.new_event_loop()
+        self._stopping = threading.Event()
+        self._name = f"{socket.gethostname()}:{os.getpid()}"
+
+    def stop(self) -> None:
+        """End `run` soon."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Watch until `stop`; a database that goes away is waited for."""
+        threading.Thread(target=self._loop.run_forever, name="streams", daemon=True).start()
+        while not self._stopping.is_set():
+            try:
+                self._hold_leases()
+            except psycopg2.Error as error:
+                logger.warning("the database went away, so did the leases: %s", str(error).strip())
+                self._stopping.wait(1.0)
+            finally:
+                self._release()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _hold_leases(self) -> None:
+        with ExitStack() as stack:
+            session = stack.enter_context(self._desk.database.session())
+            claim_at = 0.0
+            while not self._stopping.is_set():
+                if time.monotonic() >= claim_at:
+                    self._claim(session)
+                    claim_at = time.monotonic() + CLAIM_SECONDS
+                for watch in list(self._watches.values()):
+                    self._do_due(watch)
+                self._stopping.wait(TICK_SECONDS)
+
+    def _claim(self, session: Session) -> None:
+        """Take leases that nobody holds, a few at a time so that others get theirs; say that we live."""
+        with session.transaction() as transaction:
+            health.beat(transaction, "broker watch", self._name, self._desk.now())
+            present = {connection.id for connection in bots.all_connections(transaction)}
+            free = sorted(present - set(self._watches))
+            claimed = lanes.claim_connections(transaction, free, CLAIMS_AT_ONCE)
+            sealed = {id: bots.sealed_credentials(transaction, id) for id in {*claimed, *self._watches}}
+            kill_switch.finish_flattened(transaction)
+        for connection_id, watch in list(self._watches.items()):
+            if connection_id not in present:
+                self._drop(watch)
+            elif sealed[connection_id] != watch.sealed:
+                watch.sealed = sealed[connection_id]
+                self._restart_stream(watch)
+        for connection_id in claimed:
+            self._watches[connection_id] = self._new_watch(connection_id, sealed[connection_id])
+
+    def _new_watch(self, connection_id: int, sealed: bytes | None) -> Watch:
+        watch = Watch(connection_id=connection_id, sealed=sealed)
+        watch.duties = {
+            "reconcile": Duty(work=lambda: self._reconcile(connection_id)),
+            "risk": Duty(work=lambda: self._watch_risk(connection_id)),
+            "advance": Duty(work=lambda: self._advance(connection_id)),
+        }
+        self._restart_stream(watch)
+        logger.info("watching connection %s", connection_id)
+        return watch
+
+    def _do_due(self, watch: Watch) -> None:
+        for name, duty in watch.duties.items():
+            if duty.is_due():
+                duty.running = self._pool.submit(self._do, watch.connection_id, name, duty)
+
+    def _do(self, connection_id: int, name: str, duty: Duty) -> None:
+        pause = HURRY_SECONDS
+        try:
+            pause = duty.work()
+        except BrokerError as error:
+            logger.warning("%s of connection %s: %s", name, connection_id, error.message)
+        except Exception as error:
+            logger.exception("%s of connection %s failed", name, connection_id)
+            self._record(f"{name} of connection {connection_id}", error)
+        finally:
+            duty.due = time.monotonic() + pause
+
+    def _record(self, subject: str, error: Exception) -> None:
+        with contextlib.suppress(psycopg2.Error), self._desk.database.transaction() as transaction:
+            health.note_fault(transaction, subject, f"{type(error).__name__}: {error}", self._desk.now())
+
+    def _reconcile(self, connection_id: int) -> float:
+        with self._desk.database.session() as session:
+            done = reconcile(self._desk, session, connection_id)
+            with session.transaction() as transaction:
+                unsure = lanes.has_unconfirmed_gap(transaction, connection_id)
+        return HURRY_SECONDS if unsure or not done else float(self._settings.reconcile_interval_seconds)
+
+    def _watch_risk(self, connection_id: int) -> float:
+        with self._desk.database.session() as session:
+            watch_risk(self._desk, session, connection_id)
+        return float(self._settings.risk_interval_seconds)
+
+    def _advance(self, connection_id: int) -> float:
+        """Let a broker that lives in our own process move its resting orders on."""
+        broker = self._desk.broker(connection_id)
+        advance: Callable[[datetime], tuple[Order, ...]] | None = getattr(broker, "advance", None)
+        if advance is None:
+            return float("inf")
+        for order in advance(self._desk.now()):
+            self._book(order, "poll")
+        return ADVANCE_SECONDS
+
+    def _restart_stream(self, watch: Watch) -> None:
+        self._stop_stream(watch)
+        try:
+            watch.stream = self._desk.stream(watch.connection_id)
+        except BrokerError as error:
+            logger.warning("no stream for connection %s: %s", watch.connection_id, error.message)
+            return
+        if watch.stream is not None:
+            watch.streaming = asyncio.run_coroutine_threadsafe(self._stream(watch, watch.stream), self._loop)
+
+    async def _stream(self, watch: Watch, stream: OrderStream) -> None:
+        """Book what the stream brings; refused credentials are told and tried again after a while."""
+        while watch.stream is stream:
+            try:
+                await stream.run(
+                    lambda order: self._in_pool(partial(self._book, order, "stream")),
+                    lambda: self._hurry(watch),
+                )
+                return
+            except Rejected as error:
+                logger.warning("the stream of connection %s: %s", watch.connection_id, error.message)
+                self._in_pool(partial(self._note_problem, watch.connection_id, error.message))
+            except Exception as error:
+                logger.exception("the stream of connection %s failed", watch.connection_id)
+                self._in_pool(partial(self._record, f"stream of {watch.connection_id}", error))
+            await asyncio.sleep(STREAM_RETRY_SECONDS)
+
+    def _in_pool(self, work: Callable[[], object]) -> None:
+        with contextlib.suppress(RuntimeError):
+            self._pool.submit(self._guarded, work)
+
+    def _guarded(self, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except Exception as error:
+            logger.exception("news from a stream could not be booked; reconcile will bring it again")
+            self._record("stream", error)
+
+    def _note_problem(self, connection_id: int, words: str) -> None:
+        with self._desk.database.session() as session:
+            note_status(self._desk, session, connection_id, words)
+
+    def _book(self, order: Order, source: str) -> None:
+        with self._desk.database.transaction() as transaction:
+            ledger.book_order(transaction, order, source=source, now=self._desk.now())
+
+    def _hurry(self, watch: Watch) -> None:
+        """Reconcile now: a stream that was away may have missed anything."""
+        if "reconcile" in watch.duties:
+            watch.duties["reconcile"].due = 0.0
+
+    def _stop_stream(self, watch: Watch) -> None:
+        if watch.stream is not None:
+            watch.stream.stop()
+        watch.stream, watch.streaming = None, None
+
+    def _drop(self, watch: Watch) -> None:
+        self._stop_stream(watch)
+        self._watches.pop(watch.connection_id, None)
+
+    def _release(self) -> None:
+        for watch in list(self._watches.values()):
+            self._drop(watch)
+
+
+def main() -> None:
+    """Watch this DashTrade's brokers until SIGTERM."""
+    settings = load()
+    log.logging_setup("broker watch", settings)
+    database = Database(settings.database, size=2 * THREADS + 4, application_name="dashtrade broker watch")
+    watch = BrokerWatch(settings, desk_for(settings, database))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: watch.stop())
+    watch.run()
+
+
+if __name__ == "__main__":
+    main()

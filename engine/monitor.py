@@ -1,0 +1,117 @@
+"""Watching open positions. The monitor never sends: it inserts a risk event and rings the lane."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+from bot_database import Row, Session, Transaction, bots, ledger, notifications, risk
+from brokers.base import AccountPosition, Broker
+from core.errors import BrokerError
+from core.instrument import AssetClass, Instrument, symbol_key
+from core.protection import Protection
+from core.risk import PriceFault, RiskTrigger, Watched, assess, exit_price
+from core.trading_day import trading_day
+from core.wording import seconds
+from database.notifications import NotificationKind
+from engine.desk import Desk
+
+LATE_AFTER = timedelta(seconds=60)
+
+
+def watch_risk(desk: Desk, session: Session, connection_id: int) -> None:
+    """Look at every open position of a connection once, with one call for positions.
+
+    Raises what the broker raises: positions that cannot be read are not watched, and say so.
+    """
+    with session.transaction() as transaction:
+        holding = risk.watched_bots(transaction, connection_id)
+    if not holding:
+        return
+    broker = desk.broker(connection_id)
+    positions = {symbol_key(position.symbol): position for position in broker.positions()}
+    with session.transaction() as transaction:
+        risk.store_positions(transaction, connection_id, positions.values(), desk.now())
+    for row in holding:
+        price = _price(desk, broker, row, positions.get(row["symbol_key"]))
+        with session.transaction() as transaction:
+            _judge(transaction, desk, row, price)
+
+
+def _price(desk: Desk, broker: Broker, row: Row, position: AccountPosition | None) -> Decimal:
+    """Return what the position could be left at; the account may net a symbol away, then ask for a quote."""
+    if position is not None and position.quantity * row["quantity"] > 0:
+        return position.current_price
+    try:
+        return exit_price(broker.quote(row["symbol"]), ledger.position_from(row).side)
+    except BrokerError:
+        return Decimal(0)
+
+
+def _judge(transaction: Transaction, desk: Desk, row: Row, price: Decimal) -> None:
+    instrument = Instrument(
+        symbol=row["symbol"],
+        asset_class=AssetClass(row["asset_class"]),
+        minimum_quantity=row["dust_below"],
+        quantity_step=row["dust_below"],
+    )
+    _mark_day(transaction, desk, row, instrument, price)
+    _note_watched(transaction, desk, row)
+    today = trading_day(desk.now(), instrument.asset_class)
+    found = assess(
+        Watched(
+            bot=bots.bot_from(row),
+            position=ledger.position_from(row),
+            protection=Protection(stop_price=row["stop_price"], target_price=row["target_price"]),
+            instrument=instrument,
+            price=price,
+            price_at=desk.now(),
+            realized_today=risk.realized_on(transaction, row["id"], today),
+            day_start_unrealized=risk.day_mark(transaction, row["id"], today),
+        ),
+        desk.now(),
+    )
+    if isinstance(found, RiskTrigger):
+        risk.ask_exit(
+            transaction,
+            row["id"],
+            found.kind,
+            threshold=found.threshold,
+            actual=found.actual,
+            sentence=found.sentence,
+        )
+    elif isinstance(found, PriceFault):
+        risk.note_price_fault(transaction, row, found.sentence, desk.now())
+
+
+def _mark_day(transaction: Transaction, desk: Desk, row: Row, instrument: Instrument, price: Decimal) -> None:
+    """Store the day's starting mark of a position that was open before the day began."""
+    today = trading_day(desk.now(), instrument.asset_class)
+    opened_at = row["opened_at"]
+    if price > 0 and opened_at is not None and trading_day(opened_at, instrument.asset_class) < today:
+        unrealized = ledger.position_from(row).unrealized(price)
+        risk.set_day_mark(transaction, row["id"], today, unrealized, desk.now())
+
+
+def _note_watched(transaction: Transaction, desk: Desk, row: Row) -> None:
+    """Note that the engine holds the protection now, and how long nobody did."""
+    unwatched = risk.note_watched(transaction, row["id"], desk.now())
+    if unwatched is None or unwatched <= LATE_AFTER:
+        return
+    sentence = f"The stop or target of bot {row['name']} was not watched for {seconds(unwatched)}."
+    risk.note_event(
+        transaction,
+        user_id=row["user_id"],
+        connection_id=row["connection_id"],
+        lane_id=row["lane_id"],
+        bot_id=row["id"],
+        kind="PROTECTION_MISSING",
+        actual=Decimal(int(unwatched.total_seconds())),
+        sentence=sentence,
+        action_taken="watched again",
+    )
+    notifications.notify(
+        transaction,
+        row["user_id"],
+        NotificationKind.PROTECTION_MISSING,
+        bot=row["name"],
+        sentence=sentence,
+    )
