@@ -1,0 +1,191 @@
+"""Take a message in: read it, find its bot, tell copies, store it. Store, then answer.
+
+The webhook server, the API and the dashboard's test all come through here. What `take` returns was
+committed; if it raises, nothing was stored and the sender should send again.
+"""
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+import psycopg2
+
+from core.matching import Candidate, choose
+from core.plan import Code, Refusal
+from core.signal import Signal
+from database import inbox
+from database.inbox import Arrival, Sender
+from database.pool import Database, Transaction
+from database.tokens import note_token_use
+from signals import tradingview
+from signals.problems import InvalidJson, InvalidSignal
+from signals.tradingview import Understood
+
+TRADINGVIEW = "tradingview"
+MOST_BOTS_NAMED = 50
+
+logger = logging.getLogger(__name__)
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+class Status(StrEnum):
+    """What became of a message: only an ACCEPTED one can trade."""
+
+    ACCEPTED = "accepted"
+    DUPLICATE = "duplicate"
+    TEST = "test"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable:
+    """A message that no bot could follow, whoever sent it; `signal` is there where only parts contradict."""
+
+    refusal: Refusal
+    details: Mapping[str, Any] = field(default_factory=dict)
+    signal: Signal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What the sender is told: `signal_id` is the stored signal's, for a duplicate the first one's."""
+
+    status: Status
+    signal_id: UUID
+    refusal: Refusal | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    copy_of: int | None = None
+
+
+def read(body: bytes, content_type: str | None) -> Understood | Unreadable:
+    """Read a body; whatever is wrong with it is in what comes back, nothing is raised."""
+    try:
+        understood = tradingview.understand(body, content_type)
+    except InvalidJson as error:
+        return _unreadable(Code.INVALID_JSON, error.message, {"hint": error.hint})
+    except InvalidSignal as error:
+        return _unreadable(Code.INVALID_SIGNAL, str(error), {"fields": _fields(error)})
+    sentence = understood.signal.contradiction
+    if sentence is None:
+        return understood
+    refusal = Refusal(code=Code.CONTRADICTORY_SIGNAL, sentence=sentence)
+    return Unreadable(refusal=refusal, signal=understood.signal, details=tradingview.explain(understood))
+
+
+def receive_alert(
+    database: Database, token_hash: bytes, body: bytes, content_type: str | None, now: datetime
+) -> Receipt | None:
+    """Take in what came with a webhook token, in one transaction; None where the token is not valid.
+
+    Raises psycopg2.Error where nothing could be stored.
+    """
+    reading = read(body, content_type)
+    arrival = Arrival(body=body, received_at=now)
+    symbol = reading.signal.symbol_key if reading.signal else None
+    with database.transaction() as transaction:
+        sender, bots = inbox.sender_and_bots(transaction, token_hash, symbol, source=TRADINGVIEW, now=now)
+        if sender is None:
+            return None
+        receipt = take(transaction, sender, arrival, reading, bots)
+    _note(database, sender, receipt, now)
+    return receipt
+
+
+def receive_from_service(
+    database: Database, sender: Sender, arrival: Arrival, reading: Understood | Unreadable
+) -> Receipt:
+    """Take in what a service sent, as `receive_alert` does."""
+    with database.transaction() as transaction:
+        bots = inbox.bots_open_to(transaction, sender, reading.signal.symbol_key) if reading.signal else []
+        receipt = take(transaction, sender, arrival, reading, bots)
+    _note(database, sender, receipt, arrival.received_at)
+    return receipt
+
+
+def take(
+    transaction: Transaction,
+    sender: Sender,
+    arrival: Arrival,
+    reading: Understood | Unreadable,
+    candidates: Sequence[Candidate],
+) -> Receipt:
+    """Store a message as a signal for its bot, as a copy of one, or as refused; the caller commits."""
+    if isinstance(reading, Unreadable):
+        return _refuse(transaction, sender, arrival, reading.signal, reading.refusal, reading.details)
+    signal = reading.signal
+    bot = choose(signal, candidates)
+    if isinstance(bot, Refusal):
+        details = _bots_there_are(transaction, sender, signal) if bot.code is Code.NO_BOT else {}
+        return _refuse(transaction, sender, arrival, signal, bot, details)
+    if signal.test:
+        return _refuse(transaction, sender, arrival, signal, _only_a_test(bot), tradingview.explain(reading))
+    stored = inbox.store(transaction, sender, arrival, signal, bot)
+    if stored.is_copy:
+        return Receipt(status=Status.DUPLICATE, signal_id=stored.uuid, copy_of=stored.id)
+    return Receipt(status=Status.ACCEPTED, signal_id=stored.uuid)
+
+
+def _note(database: Database, sender: Sender, receipt: Receipt, now: datetime) -> None:
+    # The message is stored and has its answer; a figure about it may get lost.
+    if receipt.copy_of is None and not sender.stale:
+        return
+    try:
+        with database.transaction() as transaction:
+            if receipt.copy_of is not None:
+                inbox.count_copy(transaction, receipt.copy_of, now)
+            if sender.stale and sender.token_id is not None:
+                note_token_use(transaction, sender.token_id, now)
+    except psycopg2.Error:
+        logger.exception("a copy or the use of a token was not noted")
+
+
+def _unreadable(code: Code, sentence: str, details: Mapping[str, Any]) -> Unreadable:
+    # The name of a field may hold what PostgreSQL cannot store.
+    return Unreadable(refusal=Refusal(code=code, sentence=_UNSTORABLE.sub("�", sentence)), details=details)
+
+
+def _fields(error: InvalidSignal) -> list[dict[str, str]]:
+    return [{"name": each.name, "got": each.got, "allowed": each.allowed} for each in error.problems]
+
+
+def _refuse(
+    transaction: Transaction,
+    sender: Sender,
+    arrival: Arrival,
+    signal: Signal | None,
+    refusal: Refusal,
+    details: Mapping[str, Any],
+) -> Receipt:
+    uuid = inbox.store_refusal(transaction, sender, arrival, signal, refusal)
+    status = Status.TEST if refusal.code is Code.TEST_SIGNAL else Status.REFUSED
+    return Receipt(status=status, signal_id=uuid, refusal=refusal, details=details)
+
+
+def _only_a_test(bot: Candidate) -> Refusal:
+    sentence = f"This is a test: bot {bot.name} would have taken it. Nothing was traded."
+    return Refusal(code=Code.TEST_SIGNAL, sentence=sentence)
+
+
+def _bots_there_are(transaction: Transaction, sender: Sender, signal: Signal) -> dict[str, Any]:
+    wanted = {"symbol": signal.symbol, "timeframe": signal.timeframe, "bot": signal.bot}
+    bots = inbox.bots_open_to(transaction, sender)
+    return {
+        "looked_for": {name: value for name, value in wanted.items() if value is not None},
+        "bots": [_named(bot) for bot in bots[:MOST_BOTS_NAMED]],
+        "total_bots": len(bots),
+    }
+
+
+def _named(bot: Candidate) -> dict[str, Any]:
+    return {
+        "id": bot.id,
+        "name": bot.name,
+        "symbol": bot.symbol,
+        "timeframe": bot.timeframe,
+        "connection": bot.connection,
+    }

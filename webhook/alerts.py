@@ -1,0 +1,139 @@
+"""Take alerts: `POST /webhook`; explain them: `POST /test-webhook`."""
+
+import logging
+import time
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from flask import Response, jsonify, request
+
+import intake
+from core.plan import Code
+from database import inbox
+from intake import Receipt, Status, Unreadable
+from signals import tradingview
+from webhook.errors import ApiError, error_answer
+from webhook.services import client_address, is_in, services
+
+LONGEST_TOKEN = 200
+LONGEST_WAIT_SECONDS = 25
+LOOK_EVERY_SECONDS = 0.05
+INVALID_TOKEN = "INVALID_TOKEN"  # noqa: S105
+STATUS_OF_CODE = {
+    Code.INVALID_JSON: 400,
+    Code.NO_BOT: 404,
+    Code.TEST_SIGNAL: 200,
+}
+
+logger = logging.getLogger(__name__)
+
+
+def take_alert(token: str | None = None) -> Response:
+    """Store an alert and answer: 202 accepted, 200 duplicate or test, 4xx refused, 5xx not stored."""
+    _check_address()
+    secret = sent_token(token)
+    body = message_body()
+    receipt = intake.receive_alert(
+        services().database, services().hash(secret), body, request.content_type, datetime.now(UTC)
+    )
+    if receipt is None:
+        raise invalid_token()
+    return answer_to(receipt)
+
+
+def explain_alert() -> Response:
+    """Say how a message would be read, with the status `/webhook` would give; store and trade nothing."""
+    reading = intake.read(message_body(), request.content_type)
+    if isinstance(reading, Unreadable):
+        refusal = reading.refusal
+        return error_answer(
+            STATUS_OF_CODE.get(refusal.code, 422), refusal.code, refusal.sentence, **reading.details
+        )
+    return jsonify({"status": "test", **tradingview.explain(reading)})
+
+
+def answer_to(receipt: Receipt) -> Response:
+    """Return the answer that a receipt calls for."""
+    if receipt.status is Status.REFUSED and receipt.refusal is not None:
+        refusal = receipt.refusal
+        status = STATUS_OF_CODE.get(refusal.code, 422)
+        return error_answer(
+            status, refusal.code, refusal.sentence, signal_id=receipt.signal_id, **receipt.details
+        )
+    said: dict[str, Any] = {"status": receipt.status, "signal_id": receipt.signal_id}
+    if receipt.refusal is not None:
+        said |= {"code": receipt.refusal.code, "message": receipt.refusal.sentence}
+    if receipt.status in (Status.ACCEPTED, Status.DUPLICATE):
+        said |= _outcome_in_time(receipt.signal_id)
+    answer = jsonify(said | dict(receipt.details))
+    answer.status_code = 202 if receipt.status is Status.ACCEPTED else 200
+    return answer
+
+
+def message_body() -> bytes:
+    """Return the raw body; refuse what is neither JSON nor plain text, and more than 64 KB."""
+    kind = request.mimetype
+    if kind and kind not in ("application/json", "text/json", "text/plain") and not kind.endswith("+json"):
+        raise ApiError(
+            415,
+            "UNSUPPORTED_MEDIA_TYPE",
+            f"Send the message as application/json or text/plain, not as {kind[:80]}.",
+        )
+    return request.get_data(cache=False)
+
+
+def sent_token(in_path: str | None = None) -> str:
+    """Return the token that came in the path or as `?token=`; raise 401 where there is none."""
+    token = in_path or request.args.get("token")
+    if not token:
+        raise ApiError(401, INVALID_TOKEN, "Missing token: add ?token=… from Setup to the webhook's address.")
+    if len(token) > LONGEST_TOKEN:
+        raise invalid_token()
+    return token
+
+
+def invalid_token() -> ApiError:
+    """Return the answer to a token that is unknown, revoked, or of a user who is switched off."""
+    return ApiError(401, INVALID_TOKEN, "Invalid or inactive token")
+
+
+def _check_address() -> None:
+    allowed = services().allowed
+    if allowed and not is_in(client_address(), allowed):
+        raise ApiError(
+            403,
+            "ADDRESS_NOT_ALLOWED",
+            "Alerts are not taken from this address (WEBHOOK_ALLOWED_ADDRESSES).",
+        )
+
+
+def _outcome_in_time(signal_id: UUID) -> dict[str, Any]:
+    seconds = _asked_to_wait()
+    if not seconds or not services().waiting.acquire(blocking=False):
+        return {}
+    try:
+        return _outcome_within(signal_id, seconds)
+    finally:
+        services().waiting.release()
+
+
+def _asked_to_wait() -> float:
+    # An alert must not get lost for a slip in the wish to wait.
+    try:
+        seconds = float(request.args.get("wait", 0))
+    except ValueError:
+        return 0
+    return min(max(seconds, 0), LONGEST_WAIT_SECONDS) if seconds == seconds else 0
+
+
+def _outcome_within(signal_id: UUID, seconds: float) -> dict[str, Any]:
+    deadline = time.monotonic() + seconds
+    while True:
+        with services().database.transaction() as transaction:
+            outcome = inbox.outcome_of(transaction, signal_id)
+        if outcome is not None:
+            return {"outcome": outcome}
+        if time.monotonic() >= deadline:
+            return {}
+        time.sleep(LOOK_EVERY_SECONDS)

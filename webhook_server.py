@@ -1,0 +1,62 @@
+"""Take alerts over HTTP: authenticate, parse, record, answer. Run by gunicorn, see gunicorn.conf.py."""
+
+from datetime import datetime
+from typing import Any
+
+from flask import Flask
+from flask.json.provider import DefaultJSONProvider
+
+import log
+import settings as settings_module
+from database.pool import Database
+from settings import Settings
+from webhook import alerts, errors, health
+from webhook.limits import EXPLAINING, PER_TOKEN, limiter_for, token_or_address
+from webhook.services import install
+
+LARGEST_BODY = 64 * 1024
+# One for each thread of gunicorn.conf.py, so that no request waits for a connection.
+CONNECTIONS = 8
+
+
+def create_app(settings: Settings) -> Flask:
+    """Return the webhook server for these settings; nothing connects before the first request."""
+    app = Flask(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
+    app.json = Json(app)
+    database = Database(settings.database, size=CONNECTIONS, application_name="dashtrade webhook")
+    install(app, settings, database)
+    errors.register(app)
+    _add_routes(app, settings)
+    return app
+
+
+class Json(DefaultJSONProvider):
+    """Write times as ISO 8601 and keep the order of fields."""
+
+    sort_keys = False
+
+    @staticmethod
+    def default(value: Any) -> Any:
+        """Return what JSON can hold of a value it does not know."""
+        return value.isoformat() if isinstance(value, datetime) else DefaultJSONProvider.default(value)
+
+
+def _add_routes(app: Flask, settings: Settings) -> None:
+    limiter = limiter_for(app, settings)
+    by_token = limiter.limit(PER_TOKEN, key_func=token_or_address)
+    explaining = limiter.limit(EXPLAINING)
+    take_alert = by_token(alerts.take_alert)
+    app.add_url_rule("/webhook", view_func=take_alert, methods=["POST"])
+    app.add_url_rule("/webhook/<token>", view_func=take_alert, methods=["POST"])
+    app.add_url_rule("/test-webhook", view_func=explaining(alerts.explain_alert), methods=["POST"])
+    app.add_url_rule("/health", view_func=health.health)
+
+
+def __getattr__(name: str) -> Flask:
+    # gunicorn asks for `app`; made here and not above, so that importing this module connects nothing.
+    if name != "app":
+        raise AttributeError(name)
+    settings = settings_module.load()
+    log.logging_setup("webhook", settings)
+    return create_app(settings)
