@@ -219,6 +219,20 @@ def lane_holding(transaction: Transaction, lane_id: int) -> LaneHolding:
     return LaneHolding(**row)
 
 
+def fee_estimates(transaction: Transaction, lane_id: int, since: datetime) -> dict[int, Decimal]:
+    """Return what each bot's fees in the base asset were estimated at since a time."""
+    rows = transaction.all(
+        """
+        SELECT fills.bot_config_id, sum(fills.fee) AS fee
+          FROM fills JOIN user_bot_configs AS bots ON bots.id = fills.bot_config_id
+         WHERE bots.lane_id = %s AND fills.fee_in_base AND fills.filled_at >= %s
+         GROUP BY fills.bot_config_id HAVING sum(fills.fee) > 0 ORDER BY fills.bot_config_id
+        """,
+        (lane_id, since),
+    )
+    return {row["bot_config_id"]: row["fee"] for row in rows}
+
+
 def unfinished_lanes(transaction: Transaction, connection_id: int) -> list[int]:
     """Return the connection's lanes in which anything is not final."""
     rows = transaction.all(

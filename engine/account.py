@@ -6,21 +6,30 @@ from decimal import Decimal
 
 from bot_database import Session, lanes, orders
 from brokers.base import Broker
+from core.money import ZERO
 from engine.desk import Desk
 from engine.sending import poll
 
 READ_TRIES = 3
+FEES_SETTLE_WITHIN = timedelta(days=3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountReading:
     """A symbol's signed quantity in the account, and what of it nobody explains.
 
-    `gap` = account − sum of the bots − foreign holdings that the user acknowledged.
+    `gap` = account − sum of the bots − foreign holdings that the user acknowledged. A gap no
+    larger than `fees`, what fees in the base asset were lately estimated at, is an estimate to be
+    put right; beyond it somebody else traded.
     """
 
     account: Decimal
     gap: Decimal
+    fees: Decimal
+
+    @property
+    def unexplained(self) -> Decimal:
+        return ZERO if abs(self.gap) <= self.fees else self.gap
 
 
 def read_account(
@@ -37,7 +46,8 @@ def read_account(
         before = _explained(session, lane_id)
         account = broker.position(symbol).quantity
         if _bring_up_to_date(desk, session, broker, lane_id) and _explained(session, lane_id) == before:
-            return AccountReading(account=account, gap=account - before)
+            fees = sum(fee_estimates(desk, session, lane_id).values(), ZERO)
+            return AccountReading(account=account, gap=account - before, fees=fees)
     return None
 
 
@@ -54,6 +64,12 @@ def _bring_up_to_date(desk: Desk, session: Session, broker: Broker, lane_id: int
 def _explained(session: Session, lane_id: int) -> Decimal:
     with session.transaction() as transaction:
         return lanes.sum_of_bots(transaction, lane_id) + lanes.foreign_quantity(transaction, lane_id)
+
+
+def fee_estimates(desk: Desk, session: Session, lane_id: int) -> dict[int, Decimal]:
+    """Return what the bots' fees in the base asset were lately estimated at, by bot."""
+    with session.transaction() as transaction:
+        return lanes.fee_estimates(transaction, lane_id, desk.now() - FEES_SETTLE_WITHIN)
 
 
 def gap_stands(desk: Desk, session: Session, lane_id: int, gap: Decimal) -> bool:

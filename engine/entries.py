@@ -164,7 +164,7 @@ def _problem(connection: Connection, words: str) -> Refusal:
 
 
 def _gap_to_believe(reading: BrokerReading) -> bool:
-    return not reading.instrument.is_dust(reading.reading.gap)
+    return not reading.instrument.is_dust(reading.reading.unexplained)
 
 
 def _commit(
@@ -252,7 +252,7 @@ def _with_broker(facts: EntryFacts, reading: BrokerReading, size: Size | Refusal
         broker=BrokerFacts(
             instrument=reading.instrument,
             clock=reading.clock,
-            account_gap=reading.reading.gap,
+            account_gap=reading.reading.unexplained,
             quote=reading.quote,
             size=size,
         ),

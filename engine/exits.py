@@ -125,7 +125,12 @@ def _expected_price(broker: Broker, symbol: str, side: Side) -> Decimal | None:
 
 
 def _must_confirm(facts: ExitFacts, sized: ExitSize | Refusal) -> bool:
-    return isinstance(sized, ExitSize) and not facts.instrument.is_dust(sized.missing)
+    return isinstance(sized, ExitSize) and not _is_fee(facts, sized.missing)
+
+
+def _is_fee(facts: ExitFacts, missing: Decimal) -> bool:
+    """Tell a fee estimated too low from something that left the account."""
+    return facts.instrument.is_dust(missing) or missing <= facts.reading.fees
 
 
 def _commit(
@@ -174,7 +179,7 @@ def _book_missing(
     transaction: Transaction, desk: Desk, plan: PlanRecord, facts: ExitFacts, missing: Decimal
 ) -> None:
     change = -missing if facts.position.quantity > 0 else missing
-    if facts.instrument.is_dust(missing):
+    if _is_fee(facts, missing):
         ledger.book_fee_correction(transaction, plan.bot_id, change=change, activity_id=None, now=desk.now())
         return
     ledger.book_external(transaction, plan.bot_id, change=change, price=facts.value_price, now=desk.now())

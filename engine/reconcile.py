@@ -22,10 +22,12 @@ from core.money import ZERO
 from core.order import Order
 from database.lanes import LaneHolding
 from database.notifications import NotificationKind
-from engine.account import gap_stands
+from engine.account import fee_estimates, gap_stands
 from engine.desk import Desk
 from engine.mismatch import note_mismatch
 from engine.sending import poll
+
+FEE_STEP = Decimal("0.000000001")
 
 
 def reconcile(desk: Desk, session: Session, connection_id: int) -> bool:
@@ -114,9 +116,26 @@ def _judge(
         with session.transaction() as transaction:
             lanes.note_mismatch(transaction, lane.id, None)
         gap_stands(desk, session, lane.id, ZERO)
-    elif gap_stands(desk, session, lane.id, gap):
-        with session.transaction() as transaction:
+        return
+    if not gap_stands(desk, session, lane.id, gap):
+        return
+    estimates = fee_estimates(desk, session, lane.id)
+    with session.transaction() as transaction:
+        if abs(gap) <= sum(estimates.values(), ZERO):
+            _correct_fees(transaction, desk, estimates, gap)
+        else:
             note_mismatch(transaction, desk, connection_id, lane, account_quantity)
+
+
+def _correct_fees(transaction: Transaction, desk: Desk, estimates: dict[int, Decimal], gap: Decimal) -> None:
+    """Share what the broker took more or less than estimated among the bots, by their estimates."""
+    total = sum(estimates.values(), ZERO)
+    left = gap
+    for index, (bot_id, estimate) in enumerate(estimates.items(), start=1):
+        share = left if index == len(estimates) else (gap * estimate / total).quantize(FEE_STEP)
+        left -= share
+        if share:
+            ledger.book_fee_correction(transaction, bot_id, change=share, activity_id=None, now=desk.now())
 
 
 def note_status(desk: Desk, session: Session, connection_id: int, problem: str | None) -> None:
