@@ -7,7 +7,7 @@ import click
 import psycopg2
 
 import settings
-from administration import bot_commands, connecting, people
+from administration import backups, bot_commands, connecting, doctor, people, reading, safety, server
 from administration.console import Console
 from core.errors import BrokerError
 from database.accounts import AccountError
@@ -29,6 +29,19 @@ for part in (
     connecting.connect,
     bot_commands.bot,
     bot_commands.list_bots,
+    reading.list_signals,
+    reading.show_signal,
+    reading.list_trades,
+    reading.list_orders,
+    reading.positions,
+    reading.show_performance,
+    reading.list_risk_events,
+    safety.set_kill_switch,
+    server.database_url,
+    server.key_commands,
+    backups.backup,
+    backups.restore,
+    doctor.doctor,
 ):
     command.add_command(part)
 

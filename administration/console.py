@@ -106,3 +106,12 @@ def note(transaction: Transaction, user_id: int | None, action: str, subject: st
     audit.record(
         transaction, actor=ACTOR, action=action, subject=subject, user_id=user_id, after=after or None
     )
+
+
+def agree(yes: bool, consequence: str) -> None:
+    """Ask for a typed yes unless `--yes` was given; raise `Problem` for anything else."""
+    if yes:
+        return
+    answer = click.prompt(f"{consequence}; type yes", default="no", show_default=False)
+    if str(answer).strip().lower() != "yes":
+        raise Problem("Nothing was changed.")

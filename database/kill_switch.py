@@ -154,6 +154,17 @@ def lift_after_reconcile(transaction: Transaction, connection_id: int) -> bool:
     return lifted == 1
 
 
+def waiting_for_reconcile(transaction: Transaction) -> int:
+    """Return how many connections are HALTED because of a restore."""
+    sql = "SELECT count(*) FROM user_api_keys WHERE state_after_reconcile IS NOT NULL"
+    return int(transaction.value(sql))
+
+
+def server_state(transaction: Transaction) -> TradingState:
+    """Return the switch of the whole server."""
+    return TradingState(transaction.value("SELECT trading_state FROM server_settings"))
+
+
 def switches_of(transaction: Transaction, user_id: int) -> list[Row]:
     """Return every switch that stands over a user's bots: the server's, the user's, connections', bots'."""
     return transaction.all(

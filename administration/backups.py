@@ -1,0 +1,127 @@
+"""Back everything up and restore it."""
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import psycopg2
+import psycopg2.errors
+from psycopg2.extensions import make_dsn, parse_dsn
+
+import settings
+from administration.console import Console, Problem, agree, note, pass_console
+from database import embedded, health, kill_switch, migrate
+
+# The whole schema gives way, so that nothing of a newer version stays beside what is restored.
+REPLACE = "DROP SCHEMA public CASCADE; CREATE SCHEMA public"
+# In the same transaction: nobody may trade on the old books before they are reconciled.
+HALT = """
+    UPDATE public.user_api_keys SET state_after_reconcile = coalesce(state_after_reconcile, trading_state),
+           trading_state = 'HALTED', reconciled_at = NULL
+"""
+
+
+@click.command("backup")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@pass_console
+def backup(console: Console, file: Path) -> None:
+    """Write everything into FILE, while DashTrade runs or not; readable by you alone.
+
+    Secrets in it stay sealed: keep ENCRYPTION_KEY apart from it, without the key they are lost.
+    """
+    new = file.with_name(file.name + ".new")
+    with _database_running(console):
+        address, environment = _connection(console)
+        new.unlink(missing_ok=True)
+        os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        command = ["pg_dump", "--format=custom", "--no-owner", "--no-acl", f"--file={new}", address]
+        try:
+            _run(command, environment)
+            new.replace(file)
+        finally:
+            new.unlink(missing_ok=True)
+    click.echo(f"{file}: {file.stat().st_size:,} bytes. Keep ENCRYPTION_KEY too, and apart from it.")
+
+
+@click.command("restore")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@pass_console
+def restore(console: Console, file: Path, yes: bool) -> None:
+    """Replace everything with what FILE holds; every connection is HALTED until it is reconciled.
+
+    DashTrade must be stopped.
+    """
+    with _database_running(console):
+        _require_stopped(console)
+        agree(yes, "Everything in the database is replaced")
+        _replace(console, file)
+        console.database.close()
+        applied = migrate.apply(console.settings.database)
+        with console.transaction() as transaction:
+            connections = kill_switch.halt_after_restore(transaction)
+            note(transaction, None, "restore", "server", file=file.name, migrations=len(applied))
+    click.echo(f"Restored. {connections} connections are halted until they are reconciled: start DashTrade.")
+
+
+@contextmanager
+def _database_running(console: Console) -> Iterator[None]:
+    """Start the embedded database for the while where it does not run."""
+    found = settings.find()
+    home = settings.home_of(found.values)
+    address = found.values.get("DATABASE_URL")
+    server = embedded.kept_server(home, address) if found.embedded and address else None
+    if server is None or server.is_running():
+        yield
+        return
+    try:
+        server.start()
+        yield
+    finally:
+        console.database.close()
+        server.stop()
+
+
+def _require_stopped(console: Console) -> None:
+    try:
+        with console.transaction() as transaction:
+            alive = [row["part"] for row in health.heartbeats(transaction) if row["alive"]]
+    except psycopg2.errors.UndefinedTable:
+        return
+    if alive:
+        raise Problem(f"DashTrade is running ({', '.join(alive)}): stop it, wait 15 seconds, and repeat")
+
+
+def _connection(console: Console) -> tuple[str, dict[str, str]]:
+    """Return the database's address without the password, and the environment that carries it."""
+    parts = parse_dsn(console.settings.database)
+    password = parts.pop("password", "")
+    return make_dsn(**parts), {"PGPASSWORD": password}
+
+
+def _replace(console: Console, file: Path) -> None:
+    """Put the backup in the place of everything, in one transaction."""
+    address, environment = _connection(console)
+    with tempfile.TemporaryDirectory() as folder:
+        script = str(Path(folder) / "restore.sql")
+        _run(["pg_restore", "--no-owner", "--no-acl", f"--file={script}", str(file)], {})
+        options = ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--single-transaction"]
+        steps = [f"--command={REPLACE}", f"--file={script}", f"--command={HALT}"]
+        _run(["psql", *options, *steps, f"--dbname={address}"], environment)
+
+
+def _run(command: list[str], environment: dict[str, str]) -> None:
+    program, *arguments = command
+    done = subprocess.run(
+        [str(embedded.program(program)), *arguments],
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode != 0:
+        raise Problem(f"{program} failed, nothing was changed: {done.stderr.strip()}")
