@@ -2,6 +2,8 @@
 
 import os
 
+from gunicorn import glogging
+
 import log
 import settings
 
@@ -22,9 +24,13 @@ control_socket_disable = True
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108
 
 
-def on_starting(server):  # type: ignore[no-untyped-def]
-    """Let gunicorn's own words go where all others go."""
-    log.logging_setup("webhook", _settings)
-    for logger in (server.log.error_log, server.log.access_log):
-        logger.handlers.clear()
-        logger.propagate = True
+class logger_class(glogging.Logger):  # type: ignore[misc]  # noqa: N801
+    """Let gunicorn's own words go where all others go; the name is gunicorn's setting."""
+
+    def setup(self, cfg: object) -> None:
+        """Take away the handlers that gunicorn gives itself."""
+        super().setup(cfg)
+        log.logging_setup("webhook", _settings)
+        for logger in (self.error_log, self.access_log):
+            logger.handlers.clear()
+            logger.propagate = True
