@@ -7,6 +7,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import ClassVar, Protocol
 
+from core.account import Account as Account
+from core.account import AccountPosition as AccountPosition
 from core.instrument import AssetClass, Instrument, MarketClock, Quote
 from core.order import Order, OrderIntent
 
@@ -45,30 +47,6 @@ class Capabilities:
     holds_protection: bool
     read_timeout_seconds: float
     calls_per_minute: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
-    """The whole connection's money, in `currency`, as the broker says at `at`."""
-
-    equity: Decimal
-    cash: Decimal
-    buying_power: Decimal
-    currency: str
-    shorting_enabled: bool
-    at: datetime
-    problem: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountPosition:
-    """What the whole connection holds in a symbol: `quantity` is signed, shorts negative."""
-
-    symbol: str
-    quantity: Decimal
-    average_price: Decimal
-    current_price: Decimal
-    unrealized: Decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

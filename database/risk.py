@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from brokers.base import Account, AccountPosition
+from core.account import Account, AccountPosition
 from core.money import ZERO
 from database.bells import ring
 from database.pool import Row, Transaction
