@@ -160,6 +160,25 @@ async def list_accepted(request: web.Request) -> web.Response:
     return answer_json(sorted(found, key=lambda order: float(str(order["received_at"]))))
 
 
+async def list_executions(request: web.Request) -> web.Response:
+    """Return every execution of account `key`, the oldest first, with the order's `client_order_id`."""
+    account = _account(server_of(request), dict(request.query))
+    return answer_json(
+        [
+            {
+                "client_order_id": account.order(execution.order_id).client_order_id,
+                "symbol": execution.symbol,
+                "side": execution.side.value,
+                "quantity": str(execution.quantity),
+                "price": str(execution.price),
+                "fee": str(execution.fee),
+                "fee_in_base": execution.fee_in_base,
+            }
+            for execution in account.simulator.books.executions
+        ]
+    )
+
+
 async def list_requests(request: web.Request) -> web.Response:
     """Return every request as [method, path, key, status]; status 0 was never answered."""
     return answer_json(list(server_of(request).requests))
@@ -226,6 +245,7 @@ ROUTES = (
     web.post("/_control/fees", post_fees),
     web.post("/_control/streams/drop", drop),
     web.get("/_control/orders", list_accepted),
+    web.get("/_control/executions", list_executions),
     web.get("/_control/requests", list_requests),
     web.get("/_control/sign_ins", list_sign_ins),
     web.get("/_control/listeners", list_listeners),

@@ -98,6 +98,10 @@ class Control:
         """Return every order ever accepted, in the order of arrival."""
         return list(self._get("orders", {"key": key} if key else {}))
 
+    def executions(self, key: str) -> list[Json]:
+        """Return every piece that traded in an account, in the order of trading."""
+        return list(self._get("executions", {"key": key}))
+
     def requests(self, method: str | None = None, path: str | None = None) -> list[list[Any]]:
         """Return the requests that arrived as [method, path, key, status]."""
         found = self._get("requests", {})
