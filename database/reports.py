@@ -119,6 +119,12 @@ def bot_positions_of(transaction: Transaction, user_id: int) -> list[Row]:
     )
 
 
+def owner_of_signal(transaction: Transaction, signal_id: UUID) -> int | None:
+    """Return whose signal it is, None where there is none; for those who may see everybody's."""
+    owner: int | None = transaction.value("SELECT user_id FROM signals WHERE uuid = %s", (signal_id,))
+    return owner
+
+
 def trace(transaction: Transaction, user_id: int, signal_id: UUID) -> dict[str, Any] | None:
     """Return everything that came of a user's signal, None where the user has no such signal.
 
@@ -140,6 +146,7 @@ def trace(transaction: Transaction, user_id: int, signal_id: UUID) -> dict[str, 
     notifications = _notifications_of(transaction, user_id, signal_id)
     return {
         **{name: signal[name] for name in _SIGNAL_FIELDS},
+        "body": bytes(signal["body"]).decode(errors="replace"),
         "steps": _steps(signal, plan, notifications),
         "plan": plan,
         "notifications": notifications,
@@ -148,7 +155,7 @@ def trace(transaction: Transaction, user_id: int, signal_id: UUID) -> dict[str, 
 
 _SIGNAL_FIELDS = (
     *("signal_id", "source", "state", "code", "sentence", "bot_config_id", "bot", "lane_symbol", "number"),
-    *("sender_id", "body", "understood", "duplicates", "sent_at", "received_at", "stored_at"),
+    *("sender_id", "understood", "duplicates", "sent_at", "received_at", "stored_at"),
     *("decided_at", "finished_at", "wake_at"),
 )
 
