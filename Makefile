@@ -3,7 +3,7 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,\
 	$(if $(shell $(name) -c 'import sys; print(sys.version_info >= (3, 11) or "")' 2>/dev/null),$(name))))
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes
 # uv reads no pip.conf and writes no index address into what it makes
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command "make lock" pyproject.toml
@@ -32,14 +32,15 @@ lock: $(VENV)/.ready-test ## Pin the newest versions that pyproject.toml allows
 
 $(VENV)/.made:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or make PYTHON=/path/to/it"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
 # A stamp is newer than the requirements that were installed, so nothing is installed twice.
 $(VENV)/.ready: requirements.txt $(VENV)/.made
-	$(PIP) --requirement requirements.txt
+	@echo "Installing the requirements; this takes a minute the first time"
+	@$(PIP) --requirement requirements.txt
 	@touch $@
 
 $(VENV)/.ready-test: requirements-test.txt $(VENV)/.ready
-	$(PIP) --requirement requirements-test.txt
+	@$(PIP) --requirement requirements-test.txt
 	@touch $@

@@ -44,7 +44,7 @@ class Server:
 
     def url(self, database: str = ROLE) -> str:
         """Return the address of one of its databases, with the password."""
-        return f"postgresql://{ROLE}:{quote(self.password)}@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://{ROLE}:{quote(self.password, safe='')}@127.0.0.1:{self.port}/{database}"
 
     def command(self) -> list[str]:
         """Return the command that runs the server in the foreground, for a supervisor."""
