@@ -102,9 +102,11 @@ TopicPrefix = Annotated[str, AfterValidator(_topic_prefix)]
 Switch = Annotated[bool, BeforeValidator(_switch)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[int, Field(ge=1, le=86400)]
+PerMinute = Annotated[int, Field(ge=1, le=10_000_000)]
 Percent = Annotated[Decimal, Field(gt=0, le=100, allow_inf_nan=False)]
 
 PORT = "a port, 1 to 65535"
+PER_MINUTE = "a number from 1 to 10000000"
 SECONDS = "whole seconds, 1 to 86400"
 ADDRESS = "an address that begins with http:// or https://, without a query"
 SNOWFLAKE = "the number that Discord shows under Copy ID"
@@ -144,6 +146,8 @@ class Settings(BaseModel):
     )
     trusted_proxies: Networks = Field(("127.0.0.1/32", "::1/128"), description=NETWORKS)
     webhook_allowed_addresses: Networks = Field((), description=NETWORKS)
+    webhook_alerts_per_minute: PerMinute = Field(600, description=PER_MINUTE)
+    webhook_requests_per_minute: PerMinute = Field(6000, description=PER_MINUTE)
     webhook_processes: Annotated[int, Field(ge=1, le=64)] = Field(2, description="a number from 1 to 64")
     workers: Annotated[int, Field(ge=0, le=64)] = Field(1, description="a number from 0 to 64")
 

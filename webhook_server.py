@@ -11,7 +11,7 @@ import settings as settings_module
 from database.pool import Database
 from settings import Settings
 from webhook import alerts, errors, health
-from webhook.limits import EXPLAINING, PER_TOKEN, limiter_for, token_or_address
+from webhook.limits import limit_address, limited_by_token, limited_explaining
 from webhook.services import install
 
 LARGEST_BODY = 64 * 1024
@@ -27,7 +27,7 @@ def create_app(settings: Settings) -> Flask:
     database = Database(settings.database, size=CONNECTIONS, application_name="dashtrade webhook")
     install(app, settings, database)
     errors.register(app)
-    _add_routes(app, settings)
+    _add_routes(app)
     return app
 
 
@@ -42,14 +42,12 @@ class Json(DefaultJSONProvider):
         return value.isoformat() if isinstance(value, datetime) else DefaultJSONProvider.default(value)
 
 
-def _add_routes(app: Flask, settings: Settings) -> None:
-    limiter = limiter_for(app, settings)
-    by_token = limiter.limit(PER_TOKEN, key_func=token_or_address)
-    explaining = limiter.limit(EXPLAINING)
-    take_alert = by_token(alerts.take_alert)
+def _add_routes(app: Flask) -> None:
+    app.before_request(limit_address)
+    take_alert = limited_by_token(alerts.take_alert)
     app.add_url_rule("/webhook", view_func=take_alert, methods=["POST"])
     app.add_url_rule("/webhook/<token>", view_func=take_alert, methods=["POST"])
-    app.add_url_rule("/test-webhook", view_func=explaining(alerts.explain_alert), methods=["POST"])
+    app.add_url_rule("/test-webhook", view_func=limited_explaining(alerts.explain_alert), methods=["POST"])
     app.add_url_rule("/health", view_func=health.health)
 
 

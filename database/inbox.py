@@ -16,6 +16,7 @@ from core.signal import Signal
 from core.signal_json import to_json
 from database.bells import LANE_QUEUE, RING_LANE
 from database.pool import Row, Transaction
+from database.prepared import Prepared
 from database.tokens import NOTED_EVERY
 
 # TradingView's last resend comes within 24 s.
@@ -73,6 +74,22 @@ _BOTS = """
 """
 
 
+_LOOK_UP = Prepared(
+    name="inbox_look_up",
+    types={"hash": "bytea", "symbol": "text", "source": "text", "stale": "timestamptz"},
+    sql=f"""
+    SELECT tokens.id AS token_id, tokens.user_id AS owner_id, tokens.connection_id AS bound_to,
+           coalesce(tokens.last_used_at < %(stale)s, true) AS stale, bots.*
+      FROM user_webhook_tokens AS tokens
+      JOIN users ON users.id = tokens.user_id AND users.is_active
+      LEFT JOIN ({_BOTS}) AS bots
+        ON bots.user_id = tokens.user_id AND bots.symbol_key = %(symbol)s AND bots.source = %(source)s
+       AND (tokens.connection_id IS NULL OR tokens.connection_id = bots.connection_id)
+     WHERE tokens.token_hash = %(hash)s AND tokens.is_active
+    """,
+)
+
+
 def sender_and_bots(
     transaction: Transaction, token_hash: bytes, symbol_key: str | None, *, source: str, now: datetime
 ) -> tuple[Sender | None, list[Candidate]]:
@@ -80,17 +97,8 @@ def sender_and_bots(
 
     One statement, so that a revoked token is refused from that moment on and the way stays short.
     """
-    rows = transaction.all(
-        f"""
-        SELECT tokens.id AS token_id, tokens.user_id AS owner_id, tokens.connection_id AS bound_to,
-               coalesce(tokens.last_used_at < %(stale)s, true) AS stale, bots.*
-          FROM user_webhook_tokens AS tokens
-          JOIN users ON users.id = tokens.user_id AND users.is_active
-          LEFT JOIN ({_BOTS}) AS bots
-            ON bots.user_id = tokens.user_id AND bots.symbol_key = %(symbol)s AND bots.source = %(source)s
-           AND (tokens.connection_id IS NULL OR tokens.connection_id = bots.connection_id)
-         WHERE tokens.token_hash = %(hash)s AND tokens.is_active
-        """,
+    rows = _LOOK_UP.all(
+        transaction,
         {"hash": token_hash, "symbol": symbol_key, "source": source, "stale": now - NOTED_EVERY},
     )
     if not rows:
@@ -135,12 +143,12 @@ def store(
     signal for that bot in between, or (b) with a sender's id, and either a sending time or again no
     other signal in between. A service's message id names its message for good, whatever the body.
     """
-    row = transaction.one(
-        _STORE.replace("{first}", _FIRST_OF_BODY if arrival.message_id is None else _FIRST_OF_MESSAGE),
+    store = _STORE_BODY if arrival.message_id is None else _STORE_MESSAGE
+    [row] = store.all(
+        transaction,
         {
             **_columns(sender, arrival),
             "lock": _lock_number(sender, arrival),
-            "patience": PATIENCE_MILLISECONDS,
             "has_id": signal.sender_id is not None,
             "has_time": signal.sent_at is not None,
             "oldest": arrival.received_at - COPY_WINDOW,
@@ -149,8 +157,6 @@ def store(
             "sent_at": signal.sent_at,
             "bot": bot.id,
             "lane": bot.lane_id,
-            "queue": LANE_QUEUE,
-            "task": RING_LANE,
         },
     )
     return Stored(id=row["id"], uuid=row["uuid"], is_copy=row["is_copy"])
@@ -270,11 +276,13 @@ _FIRST_OF_MESSAGE = """
 # Three statements in one round trip; each sees what was committed before it began, so the last one sees
 # every copy and every other signal of the lane. The bell is rung by procrastinate's own function and
 # not through its Python side, which would cost another round trip and more time than all the rest.
-_STORE = """
-    SET LOCAL statement_timeout = %(patience)s;
+_LOCKS = f"""
+    SET LOCAL statement_timeout = {PATIENCE_MILLISECONDS};
     SELECT pg_advisory_xact_lock(%(lock)s);
     SELECT id FROM lanes WHERE id = %(lane)s FOR NO KEY UPDATE;
-    WITH first AS ({first}),
+"""
+_STORE = f"""
+    WITH first AS ({{first}}),
     numbered AS (
         UPDATE lanes SET last_number = last_number + 1, bells = bells + 1
          WHERE id = %(lane)s AND NOT EXISTS (SELECT FROM first) RETURNING last_number
@@ -283,13 +291,36 @@ _STORE = """
         INSERT INTO signals (user_id, lane_id, number, source, token_id, service_key_id, body_hash, sender_id,
                              body, understood, bot_config_id, state, sent_at, received_at)
         SELECT %(user)s, %(lane)s, last_number, %(source)s, %(token)s, %(service_key)s, %(hash)s,
-               %(sender_id)s, %(body)s, %(understood)s, %(bot)s, 'STORED', %(sent_at)s::timestamptz, %(now)s
+               %(sender_id)s, %(body)s, %(understood)s, %(bot)s, 'STORED', %(sent_at)s, %(now)s
           FROM numbered RETURNING id, uuid
     ),
     rung AS (
-        SELECT procrastinate_defer_jobs_v1(ARRAY[ROW(%(queue)s, %(task)s, 0, NULL, NULL,
+        SELECT procrastinate_defer_jobs_v1(ARRAY[ROW('{LANE_QUEUE}', '{RING_LANE}', 0, NULL, NULL,
                jsonb_build_object('lane_id', %(lane)s), NULL)::procrastinate_job_to_defer_v1]) FROM stored
     )
     SELECT id, uuid, false AS is_copy FROM stored CROSS JOIN rung
     UNION ALL SELECT id, uuid, true FROM first
 """
+_TYPES = {
+    "user": "bigint",
+    "source": "text",
+    "token": "bigint",
+    "service_key": "bigint",
+    "hash": "bytea",
+    "body": "bytea",
+    "now": "timestamptz",
+    "has_id": "boolean",
+    "has_time": "boolean",
+    "oldest": "timestamptz",
+    "sender_id": "text",
+    "understood": "jsonb",
+    "sent_at": "timestamptz",
+    "bot": "bigint",
+    "lane": "bigint",
+}
+_STORE_BODY = Prepared(
+    name="inbox_store_body", types=_TYPES, before=_LOCKS, sql=_STORE.format(first=_FIRST_OF_BODY)
+)
+_STORE_MESSAGE = Prepared(
+    name="inbox_store_message", types=_TYPES, before=_LOCKS, sql=_STORE.format(first=_FIRST_OF_MESSAGE)
+)

@@ -1,6 +1,7 @@
 """Answer every error as `{"error": sentence, "code": CODE, …}`, and never with an exception's text."""
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 import psycopg2
@@ -9,7 +10,7 @@ from werkzeug.exceptions import HTTPException
 
 logger = logging.getLogger(__name__)
 
-# Sentences for what Flask, Werkzeug and the rate limits raise by themselves.
+# Sentences for what Flask and Werkzeug raise by themselves.
 _SENTENCES = {
     400: ("BAD_REQUEST", "The request cannot be read."),
     404: ("NOT_FOUND", "There is no such address. Alerts go to POST /webhook?token=…"),
@@ -17,19 +18,27 @@ _SENTENCES = {
     408: ("TIMEOUT", "The message did not arrive in time."),
     413: ("TOO_LARGE", "The message is larger than 64 KB."),
     415: ("UNSUPPORTED_MEDIA_TYPE", "Send the message as application/json or text/plain."),
-    429: ("RATE_LIMITED", "Too many requests; try again after the time in the Retry-After header."),
 }
 _SERVER_FAULT = ("INTERNAL_ERROR", "Something went wrong here. It is in the server's log.")
 
 
 class ApiError(Exception):
-    """Answer with this status, code and sentence; `details` go beside them."""
+    """Answer with this status, code and sentence; `headers` go with them, `details` beside them."""
 
-    def __init__(self, status: int, code: str, sentence: str, **details: Any) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        sentence: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **details: Any,
+    ) -> None:
         super().__init__(sentence)
         self.status = status
         self.code = code
         self.sentence = sentence
+        self.headers = headers or {}
         self.details = details
 
 
@@ -49,7 +58,9 @@ def register(app: Flask) -> None:
 
 
 def _known(error: ApiError) -> Response:
-    return error_answer(error.status, error.code, error.sentence, **error.details)
+    answer = error_answer(error.status, error.code, error.sentence, **error.details)
+    answer.headers.extend(error.headers)
+    return answer
 
 
 def _http(error: HTTPException) -> Response:

@@ -11,6 +11,7 @@ from database.keys import hash_key
 from database.pool import Database
 from encryption import Vault, keyed_hash
 from settings import Settings
+from webhook.counts import Counts
 
 WAITING_AT_ONCE = 4
 _NAME = "dashtrade"
@@ -30,6 +31,7 @@ class Services:
     waiting: threading.BoundedSemaphore = field(
         default_factory=lambda: threading.BoundedSemaphore(WAITING_AT_ONCE)
     )
+    counts: Counts = field(default_factory=Counts)
     _hash_key: bytes | None = None
 
     def hash(self, secret: str) -> bytes:

@@ -1,7 +1,5 @@
 """Alerts over HTTP: stored before they are answered, for the bot they are meant for."""
 
-from decimal import Decimal
-
 import pytest
 
 from tests.end_to_end.webhook_desk import CONTENT_TYPES, WebhookDesk
