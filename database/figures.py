@@ -1,9 +1,12 @@
 """How a user's bots did: totals, per bot, per symbol and per day, all aggregated in SQL."""
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from core.instrument import AssetClass
 from core.money import CENT, ZERO
+from core.trading_day import trading_day
 from database.pool import Row, Transaction
 
 HUNDRED = Decimal(100)
@@ -94,6 +97,22 @@ def per_day(transaction: Transaction, user_id: int, days: int = 400) -> list[Row
         """,
         (user_id, days),
     )
+
+
+def today_of(transaction: Transaction, user_id: int, now: datetime) -> Decimal:
+    """Return what a user's bots realized today, each by the day of its asset class, net of fees."""
+    days = {each.value: trading_day(now, each) for each in AssetClass}
+    realized = transaction.value(
+        """
+        SELECT coalesce(sum(today.pnl), 0) FROM bot_performance AS today
+          JOIN user_bot_configs AS bots ON bots.id = today.bot_config_id
+          JOIN lanes ON lanes.id = bots.lane_id
+         WHERE today.user_id = %(user)s
+           AND today.day = CASE lanes.asset_class WHEN 'STOCK' THEN %(STOCK)s ELSE %(CRYPTO)s END
+        """,
+        {"user": user_id, **days},
+    )
+    return Decimal(realized)
 
 
 def _max_drawdown(transaction: Transaction, user_id: int) -> Decimal:

@@ -1,6 +1,7 @@
 """Let people in: passwords, the limits on wrong ones, and the sessions of browsers."""
 
 import secrets
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -85,6 +86,19 @@ def user_of_session(transaction: Transaction, token: str, now: datetime) -> User
             "UPDATE user_sessions SET last_seen_at = %s WHERE id = %s", (now, row["session_id"])
         )
     return user_from(row)
+
+
+def living_sessions(transaction: Transaction, tokens: Collection[str], now: datetime) -> set[str]:
+    """Return which of these sessions are still open."""
+    by_digest = {digest(token): token for token in tokens}
+    rows = transaction.all(
+        """
+        SELECT token_hash FROM user_sessions JOIN users ON users.id = user_sessions.user_id
+         WHERE token_hash = ANY(%s) AND revoked_at IS NULL AND expires_at > %s AND users.is_active
+        """,
+        (list(by_digest), now),
+    )
+    return {by_digest[bytes(row["token_hash"])] for row in rows}
 
 
 def end_session(transaction: Transaction, token: str) -> User | None:

@@ -1,0 +1,40 @@
+"""The dashboard: `streamlit run app.py` serves the gate, the sign-in forms, the pages and the forwarding."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import streamlit as st
+from starlette.middleware import Middleware
+
+import log
+from ui import forwarding
+from ui.forwarding import Forwarder
+from ui.gate import Gate, Sessions
+from ui.services import services
+from ui.sign_in import SignInPages
+
+log.logging_setup("dashboard", services().settings)
+
+sessions = Sessions()
+forwarder = Forwarder()
+
+
+@asynccontextmanager
+async def running(_app: Any) -> AsyncIterator[None]:
+    """Keep what the routes need for as long as the dashboard runs."""
+    async with forwarder.running():
+        watch = asyncio.create_task(sessions.watch())
+        try:
+            yield
+        finally:
+            watch.cancel()
+
+
+app = st.App(
+    "ui/navigation.py",
+    routes=[*SignInPages(sessions).routes(), *forwarding.routes(forwarder)],
+    middleware=[Middleware(Gate, sessions=sessions)],
+    lifespan=running,
+)

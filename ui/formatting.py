@@ -1,0 +1,62 @@
+"""How figures look: money with sign, thousands and two decimals; times in the user's zone with its name."""
+
+from datetime import datetime
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from core.money import to_cents
+from core.wording import number
+
+MINUS = "−"
+MINUTE, HOUR, DAY = 60, 3600, 86400
+NOTHING = "–"
+
+
+def money(amount: Decimal | None, currency: str | None = None) -> str:
+    """Write an amount: `5,000.00 USD`, `−12.30`; a dash where it is not known."""
+    if amount is None:
+        return NOTHING
+    text = f"{abs(to_cents(amount)):,}"
+    sign = MINUS if to_cents(amount) < 0 else ""
+    return f"{sign}{text} {currency}" if currency else sign + text
+
+
+def gain(amount: Decimal | None, currency: str | None = None) -> str:
+    """Write a profit or loss so that it reads without colour: `▲ +12.30`, `▼ −4.00`, `0.00`."""
+    if amount is None or to_cents(amount) == 0:
+        return money(amount, currency)
+    return f"▲ +{money(amount, currency)}" if amount > 0 else f"▼ {money(amount, currency)}"
+
+
+def quantity(amount: Decimal | None) -> str:
+    """Write a size exactly, without trailing zeros: `0.0025`, `1,200`."""
+    if amount is None:
+        return NOTHING
+    whole, _, rest = number(abs(amount)).partition(".")
+    sign = MINUS if amount < 0 else ""
+    return f"{sign}{int(whole):,}" + (f".{rest}" if rest else "")
+
+
+def price(amount: Decimal | None) -> str:
+    """Write a price with at least two decimals and no more than it has: `143.10`, `0.0123`."""
+    if amount is None:
+        return NOTHING
+    rounded = round(amount, 6)
+    whole, _, rest = number(rounded).partition(".")
+    return f"{int(whole):,}.{rest.ljust(2, '0')}"
+
+
+def moment(at: datetime | None, zone: str) -> str:
+    """Write a time in a zone, with the zone's name: `21 Nov 14:30:05 EST`."""
+    return NOTHING if at is None else at.astimezone(ZoneInfo(zone)).strftime("%d %b %H:%M:%S %Z")
+
+
+def age(at: datetime | None, now: datetime) -> str:
+    """Write how long ago something was: `12 s ago`, `3 min ago`."""
+    if at is None:
+        return "never"
+    seconds = max(int((now - at).total_seconds()), 0)
+    for size, name in ((DAY, "d"), (HOUR, "h"), (MINUTE, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {name} ago"
+    return f"{seconds} s ago"

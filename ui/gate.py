@@ -1,0 +1,176 @@
+"""Let nobody without a session past: every HTTP request and every page's websocket.
+
+Pure ASGI, since Starlette's BaseHTTPMiddleware does not see websockets.
+"""
+
+import asyncio
+import logging
+import time
+from http.cookies import CookieError, SimpleCookie
+
+import psycopg2
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse, RedirectResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from database import sign_in
+from database.accounts import User
+from ui.forwarding import is_forwarded
+from ui.services import now, services
+
+COOKIE = "dashtrade_session"
+USER_HEADER = b"x-dashtrade-user"
+BELIEVED_SECONDS = 5.0
+CHECK_SECONDS = 5.0
+MOST_REMEMBERED = 10_000
+OPEN_PATHS = ("/auth/login", "/auth/logout", "/auth/signup", "/auth/reset")
+SIGNED_OUT = 4401
+
+logger = logging.getLogger(__name__)
+
+
+class Sessions:
+    """Know the sessions that were seen lately, and the pages that are open with them."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[User, float]] = {}
+        self._pages: dict[str, set[asyncio.Event]] = {}
+
+    async def user(self, token: str) -> User | None:
+        """Return whose session it is, None where it ended; what was seen is believed for 5 s."""
+        seen = self._seen.get(token)
+        if seen is not None and time.monotonic() < seen[1]:
+            return seen[0]
+        user = await asyncio.to_thread(_look_up, token)
+        self._seen.pop(token, None)
+        if user is not None:
+            if len(self._seen) >= MOST_REMEMBERED:
+                self._seen.clear()
+            self._seen[token] = (user, time.monotonic() + BELIEVED_SECONDS)
+        return user
+
+    def end(self, token: str) -> None:
+        """Forget a session that ended and close its pages."""
+        self._seen.pop(token, None)
+        for page in self._pages.get(token, ()):
+            page.set()
+
+    def open_page(self, token: str) -> asyncio.Event:
+        """Return what is set when the page must close."""
+        page = asyncio.Event()
+        self._pages.setdefault(token, set()).add(page)
+        return page
+
+    def close_page(self, token: str, page: asyncio.Event) -> None:
+        """Forget a page that closed."""
+        pages = self._pages.get(token, set())
+        pages.discard(page)
+        if not pages:
+            self._pages.pop(token, None)
+
+    async def watch(self) -> None:
+        """Close, for ever, the pages of sessions that ended elsewhere: another process, a new password."""
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            try:
+                for token in await asyncio.to_thread(_ended, list(self._pages)):
+                    self.end(token)
+            except psycopg2.Error:
+                logger.warning("the sessions of open pages could not be checked; trying again")
+
+
+class Gate:
+    """Refuse what has no session, and tell the pages whose session it is."""
+
+    def __init__(self, app: ASGIApp, sessions: Sessions) -> None:
+        self._app = app
+        self._sessions = sessions
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on what may pass; a header that claims an identity never does."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        headers = [(name, value) for name, value in scope["headers"] if name.lower() != USER_HEADER]
+        scope = {**scope, "headers": headers}
+        if scope["type"] == "http" and is_open(scope["path"]):
+            await self._app(scope, receive, send)
+            return
+        token = session_token(Headers(scope=scope))
+        try:
+            user = await self._sessions.user(token) if token else None
+        except psycopg2.Error:
+            logger.exception("a session could not be looked up")
+            await _refuse(scope, receive, send, 503, "The database does not answer. Try again in a moment.")
+            return
+        if user is None or token is None:
+            await _turn_away(scope, receive, send)
+            return
+        scope["headers"].append((USER_HEADER, user.email.encode()))
+        if scope["type"] == "websocket":
+            await self._serve_page(scope, receive, send, token)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _serve_page(self, scope: Scope, receive: Receive, send: Send, token: str) -> None:
+        page = self._sessions.open_page(token)
+        ended = asyncio.create_task(page.wait())
+
+        async def receive_until_ended() -> Message:
+            message = asyncio.ensure_future(receive())
+            try:
+                await asyncio.wait({message, ended}, return_when=asyncio.FIRST_COMPLETED)
+                if message.done():
+                    return message.result()
+            finally:
+                message.cancel()
+            await send({"type": "websocket.close", "code": SIGNED_OUT, "reason": "signed out"})
+            return {"type": "websocket.disconnect", "code": SIGNED_OUT}
+
+        try:
+            await self._app(scope, receive_until_ended, send)
+        finally:
+            ended.cancel()
+            self._sessions.close_page(token, page)
+
+
+def is_open(path: str) -> bool:
+    """Tell whether a path needs no session: the forms, and what the webhook server guards itself."""
+    return path in OPEN_PATHS or is_forwarded(path)
+
+
+def session_token(headers: Headers) -> str | None:
+    """Return the session's token from the browser's cookies."""
+    try:
+        cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+    except CookieError:
+        return None
+    return cookie.value if cookie is not None and cookie.value else None
+
+
+async def _turn_away(scope: Scope, receive: Receive, send: Send) -> None:
+    wants_page = scope["type"] == "http" and scope["method"] == "GET" and scope["path"] == "/"
+    if wants_page or "text/html" in Headers(scope=scope).get("accept", ""):
+        await RedirectResponse("/auth/login", status_code=303)(scope, receive, send)
+    else:
+        await _refuse(scope, receive, send, 401, "Sign in first.")
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, words: str) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": SIGNED_OUT, "reason": words})
+    else:
+        await PlainTextResponse(words, status_code=status)(scope, receive, send)
+
+
+def _look_up(token: str) -> User | None:
+    with services().database.transaction() as transaction:
+        return sign_in.user_of_session(transaction, token, now())
+
+
+def _ended(tokens: list[str]) -> list[str]:
+    if not tokens:
+        return []
+    with services().database.transaction() as transaction:
+        living = sign_in.living_sessions(transaction, tokens, now())
+    return [token for token in tokens if token not in living]
