@@ -153,6 +153,9 @@ class Settings(BaseModel):
 
     apca_api_base_url: WebAddress | None = Field(None, description=ADDRESS)
     apca_api_data_url: WebAddress | None = Field(None, description=ADDRESS)
+    alpaca_calls_per_minute: Annotated[int, Field(ge=10, le=100_000)] = Field(
+        200, description="a number from 10 to 100000"
+    )
     blofin_base_url: WebAddress | None = Field(None, description=ADDRESS)
     alpha_vantage_api_key: SecretStr | None = Field(None, description=TEXT)
 

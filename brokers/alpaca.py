@@ -42,6 +42,7 @@ DATA_URL = "https://data.alpaca.markets"
 CONNECT_TIMEOUT = 3.05
 READ_TIMEOUT = 10.0
 INSTRUMENT_SECONDS = 3600.0
+CALLS_PER_MINUTE = 200
 CLOCK_SECONDS = 60.0
 CONNECTIONS = 32
 ORDERS_PER_PAGE = 500
@@ -65,7 +66,7 @@ class AlpacaBroker:
     """
 
     name: ClassVar[BrokerName] = BrokerName.ALPACA
-    capabilities: ClassVar[Capabilities] = Capabilities(
+    capabilities: Capabilities = Capabilities(
         modes=(Mode.PAPER, Mode.LIVE),
         asset_classes=(AssetClass.STOCK, AssetClass.CRYPTO),
         shorts=True,
@@ -89,8 +90,12 @@ class AlpacaBroker:
         connect_timeout: float = CONNECT_TIMEOUT,
         read_timeout: float = READ_TIMEOUT,
         clock_seconds: float = CLOCK_SECONDS,
+        calls_per_minute: int = CALLS_PER_MINUTE,
     ) -> None:
         timeout = (connect_timeout, read_timeout)
+        self.capabilities = replace(
+            self.capabilities, read_timeout_seconds=sum(timeout), calls_per_minute=calls_per_minute
+        )
         self._rest = _Library(_header(key), _header(secret), api_root(base_url), timeout)
         self._data_url = api_root(data_url)
         self._clock_seconds = clock_seconds

@@ -134,18 +134,15 @@ def order_body(intent: OrderIntent) -> dict[str, str]:
         body["limit_price"] = _plain(intent.limit_price)
     if intent.stop_price is not None:
         body["stop_price"] = _plain(intent.stop_price)
-    if asset_class is AssetClass.STOCK:
-        body["position_intent"] = _position_intent(intent)
+    if asset_class is AssetClass.STOCK and intent.closes_account_position is not None:
+        # The account must end up where the engine meant it to: Alpaca refuses a mismatch with 422
+        effect = "close" if intent.closes_account_position else "open"
+        body["position_intent"] = f"{intent.side.value.lower()}_to_{effect}"
     return body
 
 
 def _plain(number: Decimal) -> str:
     return format(number, "f")
-
-
-def _position_intent(intent: OrderIntent) -> str:
-    # The account must end up where the engine meant it to: Alpaca refuses a mismatch with 422
-    return f"{intent.side.value.lower()}_to_{'close' if intent.closes_account_position else 'open'}"
 
 
 # Answers

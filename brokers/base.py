@@ -84,7 +84,7 @@ class Broker(Protocol):
     """
 
     name: ClassVar[BrokerName]
-    capabilities: ClassVar[Capabilities]
+    capabilities: Capabilities
     credential_fields: ClassVar[tuple[CredentialField, ...]]
 
     def account(self) -> Account: ...

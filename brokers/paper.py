@@ -51,7 +51,7 @@ class PaperBroker:
     """
 
     name: ClassVar[BrokerName] = BrokerName.PAPER
-    capabilities: ClassVar[Capabilities] = Capabilities(
+    capabilities: Capabilities = Capabilities(
         modes=(Mode.PAPER,),
         asset_classes=(AssetClass.STOCK, AssetClass.CRYPTO),
         shorts=True,

@@ -82,6 +82,7 @@ class Registry:
             base_url=self._trading_url(mode),
             data_url=self._settings.apca_api_data_url or DATA_URL,
             read_timeout=float(self._settings.broker_read_timeout_seconds),
+            calls_per_minute=self._settings.alpaca_calls_per_minute,
         )
 
     def _look(self, connection_id: int) -> Broker:

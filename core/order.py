@@ -66,8 +66,8 @@ AT_BROKER = frozenset({OrderState.SUBMITTED, OrderState.PARTIALLY_FILLED})
 class OrderIntent:
     """One order as we ask for it. Prices and quantity are already rounded by the instrument.
 
-    `closes_account_position` says that this order only reduces what the whole account holds,
-    so that a broker that can be told (reduce-only, position intent) is told.
+    `closes_account_position` tells a broker that can be told (reduce-only, position intent) whether
+    this order only reduces what the whole account holds; None says nothing about it.
     """
 
     client_order_id: str
@@ -77,7 +77,7 @@ class OrderIntent:
     order_type: OrderType = OrderType.MARKET
     limit_price: Decimal | None = None
     stop_price: Decimal | None = None
-    closes_account_position: bool = False
+    closes_account_position: bool | None = None
 
     def __post_init__(self) -> None:
         if self.quantity <= 0:

@@ -134,8 +134,12 @@ def create_order(
     connection_id: int,
     reserved: Decimal,
     send_by: datetime,
+    now: datetime | None = None,
 ) -> OrderRecord:
-    """Commit an order before it is sent; the id is unique for ever."""
+    """Commit an order before it is sent; the id is unique for ever.
+
+    `now` is the moment of its creation by the clock that its age is measured with.
+    """
     values = {
         "client_order_id": intent.client_order_id,
         "leg_id": leg.id,
@@ -156,6 +160,7 @@ def create_order(
         "reserved": reserved,
         "send_by": send_by,
         "sends": 1,
+        **({} if now is None else {"created_at": now}),
     }
     names = ", ".join(values)
     places = ", ".join(f"%({name})s" for name in values)

@@ -180,13 +180,17 @@ def create_plan(
     position_before: Decimal,
     legs: Iterable[Leg],
     note: Refusal | None,
+    now: datetime | None = None,
 ) -> int:
-    """Commit what was decided: the plan and its legs, in the transaction that decided."""
+    """Commit what was decided: the plan and its legs, in the transaction that decided.
+
+    `now` is the moment of the decision by the clock that its age is measured with.
+    """
     plan_id = transaction.value(
         """
         INSERT INTO plans (lane_id, bot_config_id, signal_id, risk_event_id, event_uuid, own_exit,
-                           position_before, code, sentence)
-        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id
+                           position_before, code, sentence, created_at)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, coalesce(%s, clock_timestamp())) RETURNING id
         """,
         (
             lane_id,
@@ -198,6 +202,7 @@ def create_plan(
             position_before,
             note and note.code,
             note and note.sentence,
+            now,
         ),
     )
     for number, leg in enumerate(legs, start=1):

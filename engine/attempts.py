@@ -7,6 +7,7 @@ from core.bot import BotStatus
 from core.identity import client_order_id
 from core.money import ZERO
 from core.order import OrderIntent
+from core.plan import LegPurpose
 from database.orders import OrderRecord
 from database.work import LegRecord, PlanRecord
 from engine.desk import Desk
@@ -33,7 +34,7 @@ def commit_order(
         quantity=quantity,
         order_type=leg.order_type,
         limit_price=leg.limit_price,
-        closes_account_position=leg.closes_account and part == 1,
+        closes_account_position=_closes_account(leg, part, attempt),
     )
     bots.set_status(transaction, plan.bot_id, BotStatus.ORDER_SUBMITTED)
     return orders.create_order(
@@ -46,4 +47,15 @@ def commit_order(
         connection_id=connection_id,
         reserved=reserved,
         send_by=desk.after(desk.timing.send_window),
+        now=desk.now(),
     )
+
+
+def _closes_account(leg: LegRecord, part: int, attempt: int) -> bool | None:
+    """Say what an order does to the account, and nothing where the account may have changed since it was read.
+
+    An exit must never be refused for what was said about it.
+    """
+    if leg.closes_account and part == 1 and attempt == 1:
+        return True
+    return None if leg.purpose is LegPurpose.CLOSE or leg.closes_account else False

@@ -22,6 +22,7 @@ def commit_signal(
         position_before=row["quantity"],
         legs=decision.legs,
         note=decision.note,
+        now=desk.now(),
     )
     bots.note_sent_at(transaction, stored.bot_id, stored.sent_at, stored.received_at)
     if decision.forgets_own_exit:
@@ -68,6 +69,7 @@ def commit_exit(transaction: Transaction, desk: Desk, event: RiskExit, row: Row,
         position_before=row["quantity"],
         legs=decision.legs,
         note=None,
+        now=desk.now(),
     )
     work.set_risk_event(transaction, event.id, "PLANNED", None, desk.now())
     if event.kind == "RISK_LIMIT":

@@ -27,6 +27,7 @@ from engine.account import AccountReading, gap_stands, read_account
 from engine.attempts import commit_order
 from engine.desk import Desk
 from engine.mismatch import note_mismatch
+from engine.rate import may_enter
 
 CALLS_OF_AN_ENTRY = 4
 
@@ -55,7 +56,7 @@ def start_entry(desk: Desk, session: Session, plan: PlanRecord, leg: LegRecord) 
     refusal = check_before_broker(facts) or _not_flat(facts.bot, row, lane)
     if refusal is not None:
         return _refuse(desk, session, plan, leg, refusal)
-    if not _may_call(desk, session, facts.bot):
+    if not may_enter(desk, session, facts.bot.connection_id, CALLS_OF_AN_ENTRY):
         return _sleep(desk, session, leg, "The broker's limit of calls per minute is reached.")
     try:
         broker = desk.broker(facts.bot.connection_id)
@@ -116,21 +117,6 @@ def _not_flat(bot: Bot, row: Row, instrument: Instrument) -> Refusal | None:
     side = ledger.position_from(row).side
     code = Code.ALREADY_LONG if row["quantity"] > 0 else Code.ALREADY_SHORT
     return Refusal(code=code, sentence=f"Bot {bot.name} still holds {abs(row['quantity'])} {side}.")
-
-
-def _may_call(desk: Desk, session: Session, bot: Bot) -> bool:
-    per_minute = desk.calls_per_minute(bot.connection_id)
-    if per_minute is None:
-        return True
-    with session.transaction() as transaction:
-        return risk.take_tokens(
-            transaction,
-            bot.connection_id,
-            calls=CALLS_OF_AN_ENTRY,
-            per_minute=per_minute,
-            for_entry=True,
-            now=desk.now(),
-        )
 
 
 def _read(

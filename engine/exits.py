@@ -21,8 +21,10 @@ from database.work import LegRecord, PlanRecord
 from engine.account import AccountReading, gap_stands, read_account
 from engine.attempts import commit_order
 from engine.desk import Desk
+from engine.rate import spend
 
 HALTED_LOOK_SECONDS = 5.0
+CALLS_OF_AN_EXIT = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +104,7 @@ def start_exit(desk: Desk, session: Session, plan: PlanRecord, leg: LegRecord) -
 def _read(desk: Desk, session: Session, plan: PlanRecord, row: Row, allow_netting: bool) -> ExitFacts | None:
     bot, position = bots.bot_from(row), ledger.position_from(row)
     broker = desk.broker(bot.connection_id)
+    spend(desk, session, bot.connection_id, CALLS_OF_AN_EXIT)
     reading = read_account(desk, session, broker, plan.lane_id, bot.symbol)
     if reading is None:
         return None

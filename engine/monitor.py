@@ -13,6 +13,7 @@ from core.trading_day import trading_day
 from core.wording import seconds
 from database.notifications import NotificationKind
 from engine.desk import Desk
+from engine.rate import spend
 
 LATE_AFTER = timedelta(seconds=60)
 
@@ -27,6 +28,7 @@ def watch_risk(desk: Desk, session: Session, connection_id: int) -> None:
     if not holding:
         return
     broker = desk.broker(connection_id)
+    spend(desk, session, connection_id, 1)
     positions = {symbol_key(position.symbol): position for position in broker.positions()}
     with session.transaction() as transaction:
         risk.store_positions(transaction, connection_id, positions.values(), desk.now())

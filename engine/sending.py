@@ -10,6 +10,7 @@ from core.order import Order, OrderState
 from core.plan import LegPurpose
 from database.orders import OrderRecord
 from engine.desk import Desk
+from engine.rate import spend
 
 CONFLICT = "CONFLICT"
 CLOCK_TOLERANCE = timedelta(minutes=2)
@@ -142,6 +143,7 @@ def _look_again(desk: Desk, session: Session, order: OrderRecord, *, counts: boo
 
 def poll(desk: Desk, session: Session, order: OrderRecord, broker: Broker, source: str) -> bool:
     """Ask how an order at the broker stands and book what is new; tell whether anything was."""
+    spend(desk, session, order.connection_id, 1)
     known = broker.find_order(order.intent.client_order_id)
     with session.transaction() as transaction:
         orders.note_poll(transaction, order.id, desk.now())

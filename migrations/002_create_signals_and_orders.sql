@@ -147,7 +147,7 @@ CREATE TABLE orders (
     quantity          NUMERIC NOT NULL CHECK (quantity > 0),
     order_type        TEXT NOT NULL,
     limit_price       NUMERIC,
-    closes_account_position BOOLEAN NOT NULL DEFAULT false,
+    closes_account_position BOOLEAN,
     expected_price    NUMERIC,
     reserved          NUMERIC NOT NULL DEFAULT 0,
     send_by           TIMESTAMPTZ NOT NULL,

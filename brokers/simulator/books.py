@@ -185,14 +185,17 @@ class Books:
         return next((o for o in self.orders.values() if o.client_order_id == client_order_id), None)
 
 
+INTENDED = {True: PositionIntent.CLOSE, False: PositionIntent.OPEN, None: None}
+
+
 def request_from_intent(intent: OrderIntent, instrument: Instrument) -> OrderRequest:
     """Read an intent as a request.
 
-    Stock orders are good for the day and say whether they close, crypto orders are good until
+    Stock orders are good for the day and say what they do where that is known, crypto orders are good until
     cancelled and do not: as with Alpaca.
     """
     stock = instrument.asset_class is AssetClass.STOCK
-    intended = PositionIntent.CLOSE if intent.closes_account_position else PositionIntent.OPEN
+    intended = INTENDED[intent.closes_account_position]
     return OrderRequest(
         client_order_id=intent.client_order_id,
         symbol=intent.symbol,

@@ -102,7 +102,13 @@ NOW = datetime(2026, 11, 20, 15, tzinfo=UTC)
 
 
 def intent(**changes: Any) -> OrderIntent:
-    common: Json = {"client_order_id": "a1", "symbol": "AAPL", "side": Side.BUY, "quantity": D("1.50")}
+    common: Json = {
+        "client_order_id": "a1",
+        "symbol": "AAPL",
+        "side": Side.BUY,
+        "quantity": D("1.50"),
+        "closes_account_position": False,
+    }
     return OrderIntent(**{**common, **changes})
 
 
@@ -169,6 +175,9 @@ class TestRequests:
     def test_stocks_say_what_they_mean(self, side: Side, closes: bool, expected: str) -> None:
         body = mapping.order_body(intent(side=side, closes_account_position=closes))
         assert body["position_intent"] == expected
+
+    def test_what_is_not_known_is_not_said(self) -> None:
+        assert "position_intent" not in mapping.order_body(intent(closes_account_position=None))
 
     def test_crypto_rests_and_has_no_intent(self) -> None:
         body = mapping.order_body(intent(symbol="BTC/USD", quantity=D("1E-8")))
