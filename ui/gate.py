@@ -22,8 +22,13 @@ COOKIE = "dashtrade_session"
 USER_HEADER = b"x-dashtrade-user"
 BELIEVED_SECONDS = 5.0
 CHECK_SECONDS = 5.0
+# A page whose session ended gets nothing more and leaves by itself at its next look (ui/session.py), a
+# hidden tab's timers run once a minute. Closed at once it would be left standing with its last figures.
+CLOSE_AFTER_SECONDS = 75.0
 MOST_REMEMBERED = 10_000
 OPEN_PATHS = ("/auth/login", "/auth/logout", "/auth/signup", "/auth/reset")
+# Streamlit's own scripts, the same for everybody: a page that must leave still loads one of them.
+PROGRAM = "/static/"
 SIGNED_OUT = 4401
 
 logger = logging.getLogger(__name__)
@@ -32,9 +37,14 @@ logger = logging.getLogger(__name__)
 class Sessions:
     """Know the sessions that were seen lately, and the pages that are open with them."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, *, check_every: float = CHECK_SECONDS, close_after: float = CLOSE_AFTER_SECONDS
+    ) -> None:
+        self._check_every = check_every
+        self._close_after = close_after
         self._seen: dict[str, tuple[User, float]] = {}
         self._pages: dict[str, set[asyncio.Event]] = {}
+        self._ended: set[str] = set()
 
     async def user(self, token: str) -> User | None:
         """Return whose session it is, None where it ended; what was seen is believed for 5 s."""
@@ -50,10 +60,11 @@ class Sessions:
         return user
 
     def end(self, token: str) -> None:
-        """Forget a session that ended and close its pages."""
+        """Forget a session that ended, and close those of its pages that do not leave by themselves."""
         self._seen.pop(token, None)
-        for page in self._pages.get(token, ()):
-            page.set()
+        if token in self._pages and token not in self._ended:
+            self._ended.add(token)
+            asyncio.get_running_loop().call_later(self._close_after, self._close_pages, token)
 
     def open_page(self, token: str) -> asyncio.Event:
         """Return what is set when the page must close."""
@@ -68,10 +79,15 @@ class Sessions:
         if not pages:
             self._pages.pop(token, None)
 
+    def _close_pages(self, token: str) -> None:
+        self._ended.discard(token)
+        for page in self._pages.get(token, ()):
+            page.set()
+
     async def watch(self) -> None:
-        """Close, for ever, the pages of sessions that ended elsewhere: another process, a new password."""
+        """Find, for ever, open pages whose session ended elsewhere: another process, a new password."""
         while True:
-            await asyncio.sleep(CHECK_SECONDS)
+            await asyncio.sleep(self._check_every)
             try:
                 for token in await asyncio.to_thread(_ended, list(self._pages)):
                     self.end(token)
@@ -135,8 +151,8 @@ class Gate:
 
 
 def is_open(path: str) -> bool:
-    """Tell whether a path needs no session: the forms, and what the webhook server guards itself."""
-    return path in OPEN_PATHS or is_forwarded(path)
+    """Tell whether a path needs no session: forms, Streamlit's program, what the webhook server guards."""
+    return path in OPEN_PATHS or is_forwarded(path) or (path.startswith(PROGRAM) and ".." not in path)
 
 
 def session_token(headers: Headers) -> str | None:

@@ -7,7 +7,7 @@ from database.accounts import User
 from ui.gate import COOKIE
 from ui.services import now, services
 
-CHECK_SECONDS = 5
+CHECK_SECONDS = 3
 # A page whose session ended leaves by itself, so that nothing of it stays on the screen.
 LEAVE = "<script>window.location.replace('/auth/login')</script>"
 

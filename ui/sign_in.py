@@ -36,7 +36,7 @@ Form = Mapping[str, str]
 
 
 class SignInPages:
-    """Serve the forms; a session that ends here ends its open pages at once."""
+    """Serve the forms; a session that ends here gives its open pages nothing more."""
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
