@@ -69,12 +69,18 @@ def read(body: bytes, content_type: str | None) -> Understood | Unreadable:
     except InvalidJson as error:
         return _unreadable(Code.INVALID_JSON, error.message, {"hint": error.hint})
     except InvalidSignal as error:
-        return _unreadable(Code.INVALID_SIGNAL, str(error), {"fields": _fields(error)})
+        return unreadable(error)
     sentence = understood.signal.contradiction
     if sentence is None:
         return understood
     refusal = Refusal(code=Code.CONTRADICTORY_SIGNAL, sentence=sentence)
     return Unreadable(refusal=refusal, signal=understood.signal, details=tradingview.explain(understood))
+
+
+def unreadable(error: InvalidSignal) -> Unreadable:
+    """Return the reading of a message whose fields are wrong: each with what came and what is allowed."""
+    fields = [{"name": each.name, "got": each.got, "allowed": each.allowed} for each in error.problems]
+    return _unreadable(Code.INVALID_SIGNAL, str(error), {"fields": fields})
 
 
 def receive_alert(
@@ -147,10 +153,6 @@ def _note(database: Database, sender: Sender, receipt: Receipt, now: datetime) -
 def _unreadable(code: Code, sentence: str, details: Mapping[str, Any]) -> Unreadable:
     # The name of a field may hold what PostgreSQL cannot store.
     return Unreadable(refusal=Refusal(code=code, sentence=_UNSTORABLE.sub("�", sentence)), details=details)
-
-
-def _fields(error: InvalidSignal) -> list[dict[str, str]]:
-    return [{"name": each.name, "got": each.got, "allowed": each.allowed} for each in error.problems]
 
 
 def _refuse(

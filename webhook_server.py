@@ -10,13 +10,15 @@ import log
 import settings as settings_module
 from database.pool import Database
 from settings import Settings
-from webhook import alerts, errors, health
+from webhook import alerts, errors, health, service_api, users
 from webhook.limits import limit_address, limited_by_token, limited_explaining
 from webhook.services import install
 
 LARGEST_BODY = 64 * 1024
 # One for each thread of gunicorn.conf.py, so that no request waits for a connection.
 CONNECTIONS = 8
+# TradingView hangs up after 3 s and then does not send again.
+CONNECT_SECONDS = 2
 
 
 def create_app(settings: Settings) -> Flask:
@@ -24,7 +26,12 @@ def create_app(settings: Settings) -> Flask:
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
     app.json = Json(app)
-    database = Database(settings.database, size=CONNECTIONS, application_name="dashtrade webhook")
+    database = Database(
+        settings.database,
+        size=CONNECTIONS,
+        application_name="dashtrade webhook",
+        connect_timeout=CONNECT_SECONDS,
+    )
     install(app, settings, database)
     errors.register(app)
     _add_routes(app)
@@ -48,6 +55,11 @@ def _add_routes(app: Flask) -> None:
     app.add_url_rule("/webhook", view_func=take_alert, methods=["POST"])
     app.add_url_rule("/webhook/<token>", view_func=take_alert, methods=["POST"])
     app.add_url_rule("/test-webhook", view_func=limited_explaining(alerts.explain_alert), methods=["POST"])
+    app.add_url_rule("/api/v1/signals", view_func=service_api.take_signal, methods=["POST"])
+    app.add_url_rule("/api/v1/signals/<uuid:signal_id>", view_func=limited_by_token(service_api.trace))
+    app.add_url_rule("/api/v1/stats", view_func=service_api.figures)
+    app.add_url_rule("/user/<int:user_id>/positions", view_func=limited_by_token(users.positions))
+    app.add_url_rule("/user/<int:user_id>/bots", view_func=limited_by_token(users.bots_with_status))
     app.add_url_rule("/health", view_func=health.health)
 
 

@@ -22,7 +22,7 @@ from database.tokens import NOTED_EVERY
 # TradingView's last resend comes within 24 s.
 COPY_WINDOW = timedelta(seconds=30)
 # Later than this TradingView has hung up; an answer of 503 makes it send again.
-PATIENCE_MILLISECONDS = 2500
+_PATIENCE = "SET LOCAL statement_timeout = 2500;"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +76,7 @@ _BOTS = """
 
 _LOOK_UP = Prepared(
     name="inbox_look_up",
+    before=_PATIENCE,
     types={"hash": "bytea", "symbol": "text", "source": "text", "stale": "timestamptz"},
     sql=f"""
     SELECT tokens.id AS token_id, tokens.user_id AS owner_id, tokens.connection_id AS bound_to,
@@ -118,7 +119,7 @@ def bots_open_to(transaction: Transaction, sender: Sender, symbol_key: str | Non
     """Return the bots that a sender can reach, on one symbol or on all, oldest first."""
     rows = transaction.all(
         f"""
-        {_BOTS} AND bots.user_id = %(user)s AND bots.source = %(source)s
+        {_PATIENCE} {_BOTS} AND bots.user_id = %(user)s AND bots.source = %(source)s
             AND (%(connection)s::bigint IS NULL OR bots.connection_id = %(connection)s)
             AND (%(symbol)s::text IS NULL OR bots.symbol_key = %(symbol)s) ORDER BY bots.id
         """,
@@ -211,15 +212,19 @@ def outcome_of(transaction: Transaction, uuid: UUID) -> Row | None:
     )
 
 
-def state_of_parts(transaction: Transaction) -> Row:
-    """Return how long each part has been silent, in seconds, and what waits in the queue."""
+def waiting(transaction: Transaction) -> Row:
+    """Return how many bells and signals wait, and how long the oldest of each does, in seconds."""
     return transaction.one(
         """
-        SELECT (SELECT extract(epoch FROM now() - max(last_heartbeat))::float FROM procrastinate_workers)
-                   AS workers_silent_seconds,
-               (SELECT count(*) FROM procrastinate_jobs WHERE status = 'todo') AS waiting_jobs,
-               (SELECT extract(epoch FROM now() - min(stored_at))::float FROM signals
-                 WHERE state = 'STORED' AND wake_at IS NULL) AS oldest_waiting_signal_seconds
+        SELECT jobs.*, signals.* FROM
+            (SELECT count(*) AS jobs,
+                    coalesce(extract(epoch FROM now() - min(events.at))::float, 0) AS oldest_job_seconds
+               FROM procrastinate_jobs AS jobs
+               JOIN procrastinate_events AS events ON events.job_id = jobs.id AND events.type = 'deferred'
+              WHERE jobs.status = 'todo') AS jobs,
+            (SELECT count(*) AS signals,
+                    coalesce(extract(epoch FROM now() - min(stored_at))::float, 0) AS oldest_signal_seconds
+               FROM signals WHERE state = 'STORED') AS signals
         """
     )
 
@@ -276,8 +281,7 @@ _FIRST_OF_MESSAGE = """
 # Three statements in one round trip; each sees what was committed before it began, so the last one sees
 # every copy and every other signal of the lane. The bell is rung by procrastinate's own function and
 # not through its Python side, which would cost another round trip and more time than all the rest.
-_LOCKS = f"""
-    SET LOCAL statement_timeout = {PATIENCE_MILLISECONDS};
+_LOCKS = """
     SELECT pg_advisory_xact_lock(%(lock)s);
     SELECT id FROM lanes WHERE id = %(lane)s FOR NO KEY UPDATE;
 """

@@ -89,8 +89,11 @@ class Database:
     handed out, so that a restarted server costs at most the call that was under way.
     """
 
-    def __init__(self, url: str, *, size: int = 8, application_name: str = "dashtrade") -> None:
+    def __init__(
+        self, url: str, *, size: int = 8, application_name: str = "dashtrade", connect_timeout: int = 5
+    ) -> None:
         self.url = url
+        self._connect_timeout = connect_timeout
         self._name = application_name
         self._idle: queue.LifoQueue[tuple[float, psycopg2.extensions.connection]] = queue.LifoQueue()
         self._free = threading.BoundedSemaphore(size)
@@ -129,7 +132,7 @@ class Database:
             if time.monotonic() - returned_at < CHECK_AFTER_IDLE_SECONDS or _is_alive(connection):
                 return connection
             connection.close()
-        return psycopg2.connect(self.url, application_name=self._name, connect_timeout=5)
+        return psycopg2.connect(self.url, application_name=self._name, connect_timeout=self._connect_timeout)
 
     def _give_back(self, connection: psycopg2.extensions.connection) -> None:
         if connection.closed:

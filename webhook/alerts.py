@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import psycopg2
 from flask import Response, jsonify, request
 
 import intake
@@ -13,13 +14,12 @@ from core.plan import Code
 from database import inbox
 from intake import Receipt, Status, Unreadable
 from signals import tradingview
+from webhook.access import check_address, invalid_token, sent_token
 from webhook.errors import ApiError, error_answer
-from webhook.services import client_address, is_in, services
+from webhook.services import services
 
-LONGEST_TOKEN = 200
 LONGEST_WAIT_SECONDS = 25
 LOOK_EVERY_SECONDS = 0.05
-INVALID_TOKEN = "INVALID_TOKEN"  # noqa: S105
 STATUS_OF_CODE = {
     Code.INVALID_JSON: 400,
     Code.NO_BOT: 404,
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 def take_alert(token: str | None = None) -> Response:
     """Store an alert and answer: 202 accepted, 200 duplicate or test, 4xx refused, 5xx not stored."""
-    _check_address()
+    check_address()
     secret = sent_token(token)
     body = message_body()
     receipt = intake.receive_alert(
@@ -83,37 +83,16 @@ def message_body() -> bytes:
     return request.get_data(cache=False)
 
 
-def sent_token(in_path: str | None = None) -> str:
-    """Return the token that came in the path or as `?token=`; raise 401 where there is none."""
-    token = in_path or request.args.get("token")
-    if not token:
-        raise ApiError(401, INVALID_TOKEN, "Missing token: add ?token=… from Setup to the webhook's address.")
-    if len(token) > LONGEST_TOKEN:
-        raise invalid_token()
-    return token
-
-
-def invalid_token() -> ApiError:
-    """Return the answer to a token that is unknown, revoked, or of a user who is switched off."""
-    return ApiError(401, INVALID_TOKEN, "Invalid or inactive token")
-
-
-def _check_address() -> None:
-    allowed = services().allowed
-    if allowed and not is_in(client_address(), allowed):
-        raise ApiError(
-            403,
-            "ADDRESS_NOT_ALLOWED",
-            "Alerts are not taken from this address (WEBHOOK_ALLOWED_ADDRESSES).",
-        )
-
-
 def _outcome_in_time(signal_id: UUID) -> dict[str, Any]:
     seconds = _asked_to_wait()
     if not seconds or not services().waiting.acquire(blocking=False):
         return {}
     try:
         return _outcome_within(signal_id, seconds)
+    except psycopg2.Error:
+        # The signal is stored; that its outcome cannot be read must not say otherwise.
+        logger.exception("the outcome of signal %s cannot be read", signal_id)
+        return {}
     finally:
         services().waiting.release()
 

@@ -1,16 +1,20 @@
 """Say whether everything runs: `GET /health`, for monitors and load balancers."""
 
 import logging
-from datetime import timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg2
 from flask import Response, jsonify
 
+import database.health
 from database import inbox
+from database.pool import Row, Transaction
 from webhook.services import services
 
-SILENT_AFTER = timedelta(seconds=30)
+VERSION = "0.1.0"
+# Without these no alert is carried out; MQTT and Discord run only where they are set up.
+NEEDED = ("worker", "broker watch")
 
 logger = logging.getLogger(__name__)
 
@@ -19,11 +23,37 @@ def health() -> Response:
     """Answer 200 when alerts are stored and carried out, 503 when not; no secret, no user's data."""
     try:
         with services().database.transaction() as transaction:
-            state = inbox.state_of_parts(transaction)
-    except psycopg2.Error:
-        logger.exception("the database does not answer")
-        return _answer({"status": "down", "database": "unreachable"}, 503)
-    return _answer({"status": "ok", "database": "ok", **state}, 200)
+            parts = _parts(transaction)
+            queue = inbox.waiting(transaction)
+    except psycopg2.Error as error:
+        logger.error("the database does not answer: %s", type(error).__name__)
+        return _answer({"status": "down", "database": "unreachable", "version": VERSION}, 503)
+    alive = all(parts[name]["alive"] for name in NEEDED)
+    status = "ok" if alive else "degraded"
+    said = {"status": status, "database": "ok", "parts": parts, "queue": queue, "version": VERSION}
+    return _answer(said, 200 if alive else 503)
+
+
+def _parts(transaction: Transaction) -> dict[str, Any]:
+    now = datetime.now(UTC)
+    silent: Row = {"alive": 0, "silent_seconds": None}
+    beats = {row["part"]: _part(row, now) for row in database.health.heartbeats(transaction)}
+    wanted = {name: dict(silent) for name in (*NEEDED, *_switched_on())}
+    switched_off = {name: {"status": "off"} for name in ("mqtt listener", "discord bot")}
+    return switched_off | wanted | beats
+
+
+def _part(row: Row, now: datetime) -> dict[str, Any]:
+    return {"alive": row["alive"], "silent_seconds": round((now - row["beat_at"]).total_seconds(), 1)}
+
+
+def _switched_on() -> list[str]:
+    settings = services().settings
+    on = {
+        "mqtt listener": settings.mqtt_broker_host is not None,
+        "discord bot": settings.discord_bot_token is not None,
+    }
+    return [name for name, is_on in on.items() if is_on]
 
 
 def _answer(said: dict[str, Any], status: int) -> Response:

@@ -2,13 +2,15 @@
 
 import ipaddress
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import cast
 
 from flask import Flask, current_app, request
 
 from database.keys import hash_key
-from database.pool import Database
+from database.pool import Database, Transaction
 from encryption import Vault, keyed_hash
 from settings import Settings
 from webhook.counts import Counts
@@ -34,12 +36,25 @@ class Services:
     counts: Counts = field(default_factory=Counts)
     _hash_key: bytes | None = None
 
-    def hash(self, secret: str) -> bytes:
-        """Return what a token or key is looked up by."""
+    @property
+    def hash_key(self) -> bytes:
+        """Return the key of the hashes by which tokens are looked up; it never changes."""
         if self._hash_key is None:
             with self.database.transaction() as transaction:
                 self._hash_key = hash_key(transaction, self.vault)
-        return keyed_hash(self._hash_key, secret)
+        return self._hash_key
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Open a transaction in which tokens can be looked up."""
+        # Made at its first use, the key is committed by itself, whatever becomes of the request.
+        _ = self.hash_key
+        with self.database.transaction() as transaction:
+            yield transaction
+
+    def hash(self, secret: str) -> bytes:
+        """Return what a token is looked up by."""
+        return keyed_hash(self.hash_key, secret)
 
 
 def install(app: Flask, settings: Settings, database: Database) -> None:
