@@ -167,6 +167,8 @@ def store_positions(
     transaction: Transaction, connection_id: int, positions: Iterable[AccountPosition], now: datetime
 ) -> None:
     """Replace what the broker last said of a connection's positions."""
+    # Risk and reconcile may both have something to say in the same moment
+    transaction.execute("SELECT FROM user_api_keys WHERE id = %s FOR NO KEY UPDATE", (connection_id,))
     transaction.execute("DELETE FROM position_snapshots WHERE connection_id = %s", (connection_id,))
     for position in positions:
         transaction.execute(
