@@ -213,6 +213,17 @@ def count_not_found(transaction: Transaction, order_id: int, *, counts: bool, lo
     )
 
 
+def believe_unsent(transaction: Transaction, order_id: int, now: datetime) -> None:
+    """Let an order go again that the broker has denied for good."""
+    transaction.execute(
+        """
+        UPDATE orders SET state = 'NEW', in_doubt_since = NULL, not_found_count = 0, next_send_at = %s
+         WHERE id = %s AND state = 'IN_DOUBT'
+        """,
+        (now, order_id),
+    )
+
+
 def end_order(
     transaction: Transaction,
     order_id: int,

@@ -101,25 +101,10 @@ def note_watched(transaction: Transaction, bot_id: int, now: datetime) -> timede
     return None if row is None else now - row["looked_at"]
 
 
-def note_price_fault(transaction: Transaction, bot: Row, sentence: str, now: datetime) -> None:
-    """Record a price that nothing can be decided by, once an hour per bot."""
-    if not transaction.value(
-        """
-        SELECT 1 FROM bot_risk_events
-         WHERE bot_config_id = %s AND kind = 'PRICE_FAULT' AND created_at > %s LIMIT 1
-        """,
-        (bot["id"], now - timedelta(hours=1)),
-    ):
-        note_event(
-            transaction,
-            user_id=bot["user_id"],
-            connection_id=bot["connection_id"],
-            lane_id=bot["lane_id"],
-            bot_id=bot["id"],
-            kind="PRICE_FAULT",
-            sentence=sentence,
-            action_taken="not watched until there is a price",
-        )
+def was_noted(transaction: Transaction, bot_id: int, kind: str, since: datetime) -> bool:
+    """Tell whether a bot has had an event of this kind since a time, so that it is not told every moment."""
+    sql = "SELECT 1 FROM bot_risk_events WHERE bot_config_id = %s AND kind = %s AND created_at > %s LIMIT 1"
+    return transaction.value(sql, (bot_id, kind, since)) is not None
 
 
 def risk_events_of(transaction: Transaction, user_id: int, limit: int = 100) -> list[Row]:
@@ -132,6 +117,12 @@ def risk_events_of(transaction: Transaction, user_id: int, limit: int = 100) -> 
         """,
         (user_id, limit),
     )
+
+
+def shows_positions(transaction: Transaction, connection_id: int) -> bool:
+    """Tell whether pages still show a position of this connection."""
+    sql = "SELECT 1 FROM position_snapshots WHERE connection_id = %s LIMIT 1"
+    return transaction.value(sql, (connection_id,)) is not None
 
 
 def realized_on(transaction: Transaction, bot_id: int, day: date) -> Decimal:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import cast
 
-from bot_database import Row, Session, Transaction, bots, lanes, ledger, risk, trades, work
+from bot_database import Row, Session, Transaction, bots, lanes, ledger, notifications, risk, trades, work
 from brokers.base import Account, Broker
 from core.bot import Bot, Connection
 from core.checks import (
@@ -21,6 +21,7 @@ from core.plan import Code, LegState, Refusal
 from core.protection import Protection, protection_for
 from core.size import Size, SizeRequest, entry_price, proposed_size, split_at_zero
 from core.trading_day import DayFigures, trading_day
+from database.notifications import NotificationKind
 from database.orders import OrderRecord
 from database.work import LegRecord, PlanRecord, StoredSignal
 from engine.account import AccountReading, gap_stands, read_account
@@ -290,6 +291,15 @@ def _refuse(desk: Desk, session: Session, plan: PlanRecord, leg: LegRecord, refu
 def _end(transaction: Transaction, desk: Desk, plan: PlanRecord, leg: LegRecord, refusal: Refusal) -> bool:
     work.finish_leg(transaction, leg.id, LegState.REFUSED, refusal, desk.now())
     trades.write_trade(transaction, plan, leg, "REFUSED", refusal)
+    name = bots.bot_row(transaction, plan.bot_id)["name"]
+    notifications.notify(
+        transaction,
+        plan.user_id,
+        NotificationKind.SIGNAL_REFUSED,
+        bot=name,
+        code=refusal.code,
+        sentence=refusal.sentence,
+    )
     return True
 
 

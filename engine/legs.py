@@ -20,6 +20,7 @@ from engine.entries import start_entry
 from engine.exits import start_exit
 
 ENTRY_ATTEMPTS = 3
+TELL_AGAIN = timedelta(minutes=10)
 POLL_AGES = ((5.0, 1.0), (30.0, 2.5), (300.0, 7.5))
 SLOW_POLL = 30.0
 
@@ -151,7 +152,7 @@ def _next_attempt(
     end = None if last is None else _end_of_leg(leg, last, len(attempts), _filled(attempts, part))
     if end is not None:
         return _finish(desk, session, plan, leg, *end)
-    if last is not None and last.broker_code == sending.CONFLICT and _rests(desk, last):
+    if last is not None and _rests(desk, last):
         return _await_blocker(desk, session, leg, last)
     with session.transaction() as transaction:
         row = bots.bot_row(transaction, plan.bot_id)
@@ -174,7 +175,7 @@ def _next_attempt(
             quantity=left,
         )
         if leg.purpose is LegPurpose.CLOSE and len(attempts) == ENTRY_ATTEMPTS:
-            _tell_trouble(transaction, plan, row["name"], row["connection_id"], attempts[-1])
+            _tell_trouble(transaction, desk, plan, row["name"], row["connection_id"], attempts[-1])
     desk.step("attempt committed")
     sending.send(desk, session, order)
     return True
@@ -217,38 +218,46 @@ def _rejection(order: OrderRecord) -> Refusal:
 
 
 def _rests(desk: Desk, last: OrderRecord) -> bool:
+    """Tell whether the next attempt must still wait: 1, 2, 4 … seconds after one that did not fill."""
+    if last.state is OrderState.FILLED:
+        return False
     since = last.created_at + timedelta(seconds=sending.retry_delay(last.attempt, desk.timing.retry_limit))
     return desk.now() < since
 
 
 def _await_blocker(desk: Desk, session: Session, leg: LegRecord, last: OrderRecord) -> bool:
-    """Wait for the order that holds our shares, or cancel it where it is this bot's own entry."""
-    with session.transaction() as transaction:
-        blockers = [
-            order
-            for order in orders.open_orders_in_lane(transaction, last.lane_id)
-            if order.bot_id == last.bot_id and order.purpose is LegPurpose.OPEN and order.is_at_broker
-        ]
-    for blocker in blockers:
-        sending.cancel(desk, session, blocker)
+    """Wait before the next attempt; an entry of this bot's own that holds our shares is cancelled."""
+    if last.broker_code == sending.CONFLICT:
+        with session.transaction() as transaction:
+            open_orders = orders.open_orders_in_lane(transaction, last.lane_id)
+        for order in open_orders:
+            if order.bot_id == last.bot_id and order.purpose is LegPurpose.OPEN and order.is_at_broker:
+                sending.cancel(desk, session, order)
     wait = sending.retry_delay(last.attempt, desk.timing.retry_limit)
     return _sleep_until(desk, session, leg, last.created_at + timedelta(seconds=wait))
 
 
 def _tell_trouble(
-    transaction: Transaction, plan: PlanRecord, bot_name: str, connection_id: int, last: OrderRecord
+    transaction: Transaction,
+    desk: Desk,
+    plan: PlanRecord,
+    bot_name: str,
+    connection_id: int,
+    last: OrderRecord,
 ) -> None:
     """Tell once that an exit needs more attempts than it should; it goes on all the same."""
     sentence = (
         f"The exit of bot {bot_name} is not done after {ENTRY_ATTEMPTS} orders and goes on:"
         f" {last.broker_message or last.state}"
     )
-    _note_exit_failed(transaction, plan, connection_id, bot_name, sentence)
+    _note_exit_failed(transaction, desk, plan, connection_id, bot_name, sentence)
 
 
 def _note_exit_failed(
-    transaction: Transaction, plan: PlanRecord, connection_id: int, bot_name: str, sentence: str
+    transaction: Transaction, desk: Desk, plan: PlanRecord, connection_id: int, bot_name: str, sentence: str
 ) -> None:
+    if risk.was_noted(transaction, plan.bot_id, "EXIT_FAILED", desk.now() - TELL_AGAIN):
+        return
     risk.note_event(
         transaction,
         user_id=plan.user_id,
@@ -273,7 +282,7 @@ def _finish(
         row = bots.bot_row(transaction, plan.bot_id)
         bots.set_status(transaction, plan.bot_id, _bot_status(leg, state, reason))
         if state is LegState.FAILED and leg.purpose is LegPurpose.CLOSE and reason is not None:
-            _note_exit_failed(transaction, plan, row["connection_id"], row["name"], reason.sentence)
+            _note_exit_failed(transaction, desk, plan, row["connection_id"], row["name"], reason.sentence)
         elif state is LegState.FAILED and reason is not None:
             notifications.notify(
                 transaction,

@@ -15,6 +15,7 @@ from database.notifications import NotificationKind
 from engine.desk import Desk
 from engine.rate import spend
 
+TELL_AGAIN = timedelta(hours=1)
 LATE_AFTER = timedelta(seconds=60)
 
 
@@ -25,7 +26,8 @@ def watch_risk(desk: Desk, session: Session, connection_id: int) -> None:
     """
     with session.transaction() as transaction:
         holding = risk.watched_bots(transaction, connection_id)
-    if not holding:
+        shown = risk.shows_positions(transaction, connection_id)
+    if not holding and not shown:
         return
     broker = desk.broker(connection_id)
     spend(desk, session, connection_id, 1)
@@ -81,7 +83,21 @@ def _judge(transaction: Transaction, desk: Desk, row: Row, price: Decimal) -> No
             sentence=found.sentence,
         )
     elif isinstance(found, PriceFault):
-        risk.note_price_fault(transaction, row, found.sentence, desk.now())
+        _note_price_fault(transaction, desk, row, found.sentence)
+
+
+def _note_price_fault(transaction: Transaction, desk: Desk, row: Row, sentence: str) -> None:
+    if not risk.was_noted(transaction, row["id"], "PRICE_FAULT", desk.now() - TELL_AGAIN):
+        risk.note_event(
+            transaction,
+            user_id=row["user_id"],
+            connection_id=row["connection_id"],
+            lane_id=row["lane_id"],
+            bot_id=row["id"],
+            kind="PRICE_FAULT",
+            sentence=sentence,
+            action_taken="not watched until there is a price",
+        )
 
 
 def _mark_day(transaction: Transaction, desk: Desk, row: Row, instrument: Instrument, price: Decimal) -> None:

@@ -128,7 +128,8 @@ def _not_found(desk: Desk, session: Session, order: OrderRecord) -> None:
     if not enough or desk.now() < since + timedelta(seconds=desk.timing.doubt):
         _look_again(desk, session, order, counts=True)
     elif order.purpose is LegPurpose.CLOSE:
-        resend(desk, session, order)
+        with session.transaction() as transaction:
+            orders.believe_unsent(transaction, order.id, desk.now())
     else:
         with session.transaction() as transaction:
             words = "The broker never received this order."
