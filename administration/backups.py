@@ -18,11 +18,6 @@ from database import embedded, health, kill_switch, migrate
 
 # The whole schema gives way, so that nothing of a newer version stays beside what is restored.
 REPLACE = "DROP SCHEMA public CASCADE; CREATE SCHEMA public"
-# In the same transaction: nobody may trade on the old books before they are reconciled.
-HALT = """
-    UPDATE public.user_api_keys SET state_after_reconcile = coalesce(state_after_reconcile, trading_state),
-           trading_state = 'HALTED', reconciled_at = NULL
-"""
 
 
 @click.command("backup")
@@ -110,7 +105,7 @@ def _replace(console: Console, file: Path) -> None:
         script = str(Path(folder) / "restore.sql")
         _run(["pg_restore", "--no-owner", "--no-acl", f"--file={script}", str(file)], {})
         options = ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--single-transaction"]
-        steps = [f"--command={REPLACE}", f"--file={script}", f"--command={HALT}"]
+        steps = [f"--command={REPLACE}", f"--file={script}", f"--command={kill_switch.HALT_AFTER_RESTORE}"]
         _run(["psql", *options, *steps, f"--dbname={address}"], environment)
 
 

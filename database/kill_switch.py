@@ -22,6 +22,12 @@ from database.pool import Row, Transaction
 from database.risk import ask_exit
 
 FLATTEN = "FLATTEN"
+# Also run by psql at the end of a restore, in its transaction: nobody may trade on the old books.
+HALT_AFTER_RESTORE = """
+    UPDATE public.user_api_keys
+       SET state_after_reconcile = coalesce(state_after_reconcile, trading_state),
+           trading_state = 'HALTED', reconciled_at = NULL
+"""
 
 
 class Scope(StrEnum):
@@ -133,13 +139,7 @@ def finish_flattened(transaction: Transaction) -> list[Change]:
 
 def halt_after_restore(transaction: Transaction) -> int:
     """Set every connection HALTED until it is reconciled; return how many there are."""
-    return transaction.execute(
-        """
-        UPDATE user_api_keys
-           SET state_after_reconcile = coalesce(state_after_reconcile, trading_state),
-               trading_state = 'HALTED', reconciled_at = NULL
-        """
-    )
+    return transaction.execute(HALT_AFTER_RESTORE)
 
 
 def lift_after_reconcile(transaction: Transaction, connection_id: int) -> bool:
