@@ -20,6 +20,7 @@ PATTERNS = tuple(
     for pattern in (
         r"(usr_)[\w-]{6,}",
         r"(\btoken=)[^\s&\"'<>]+",
+        r"(/webhook/(?!usr_))[^\s?&\"'<>]+",
         r"(://[^\s:/@\"']*:)[^\s@/\"']+(?=@)",
         r"(discord(?:app)?\.com/api/(?:v\d+/)?webhooks/\d+/)[\w-]+",
         r"(\b(?:authorization|bearer|basic)\b[\"']?\s*[:=]?\s*[\"']?(?:bearer\s+|basic\s+|bot\s+)?)[\w.~+/=-]{8,}",

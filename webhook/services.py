@@ -63,8 +63,8 @@ def install(app: Flask, settings: Settings, database: Database) -> None:
         settings=settings,
         database=database,
         vault=Vault(settings.encryption_key),
-        proxies=_networks(settings.trusted_proxies),
-        allowed=_networks(settings.webhook_allowed_addresses),
+        proxies=networks(settings.trusted_proxies),
+        allowed=networks(settings.webhook_allowed_addresses),
     )
 
 
@@ -107,5 +107,6 @@ def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | Non
     return mapped or parsed
 
 
-def _networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
+def networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
+    """Return networks of their texts."""
     return tuple(ipaddress.ip_network(text) for text in texts)
