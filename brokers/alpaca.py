@@ -29,7 +29,6 @@ from brokers.base import (
     Capabilities,
     CredentialField,
     Mode,
-    PostedFee,
 )
 from core.errors import BrokerError, Rejected, Unavailable, Unknown
 from core.instrument import AssetClass, Instrument, MarketClock, Quote, symbol_key
@@ -46,7 +45,6 @@ CALLS_PER_MINUTE = 200
 CLOCK_SECONDS = 60.0
 CONNECTIONS = 32
 ORDERS_PER_PAGE = 500
-ACTIVITIES_PER_PAGE = 100
 
 
 def api_root(url: str) -> str:
@@ -207,19 +205,6 @@ class AlpacaBroker:
         except Rejected as error:
             if error.status != 422 or not self._is_ending(path):
                 raise
-
-    def posted_fees(self, since: datetime) -> tuple[PostedFee, ...]:
-        """Return the fees taken from crypto holdings and posted after `since`."""
-        query = {
-            "activity_types": "CFEE,FEE",
-            "after": since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "direction": "asc",
-            "page_size": str(ACTIVITIES_PER_PAGE),
-        }
-        found = self._all_pages("/account/activities", query, "page_token", ACTIVITIES_PER_PAGE)
-        with _understood():
-            fees = [mapping.read_posted_fee(raw) for raw in found]
-        return tuple(fee for fee in fees if fee is not None)
 
     def _all_pages(self, path: str, query: dict[str, str], token: str, size: int) -> list[Json]:
         found: dict[str, Json] = {}

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from decimal import ROUND_UP, Decimal
 from typing import Any
 
-from brokers.base import Account, AccountPosition, PostedFee
+from brokers.base import Account, AccountPosition
 from core.errors import BrokerError, Conflict, Rejected, Unavailable, Unknown
 from core.instrument import AssetClass, Instrument, MarketClock, Quote, symbol_key
 from core.money import ZERO
@@ -22,7 +22,7 @@ Json = Mapping[str, Any]
 NOT_FOUND = "40410000"
 DUPLICATE_CLIENT_ID = "40010001"
 
-# Tier 1 taker, taken from what is received: docs "Crypto Fees". An estimate until CFEE is posted.
+# Tier 1 taker, taken from what is received: docs "Crypto Fees". An estimate until the account is compared.
 CRYPTO_TAKER_FEE = Decimal("0.0025")
 FINEST_QUANTITY = Decimal("0.000000001")
 
@@ -264,15 +264,6 @@ def read_quote(symbol: str, raw: Json) -> Quote:
     if bid <= 0 or ask <= 0:
         raise Rejected(f"No usable quote for {symbol}: bid {bid}, ask {ask}")
     return Quote(symbol=symbol, bid=bid, ask=ask, at=read_time(raw["t"]))
-
-
-def read_posted_fee(raw: Json) -> PostedFee | None:
-    """Read a CFEE or FEE activity; None when the fee was not taken from a crypto holding."""
-    pair = _pair(symbol_key(raw.get("symbol") or ""))
-    quantity = _optional_number(raw.get("qty")) or ZERO
-    if pair is None or not quantity or raw.get("status") == "canceled":
-        return None
-    return PostedFee(activity_id=_text(raw["id"]), symbol=pair, quantity=abs(quantity), day=raw["date"][:10])
 
 
 def _state(status: str, quantity: Decimal | None, filled: Decimal) -> OrderState:

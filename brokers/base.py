@@ -2,8 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
-from decimal import Decimal
 from enum import StrEnum
 from typing import ClassVar, Protocol
 
@@ -49,19 +47,6 @@ class Capabilities:
     calls_per_minute: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PostedFee:
-    """A fee the broker took from the holding of `symbol`, posted after the trade.
-
-    `quantity` is positive, in the base asset; `activity_id` is unique at the broker.
-    """
-
-    activity_id: str
-    symbol: str
-    quantity: Decimal
-    day: str
-
-
 class Broker(Protocol):
     """Trade at one account. Safe to use from several threads.
 
@@ -77,7 +62,6 @@ class Broker(Protocol):
     | find_order | by our id, within the broker's look-back; None = the broker says no | Rejected |
     | open_orders | every order that is not final | Rejected |
     | cancel | nothing; the end comes by stream or look-up; cancelling a final order is no error | Rejected |
-    | posted_fees | base-asset fees posted since a time | Rejected |
 
     Reading calls may raise `Unknown` as well; for them it means no more than `Unavailable`.
     `submit` never sends twice. Symbols in results are in the broker's spelling for orders.
@@ -97,7 +81,6 @@ class Broker(Protocol):
     def find_order(self, client_order_id: str) -> Order | None: ...
     def open_orders(self) -> tuple[Order, ...]: ...
     def cancel(self, broker_order_id: str) -> None: ...
-    def posted_fees(self, since: datetime) -> tuple[PostedFee, ...]: ...
 
 
 class OrderStream(Protocol):

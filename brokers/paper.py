@@ -12,7 +12,6 @@ from brokers.base import (
     Capabilities,
     CredentialField,
     Mode,
-    PostedFee,
 )
 from brokers.simulated_market import SimulatedMarket
 from brokers.simulator import (
@@ -150,10 +149,6 @@ class PaperBroker:
                 simulator.cancel(broker_order_id, now)
 
         self._change(end, now)
-
-    def posted_fees(self, since: datetime) -> tuple[PostedFee, ...]:
-        """Return nothing: every fee is booked with its fill."""
-        return ()
 
     def advance(self, now: datetime | None = None) -> tuple[Order, ...]:
         """Fill, go on filling and expire what rests, and return the orders that changed."""

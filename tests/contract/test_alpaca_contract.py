@@ -3,7 +3,6 @@
 import itertools
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -170,27 +169,6 @@ class TestOnlyAlpaca:
         account = harness.broker.account()
         assert account.problem == "Trading is blocked."
         assert not account.shorting_enabled
-
-    def test_fees_are_posted_later_and_equal_the_estimate(
-        self, harness: AlpacaHarness, trader: Trader
-    ) -> None:
-        start = datetime.now(UTC) - timedelta(hours=1)
-        bought = trader.trade(Side.BUY, "BTC/USD", "0.1")
-        trader.trade(Side.SELL, "BTC/USD", "0.05", closes=True)
-        assert trader.broker.posted_fees(start) == ()
-        assert harness.control.fees(harness.key) == 2
-        (fee,) = trader.broker.posted_fees(start)
-        assert (fee.symbol, fee.quantity) == ("BTC/USD", bought.fee)
-        assert trader.broker.posted_fees(start) == (fee,)
-        assert trader.broker.posted_fees(datetime.now(UTC) + timedelta(hours=1)) == ()
-
-    def test_more_fees_than_fit_on_a_page(self, harness: AlpacaHarness, trader: Trader) -> None:
-        for _ in range(120):
-            trader.submit(Side.BUY, "BTC/USD", "0.001")
-        harness.settle()
-        harness.control.fees(harness.key)
-        fees = trader.broker.posted_fees(datetime.now(UTC) - timedelta(hours=1))
-        assert len({fee.activity_id for fee in fees}) == 120
 
     def test_a_close_through_zero_is_refused(self, harness: AlpacaHarness, trader: Trader) -> None:
         trader.trade(Side.BUY, "AAPL", 10)

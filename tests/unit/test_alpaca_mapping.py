@@ -353,30 +353,6 @@ class TestHoldings:
     def test_an_account_with_a_problem(self, change: Json, words: str) -> None:
         assert mapping.read_account({**ACCOUNT, **change}, NOW).problem == words
 
-    def test_a_fee_of_coins(self) -> None:
-        raw = {
-            "id": "20220812000000000::53be51ba-46f9-43de-b81f-576f241dc680",
-            "activity_type": "CFEE",
-            "date": "2022-08-12",
-            "net_amount": "0",
-            "description": "Coin Pair Transaction Fee (Non USD)",
-            "symbol": "ETHUSD",
-            "qty": "-0.000195",
-            "price": "1884.5",
-            "status": "executed",
-        }
-        fee = mapping.read_posted_fee(raw)
-        assert fee is not None
-        assert (fee.activity_id, fee.symbol) == (raw["id"], "ETH/USD")
-        assert (fee.quantity, fee.day) == (D("0.000195"), "2022-08-12")
-        assert mapping.read_posted_fee({**raw, "status": "canceled"}) is None
-
-    @pytest.mark.parametrize("symbol", [None, "USD", "AAPL"])
-    def test_a_fee_of_dollars_is_not_a_fee_of_coins(self, symbol: str | None) -> None:
-        raw = {"id": "1", "date": "2022-08-12", "net_amount": "-0.01", "qty": "-1", "symbol": symbol}
-        assert mapping.read_posted_fee(raw) is None
-
-
 class TestInstruments:
     def test_a_stock(self) -> None:
         found = mapping.read_instrument(STOCK_ASSET)
