@@ -16,11 +16,12 @@ from engine.desk import Desk
 from engine.rate import spend
 
 TELL_AGAIN = timedelta(hours=1)
+CALLS_OF_A_LOOK = 2
 LATE_AFTER = timedelta(seconds=60)
 
 
 def watch_risk(desk: Desk, session: Session, connection_id: int) -> None:
-    """Look at every open position of a connection once, with one call for positions.
+    """Look at every open position of a connection once, with one call for positions and one for money.
 
     Raises what the broker raises: positions that cannot be read are not watched, and say so.
     """
@@ -30,9 +31,11 @@ def watch_risk(desk: Desk, session: Session, connection_id: int) -> None:
     if not holding and not shown:
         return
     broker = desk.broker(connection_id)
-    spend(desk, session, connection_id, 1)
+    spend(desk, session, connection_id, CALLS_OF_A_LOOK)
     positions = {symbol_key(position.symbol): position for position in broker.positions()}
+    account = broker.account()
     with session.transaction() as transaction:
+        risk.store_account(transaction, connection_id, account, curve=False)
         risk.store_positions(transaction, connection_id, positions.values(), desk.now())
     for row in holding:
         price = _price(desk, broker, row, positions.get(row["symbol_key"]))
