@@ -168,10 +168,9 @@ def _commit(
     stored = _signal(transaction, plan)
     if reading.account.problem is not None:
         return _end(transaction, desk, plan, leg, _problem(facts.connection, reading.account.problem))
-    if leg.side is Side.SELL and not (broker.capabilities.shorts and reading.instrument.shortable):
-        sentence = f"{facts.bot.symbol} cannot be sold short at this broker."
-        refusal = Refusal(code=Code.SHORT_NOT_ALLOWED, sentence=sentence)
-        return _end(transaction, desk, plan, leg, refusal)
+    no_shorts = _no_shorts(facts, leg, broker, reading)
+    if no_shorts is not None:
+        return _end(transaction, desk, plan, leg, no_shorts)
     protection = _protection(facts, stored, leg, reading)
     size = _size(transaction, facts, stored, leg, reading, protection)
     refused = check_entry(_with_broker(facts, reading, size)) or _without_size(facts, size)
@@ -181,6 +180,18 @@ def _commit(
             note_mismatch(transaction, desk, facts.bot.connection_id, holding, reading.reading.account)
         return _end(transaction, desk, plan, leg, refused)
     return _fix(transaction, desk, plan, leg, facts, reading, cast(Protection, protection), cast(Size, size))
+
+
+def _no_shorts(facts: EntryFacts, leg: LegRecord, broker: Broker, reading: BrokerReading) -> Refusal | None:
+    if leg.side is Side.BUY:
+        return None
+    if not reading.account.shorting_enabled:
+        sentence = f"The account of connection {facts.connection.label} is not allowed to sell short."
+    elif not (broker.capabilities.shorts and reading.instrument.shortable):
+        sentence = f"{facts.bot.symbol} cannot be sold short at this broker."
+    else:
+        return None
+    return Refusal(code=Code.SHORT_NOT_ALLOWED, sentence=sentence)
 
 
 def _without_size(facts: EntryFacts, size: Size | Refusal | None) -> Refusal | None:

@@ -209,7 +209,9 @@ def _end_of_leg(
 
 
 def _ended(filled: Decimal, reason: Refusal) -> tuple[LegState, Refusal]:
-    return (LegState.DONE if filled else LegState.FAILED), reason
+    if filled:
+        return LegState.DONE, reason
+    return (LegState.SUPERSEDED if reason.code is Code.SUPERSEDED else LegState.FAILED), reason
 
 
 def _rejection(order: OrderRecord) -> Refusal:
@@ -301,12 +303,16 @@ def _finish(
 def _trade_status(state: LegState, reason: Refusal | None) -> str:
     if state is LegState.DONE:
         return "FILLED" if reason is None else "PARTIALLY_FILLED"
+    if state is LegState.SUPERSEDED:
+        return "CANCELED"
     return "REJECTED" if reason is not None and reason.code is Code.BROKER_REJECTED else "FAILED"
 
 
 def _bot_status(leg: LegRecord, state: LegState, reason: Refusal | None) -> BotStatus:
     if state is LegState.DONE:
         return BotStatus.FILLED if reason is None else BotStatus.PARTIALLY_FILLED
+    if state is LegState.SUPERSEDED:
+        return BotStatus.READY
     return BotStatus.ERROR if leg.purpose is LegPurpose.CLOSE else BotStatus.REJECTED
 
 

@@ -54,14 +54,21 @@ def _filled(transaction: Transaction, leg: LegRecord) -> bool:
     return trade is not None and trade["filled_qty"] > 0
 
 
+_VERBS = {
+    (LegPurpose.OPEN, Side.BUY): "Bought",
+    (LegPurpose.OPEN, Side.SELL): "Sold short",
+    (LegPurpose.CLOSE, Side.SELL): "Sold",
+    (LegPurpose.CLOSE, Side.BUY): "Bought back",
+}
+
+
 def _in_words(transaction: Transaction, leg: LegRecord) -> str:
     trade = trades.trade_of_leg(transaction, leg.id)
     words = leg.sentence or ""
     if trade is None or not trade["filled_qty"]:
         return words
-    verb = "Bought" if leg.side is Side.BUY else "Sold"
-    what = f"{verb} {number(trade['filled_qty'])} {trade['symbol']} at {number(trade['filled_price'])}."
-    return f"{what} {words}".strip()
+    what = f"{_VERBS[leg.purpose, leg.side]} {number(trade['filled_qty'])} {trade['symbol']}"
+    return f"{what} at {number(trade['filled_price'])}. {words}".strip()
 
 
 def _finish_event(

@@ -223,6 +223,15 @@ class TestRefusals:
         ann.bot("NOSHRT", "15m", main)
         assert self.refused(ann, "sell", "NOSHRT") == "SHORT_NOT_ALLOWED"
 
+    def test_an_account_that_may_not_sell_short(self, ann: Trader) -> None:
+        bot_id = ann.bot("AMZN", "1d", ann.connect_alpaca("longs", shorting_enabled=False))
+        assert self.refused(ann, "sell", "AMZN", "1D") == "SHORT_NOT_ALLOWED"
+        assert ann.alert("buy", "AMZN", "1D").outcome["sentence"].startswith("Bought 27.77")
+        flip = ann.alert("sell", "AMZN", "1D", price="180").outcome
+        assert (flip["state"], flip["code"]) == ("EXECUTED", "SHORT_NOT_ALLOWED")
+        assert flip["sentence"].startswith("Sold 27.77")
+        assert ann.held(bot_id) == 0
+
     def test_against_another_bot(self, ann: Trader, main: int) -> None:
         long, short = ann.bot("WHOLE", "15m", main), ann.bot("WHOLE", "1h", main)
         assert ann.alert("buy", "WHOLE", "15").outcome["code"] == "EXECUTED"
@@ -410,7 +419,7 @@ def test_the_paper_broker_trades_at_simulated_prices(stack: Stack, ann: Trader) 
 def test_an_answer_need_not_wait_and_a_close_takes_back_an_open_entry(
     stack: Stack, ann: Trader, main: int
 ) -> None:
-    ann.bot("BTCUSD", "1h", main)
+    bot_id = ann.bot("BTCUSD", "1h", main)
     stack.broker.settings(hold_fills=True)
     try:
         first = ann.alert("buy", "BTCUSD", "60", wait=0)
@@ -423,7 +432,10 @@ def test_an_answer_need_not_wait_and_a_close_takes_back_an_open_entry(
         stack.broker.settings(hold_fills=False)
     [order] = at_broker(stack, "BTC/USD")
     assert (order["status"], order["filled_qty"]) == ("canceled", "0")
-    assert ann.trace(first.body["signal_id"])["code"] == "SUPERSEDED"
+    trace = ann.trace(first.body["signal_id"])
+    assert (trace["state"], trace["code"]) == ("SKIPPED", "SUPERSEDED")
+    assert [trade["status"] for trade in ann.trades(bot_id)] == ["CANCELED"]
+    assert ann.bots()[bot_id]["order_status"] == "READY"
 
 
 def test_a_service_signals_for_a_user(stack: Stack, ann: Trader, main: int) -> None:
