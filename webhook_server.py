@@ -1,6 +1,7 @@
 """Take alerts over HTTP: authenticate, parse, record, answer. Run by gunicorn, see gunicorn.conf.py."""
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from flask import Flask
@@ -8,6 +9,7 @@ from flask.json.provider import DefaultJSONProvider
 
 import log
 import settings as settings_module
+from core.wording import number
 from database.pool import Database
 from settings import Settings
 from webhook import alerts, errors, health, service_api, users
@@ -39,13 +41,15 @@ def create_app(settings: Settings) -> Flask:
 
 
 class Json(DefaultJSONProvider):
-    """Write times as ISO 8601 and keep the order of fields."""
+    """Write times as ISO 8601, numbers in plain digits, and keep the order of fields."""
 
     sort_keys = False
 
     @staticmethod
     def default(value: Any) -> Any:
         """Return what JSON can hold of a value it does not know."""
+        if isinstance(value, Decimal):
+            return number(value)
         return value.isoformat() if isinstance(value, datetime) else DefaultJSONProvider.default(value)
 
 

@@ -14,6 +14,8 @@ import click
 from core.wording import number
 
 WIDEST = 60
+# Enough to tell the finest coin; JSON and CSV have every digit
+PLACES = 9
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -65,5 +67,7 @@ def _short(value: object) -> str:
         return "-"
     if isinstance(value, datetime):
         return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    if isinstance(value, Decimal):
+        return number(round(value, PLACES))
     text = str(value) if isinstance(value, str | int) else str(plain(value))
     return text if len(text) <= WIDEST else text[: WIDEST - 1] + "…"
