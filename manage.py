@@ -11,9 +11,13 @@ from administration import backups, bot_commands, connecting, doctor, people, re
 from administration.console import Console
 from core.errors import BrokerError
 from database.accounts import AccountError
+from database.embedded import EmbeddedError
+from database.migrate import SchemaError
 from encryption import KeyMissing, WrongKey
 
-MEANT_FOR_PEOPLE = (settings.SettingsError, AccountError, KeyMissing, WrongKey)
+MEANT_FOR_PEOPLE = (
+    settings.SettingsError, AccountError, KeyMissing, WrongKey, EmbeddedError, SchemaError,
+)  # fmt: skip
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -60,6 +64,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _say(f"The broker says: {error.message}", 1)
     except psycopg2.OperationalError as error:
         return _say(f"The database does not answer: {error}. Is DashTrade running? Start it: make run", 1)
+    except psycopg2.Error as error:
+        words = f"The database refused: {error}. Are all migrations applied? See: manage.py doctor"
+        return _say(words, 1)
+    except OSError as error:
+        return _say(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
     return result if isinstance(result, int) else 0
 
 

@@ -4,7 +4,7 @@ import sys
 from datetime import time
 from decimal import Decimal, InvalidOperation
 from typing import Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
@@ -86,7 +86,7 @@ class Zone(click.ParamType[str]):
         """Return the zone's name."""
         try:
             return ZoneInfo(str(value)).key
-        except (ValueError, OSError):
+        except (ValueError, OSError, ZoneInfoNotFoundError):
             self.fail(f"{value!r} is not allowed; allowed: a name such as {EXAMPLE_ZONE} or UTC", param, ctx)
 
 

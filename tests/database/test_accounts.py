@@ -18,6 +18,14 @@ PASSWORD = "correct horse battery"
 HOME, ELSEWHERE = "192.0.2.1", "198.51.100.9"
 
 
+@pytest.fixture(autouse=True)
+def light_hashing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hash with the least that argon2 takes; what a password costs to guess is not at stake here."""
+    light = PasswordHasher(time_cost=1, memory_cost=16, parallelism=1)
+    monkeypatch.setattr(accounts, "HASHER", light)
+    monkeypatch.setattr(sign_in, "HASHER", light)
+
+
 @pytest.fixture
 def vault() -> Vault:
     return Vault(SecretStr(new_key()))
@@ -97,7 +105,7 @@ def test_wrong_password_unknown_and_closed_account_get_one_answer(database: Data
 
 
 def test_an_old_hash_is_renewed_at_the_next_sign_in(database: Database, ann: User) -> None:
-    weak = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1).hash(PASSWORD)
+    weak = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
     with database.transaction() as transaction:
         transaction.execute("UPDATE users SET password_hash = %s", (weak,))
     enter(database, "ann@example.com", PASSWORD)
