@@ -115,8 +115,9 @@ def lanes_with_work(transaction: Transaction, now: datetime) -> list[int]:
            AND lane_id IS NOT NULL
         UNION
         SELECT plans.lane_id FROM plans
-          JOIN legs ON legs.plan_id = plans.id AND legs.state IN ('PLANNED', 'WORKING')
-         WHERE plans.finished_at IS NULL AND (legs.wake_at IS NULL OR legs.wake_at <= %(now)s)
+          JOIN LATERAL (SELECT wake_at FROM legs WHERE plan_id = plans.id AND state IN ('PLANNED', 'WORKING')
+                         ORDER BY number LIMIT 1) AS turn ON turn.wake_at IS NULL OR turn.wake_at <= %(now)s
+         WHERE plans.finished_at IS NULL
         UNION
         SELECT plans.lane_id FROM plans
          WHERE finished_at IS NULL
