@@ -16,7 +16,6 @@ from webhook import alerts, errors, health, service_api, users
 from webhook.limits import limit_address, limited_by_token, limited_explaining
 from webhook.services import install
 
-LARGEST_BODY = 64 * 1024
 # One for each thread of gunicorn.conf.py, so that no request waits for a connection.
 CONNECTIONS = 8
 # TradingView hangs up after 3 s and then does not send again.
@@ -26,7 +25,8 @@ CONNECT_SECONDS = 2
 def create_app(settings: Settings) -> Flask:
     """Return the webhook server for these settings; nothing connects before the first request."""
     app = Flask(__name__, static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
+    # One more, since Werkzeug silently cuts off what comes in chunks and is longer.
+    app.config["MAX_CONTENT_LENGTH"] = alerts.LARGEST_BODY + 1
     app.json = Json(app)
     database = Database(
         settings.database,

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import psycopg2
 from flask import Response, jsonify, request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 import intake
 from core.plan import Code
@@ -18,6 +19,7 @@ from webhook.access import check_address, invalid_token, sent_token
 from webhook.errors import ApiError, error_answer
 from webhook.services import services
 
+LARGEST_BODY = 64 * 1024
 LONGEST_WAIT_SECONDS = 25
 LOOK_EVERY_SECONDS = 0.05
 STATUS_OF_CODE = {
@@ -80,7 +82,10 @@ def message_body() -> bytes:
             "UNSUPPORTED_MEDIA_TYPE",
             f"Send the message as application/json or text/plain, not as {kind[:80]}.",
         )
-    return request.get_data(cache=False)
+    body = request.get_data(cache=False)
+    if len(body) > LARGEST_BODY:
+        raise RequestEntityTooLarge
+    return body
 
 
 def _outcome_in_time(signal_id: UUID) -> dict[str, Any]:

@@ -1,11 +1,6 @@
 """Who may do what: each endpoint as owner, as another user, and as nobody."""
 
-import os
-import subprocess
-import sys
-import time
 from decimal import Decimal
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -13,11 +8,9 @@ import requests
 
 from core.account import Account, AccountPosition
 from database import risk, tokens
-from tests.conftest import KEPT_FROM_OUTSIDE
-from tests.end_to_end.webhook_desk import WebhookDesk
+from tests.end_to_end.webhook_desk import WebhookDesk, gunicorn
 from webhook.services import address_behind, is_in, networks
 
-ROOT = Path(__file__).resolve().parents[2]
 ALERT = {"action": "buy", "symbol": "AAPL", "timeframe": "15"}
 WRONG = "usr_0123456789012345678901234567890123456789abc"
 INVALID = {"error": "Invalid or inactive token", "code": "INVALID_TOKEN"}
@@ -124,7 +117,7 @@ def test_bots_are_listed_with_their_status_and_no_secret(desk, ann, bob):
     answer = desk.client.get(f"/user/{ann.id}/bots?token={ann.token}")
     [bot] = answer.json["bots"]
     assert (bot["id"], bot["order_status"], bot["connection"]) == (bot_id, "READY", "Practice")
-    assert (bot["position_size"], bot["risk_limit_percent"]) == ("5000", "2.50")
+    assert (bot["position_size"], bot["risk_limit_percent"]) == ("5000", "2.5")
     assert (answer.json["total_bots"], answer.json["active_bots"]) == (1, 1)
     assert "sealed" not in answer.text
     assert "hash" not in answer.text
@@ -151,13 +144,13 @@ def test_positions_are_what_the_broker_said_with_their_age_and_what_each_bot_hol
         )
     answer = desk.client.get(f"/user/{ann.id}/positions?token={ann.token}").json
     [account] = answer["accounts"]
-    assert (account["equity"], account["connection"], answer["total_positions"]) == ("10120.50", "Practice", 1)
+    assert (account["equity"], account["connection"], answer["total_positions"]) == ("10120.5", "Practice", 1)
     assert 5 <= account["age_seconds"] < 60
     [position] = account["positions"]
     assert (position["symbol"], position["quantity"], position["unrealized"]) == ("AAPL", "10", "15")
     assert 5 <= position["age_seconds"] < 60
     [bot] = answer["bots"]
-    assert (bot["bot_id"], bot["side"], bot["quantity"], bot["unrealized"]) == (bot_id, "LONG", "10", "15.0")
+    assert (bot["bot_id"], bot["side"], bot["quantity"], bot["unrealized"]) == (bot_id, "LONG", "10", "15")
 
 
 class TestTraces:
@@ -231,52 +224,19 @@ class TestAddresses:
         assert not is_in("nonsense", networks(("0.0.0.0/0",)))
 
 
-def test_no_token_reaches_a_log_even_with_the_access_log_on(database_url, free_port):
-    desk = WebhookDesk(database_url)
-    trader = desk.trader()
-    trader.bot()
-    environ = _outside() | {
-        "DATABASE_URL": database_url,
-        "ENCRYPTION_KEY": desk.settings.encryption_key.get_secret_value(),
-        "WEBHOOK_PORT": str(free_port),
-        "LISTEN_ADDRESS": "127.0.0.1",
-        "WEBHOOK_PROCESSES": "1",
-        "LOG_LEVEL": "DEBUG",
-    }
-    command = [sys.executable, "-m", "gunicorn", "--access-logfile", "-", "webhook_server:app"]
-    server = subprocess.Popen(
-        command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    try:
+def test_no_token_reaches_a_log_even_with_the_access_log_on(desk, ann, free_port):
+    ann.bot()
+    with gunicorn(desk, free_port, "--access-logfile", "-", LOG_LEVEL="DEBUG") as server:
         url = f"http://127.0.0.1:{free_port}"
-        _wait_until_it_answers(url)
-        for path in (f"/webhook?token={trader.token}", f"/webhook/{trader.token}", f"/webhook/{WRONG}?token=x"):
+        for path in (f"/webhook?token={ann.token}", f"/webhook/{ann.token}", f"/webhook/{WRONG}?token=x"):
             requests.post(url + path, json=ALERT, timeout=10)
-        requests.get(f"{url}/user/{trader.id}/bots", params={"token": trader.token}, timeout=10)
+        requests.get(f"{url}/user/{ann.id}/bots", params={"token": ann.token}, timeout=10)
         requests.post(f"{url}/webhook?token=not-of-our-making-1234", json=ALERT, timeout=10)
         requests.post(f"{url}/webhook/not-of-our-making-5678", json=ALERT, timeout=10)
-    finally:
         server.terminate()
         written = server.communicate(timeout=20)[0]
-        desk.close()
     assert "POST /webhook" in written
     assert "GET /user/" in written
-    for secret in (trader.token, trader.token[4:], WRONG[4:], "not-of-our-making"):
+    for secret in (ann.token, ann.token[4:], WRONG[4:], "not-of-our-making"):
         assert secret not in written
 
-
-def _outside():
-
-
-    return {name: os.environ[name] for name in (*KEPT_FROM_OUTSIDE, "DASHTRADE_ENV_FILE", "DASHTRADE_HOME")
-            if name in os.environ}  # fmt: skip
-
-
-def _wait_until_it_answers(url):
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            return requests.get(f"{url}/health", timeout=5)
-        except requests.ConnectionError:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)

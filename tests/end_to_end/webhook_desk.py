@@ -1,15 +1,25 @@
 """The real Flask app on a real database, with users, tokens and bots."""
 
 import json
+import os
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
 from decimal import Decimal
+from pathlib import Path
+
+import requests
 
 from core.instrument import AssetClass, Instrument
 from database import bots, tokens
 from database.pool import Database
 from encryption import Vault, new_key
 from settings import Settings
+from tests.conftest import KEPT_FROM_OUTSIDE
 from webhook_server import create_app
 
+ROOT = Path(__file__).resolve().parents[2]
 # Both of TradingView's: application/json where the message is valid JSON, else text/plain.
 CONTENT_TYPES = ("application/json; charset=utf-8", "text/plain; charset=utf-8")
 
@@ -96,3 +106,40 @@ class WebhookDesk:
     def close(self):
         self.database.close()
         self.app.extensions["dashtrade"].database.close()
+
+
+@contextmanager
+def gunicorn(desk, port, *options, **variables):
+    """Run the real server on a desk's database; give its process, whose output is a pipe."""
+    environ = {
+        "DATABASE_URL": desk.database.url,
+        "ENCRYPTION_KEY": desk.settings.encryption_key.get_secret_value(),
+        "WEBHOOK_PORT": str(port),
+        "LISTEN_ADDRESS": "127.0.0.1",
+        "WEBHOOK_PROCESSES": "1",
+        **variables,
+    }
+    kept = (*KEPT_FROM_OUTSIDE, "DASHTRADE_ENV_FILE", "DASHTRADE_HOME")
+    server = subprocess.Popen(
+        [sys.executable, "-m", "gunicorn", *options, "webhook_server:app"],
+        cwd=ROOT, env={name: os.environ[name] for name in kept if name in os.environ} | environ,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    try:
+        _wait_until_it_answers(f"http://127.0.0.1:{port}")
+        yield server
+    finally:
+        server.terminate()
+        server.wait(20)
+        if not server.stdout.closed:
+            server.stdout.close()
+
+
+def _wait_until_it_answers(url):
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            return requests.get(f"{url}/health", timeout=5)
+        except requests.ConnectionError:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
