@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import signal
 import socket
@@ -33,6 +34,7 @@ CLAIMS_AT_ONCE = 8
 ADVANCE_SECONDS = 1.0
 STREAM_RETRY_SECONDS = 60.0
 HURRY_SECONDS = 5.0
+LEAVE_SECONDS = 4.0
 THREADS = 8
 
 logger = logging.getLogger("broker_watch")
@@ -83,7 +85,8 @@ class BrokerWatch:
 
     def run(self) -> None:
         """Watch until `stop`; a database that goes away is waited for."""
-        threading.Thread(target=self._loop.run_forever, name="streams", daemon=True).start()
+        streams = threading.Thread(target=self._loop.run_forever, name="streams", daemon=True)
+        streams.start()
         while not self._stopping.is_set():
             try:
                 self._hold_leases()
@@ -92,7 +95,10 @@ class BrokerWatch:
                 self._stopping.wait(1.0)
             finally:
                 self._release()
+        asyncio.run_coroutine_threadsafe(_streams_ended(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
+        streams.join()
+        self._loop.close()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _hold_leases(self) -> None:
@@ -143,6 +149,8 @@ class BrokerWatch:
 
     def _do(self, connection_id: int, name: str, duty: Duty) -> None:
         pause = HURRY_SECONDS
+        # Whoever hurries it from here on is heard after this run, which may have looked already
+        duty.due = math.inf
         try:
             pause = duty.work()
         except BrokerError as error:
@@ -151,7 +159,7 @@ class BrokerWatch:
             logger.exception("%s of connection %s failed", name, connection_id)
             self._record(f"{name} of connection {connection_id}", error)
         finally:
-            duty.due = time.monotonic() + pause
+            duty.due = min(duty.due, time.monotonic() + pause)
 
     def _record(self, subject: str, error: Exception) -> None:
         with contextlib.suppress(psycopg2.Error), self._desk.database.transaction() as transaction:
@@ -174,7 +182,7 @@ class BrokerWatch:
         broker = self._desk.broker(connection_id)
         advance: Callable[[datetime], tuple[Order, ...]] | None = getattr(broker, "advance", None)
         if advance is None:
-            return float("inf")
+            return math.inf
         for order in advance(self._desk.now()):
             self._book(order, "poll")
         return ADVANCE_SECONDS
@@ -242,6 +250,16 @@ class BrokerWatch:
     def _release(self) -> None:
         for watch in list(self._watches.values()):
             self._drop(watch)
+
+
+async def _streams_ended() -> None:
+    """Let streams that were asked to stop take their leave, and end what does not."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    if tasks:
+        _, late = await asyncio.wait(tasks, timeout=LEAVE_SECONDS)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
 
 
 def main() -> None:
