@@ -23,7 +23,7 @@ from database.inbox import Arrival, Sender
 from database.pool import Database, Transaction
 from database.tokens import note_token_use
 from signals import tradingview
-from signals.problems import InvalidJson, InvalidSignal
+from signals.problems import FieldProblem, InvalidJson, InvalidSignal
 from signals.tradingview import Understood
 
 TRADINGVIEW = "tradingview"
@@ -62,14 +62,21 @@ class Receipt:
     copy_of: int | None = None
 
 
-def read(body: bytes, content_type: str | None) -> Understood | Unreadable:
-    """Read a body; whatever is wrong with it is in what comes back, nothing is raised."""
+def read(
+    body: bytes, content_type: str | None, also_wrong: tuple[FieldProblem, ...] = ()
+) -> Understood | Unreadable:
+    """Read a body; whatever is wrong with it is in what comes back, nothing is raised.
+
+    `also_wrong` are fields beside the signal's own that were found wrong before.
+    """
     try:
         understood = tradingview.understand(body, content_type)
     except InvalidJson as error:
         return _unreadable(Code.INVALID_JSON, error.message, {"hint": error.hint})
     except InvalidSignal as error:
-        return unreadable(error)
+        return unreadable(InvalidSignal((*also_wrong, *error.problems)))
+    if also_wrong:
+        return unreadable(InvalidSignal(also_wrong))
     sentence = understood.signal.contradiction
     if sentence is None:
         return understood

@@ -26,9 +26,7 @@ def take_signal() -> Response:
         fields = _fields_of(body)
         sender = _sender(transaction, key, fields)
     arrival = Arrival(body=body, received_at=datetime.now(UTC), message_id=fields.message_id)
-    reading = intake.read(body, request.content_type)
-    if fields.problems:
-        reading = intake.unreadable(InvalidSignal(fields.problems))
+    reading = intake.read(body, request.content_type, also_wrong=fields.problems)
     return answer_to(intake.receive_from_service(services().database, sender, arrival, reading))
 
 
