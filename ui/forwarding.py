@@ -30,6 +30,8 @@ HOP_BY_HOP = frozenset(
         *("trailer", "transfer-encoding", "upgrade", "content-length", "host", "expect"),
     }
 )
+# What the client would add by itself: the webhook server must see what came, not what we would send.
+NOT_ADDED = ("Content-Type", "User-Agent", "Accept", "Accept-Encoding")
 # The browser's session is none of the webhook server's business.
 KEPT_HERE = frozenset({"cookie", "x-dashtrade-user", "x-forwarded-for"})
 
@@ -79,7 +81,12 @@ class Forwarder:
 
     async def _send(self, client: aiohttp.ClientSession, request: Request, body: bytes) -> Response:
         async with client.request(
-            request.method, _target(request), data=body, headers=_headers(request), allow_redirects=False
+            request.method,
+            _target(request),
+            data=body,
+            headers=_headers(request),
+            skip_auto_headers=NOT_ADDED,
+            allow_redirects=False,
         ) as answer:
             content = await answer.read()
             response = Response(content, status_code=answer.status)
