@@ -119,4 +119,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    # procrastinate wants the module that makes the app to bear its own name
+    import jobs
+
+    jobs.main()

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 from tests.end_to_end.stack import Json, Trader
 
+CENT = Decimal("0.01")
 # The broker rounds a fee in coins to the nearest, we up: the account may hold that much more per buy.
 FEE_STEP = Decimal("0.000000001")
 
@@ -26,6 +27,17 @@ def money_of(trader: Trader, connection: int, bot_id: int) -> Money:
     ours = {order["client_order_id"] for order in orders if order["bot_id"] == bot_id}
     executions = trader.stack.broker.executions(trader.keys[connection])
     return Money([each for each in executions if each["client_order_id"] in ours])
+
+
+def assert_flat_with(trader: Trader, connection: int, bot_id: int) -> Decimal:
+    """Check that a bot is flat and earned what the broker's executions say, to the cent; return that."""
+    bot, money = trader.bots()[bot_id], money_of(trader, connection, bot_id)
+    trades = trader.trades(bot_id)
+    assert 0 <= money.held <= (10 * FEE_STEP if "/" in bot["symbol"] else 0)
+    assert Decimal(bot["quantity"]) == 0
+    assert abs(Decimal(bot["total_pnl"]) - money.earned) < CENT / 2
+    assert sum(Decimal(trade["realized_pnl"] or 0) for trade in trades) == Decimal(bot["total_pnl"])
+    return money.earned
 
 
 def in_account(trader: Trader, connection: int, symbol: str) -> Decimal:

@@ -83,6 +83,22 @@ class Stack:
         self.url = f"http://127.0.0.1:{environ['WEBHOOK_PORT']}"
         self.session = requests.Session()
         self.console: subprocess.Popen[str] | None = None
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start run.py and return when all parts work."""
+        with open(self.log, "a") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "run.py"], cwd=ROOT, env=self.environ, stdin=subprocess.DEVNULL, stdout=log,
+                stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+        wait_for(self._is_healthy, 90, self.written)
+
+    def stop(self) -> None:
+        """Press Ctrl-C and wait for the end."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGINT)
+        assert self.process.wait(60) == 0
 
     def manage(self, *arguments: object, given: str = "") -> str:
         """Run a command of manage.py and return what it printed; fail where it failed."""
@@ -144,6 +160,14 @@ class Stack:
         self.session.close()
         if self.console is not None:
             self.console.communicate(timeout=10)
+
+    def _is_healthy(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.written()
+        try:
+            return self.get("/health").status == 200
+        except requests.ConnectionError:
+            return False
 
     def written(self) -> str:
         """Return the last lines that the parts wrote."""
@@ -251,8 +275,13 @@ def running_stack(**settings: object) -> Iterator[Stack]:
             **{name: str(value) for name, value in settings.items()},
         }
         stack = Stack(environ, broker, Path(folder) / "log")
-        with closing(stack), _running(stack):
-            yield stack
+        with closing(stack):
+            try:
+                stack.start()
+                yield stack
+                stack.stop()
+            finally:
+                _kill_rest(Path(environ["DASHTRADE_HOME"]))
 
 
 @contextmanager
@@ -267,32 +296,6 @@ def _broker(folder: Path) -> Iterator[Control]:
     finally:
         process.terminate()
         process.communicate(timeout=10)
-
-
-@contextmanager
-def _running(stack: Stack) -> Iterator[None]:
-    with open(stack.log, "w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "run.py"], cwd=ROOT, env=stack.environ, stdin=subprocess.DEVNULL, stdout=log,
-            stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
-    try:
-        wait_for(lambda: _is_healthy(stack, process), 90, stack.written)
-        yield
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(40)
-        finally:
-            _kill_rest(Path(stack.environ["DASHTRADE_HOME"]))
-
-
-def _is_healthy(stack: Stack, process: "subprocess.Popen[bytes]") -> bool:
-    assert process.poll() is None, stack.written()
-    try:
-        return stack.get("/health").status == 200
-    except requests.ConnectionError:
-        return False
 
 
 def _kill_rest(home: Path) -> None:
