@@ -39,7 +39,7 @@ def connect(
     """
     name = BrokerName(broker)
     meant = _mode(name, mode)
-    label = label or f"{broker} {meant}"
+    label = label or (broker if broker == meant else f"{broker} {meant}")
     with console.transaction() as transaction:
         user = the_user(transaction, email)
         if any(each.label == label for each in bots.connections_of(transaction, user.id)):

@@ -60,9 +60,10 @@ def trades_of(
           FROM bot_trades AS trades JOIN user_bot_configs AS bots ON bots.id = trades.bot_config_id
           LEFT JOIN signals ON signals.id = trades.signal_id
          WHERE trades.user_id = %(user)s
-           AND (%(before)s::bigint IS NULL OR trades.id < %(before)s)
+           AND (%(before)s::bigint IS NULL OR (trades.created_at, trades.id) <
+                (SELECT last.created_at, last.id FROM bot_trades AS last WHERE last.id = %(before)s))
            AND (%(bot)s::bigint IS NULL OR trades.bot_config_id = %(bot)s)
-         ORDER BY trades.id DESC LIMIT %(limit)s
+         ORDER BY trades.created_at DESC, trades.id DESC LIMIT %(limit)s
         """,
         {"user": user_id, "before": before, "bot": bot_id, "limit": limit},
     )

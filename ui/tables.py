@@ -53,7 +53,7 @@ def bots(rows: Rows) -> pd.DataFrame:
             "Timeframe": lambda row: row["timeframe"] or "any",
             "Size": _size,
             "Realized P&L": lambda row: gain(row["total_pnl"]),
-            "Trades": lambda row: str(row["total_trades"]),
+            "Trades": lambda row: f"{row['total_trades']:,}",
             "Connection": lambda row: row["connection"],
         },
     )

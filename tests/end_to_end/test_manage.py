@@ -135,7 +135,7 @@ REFUSALS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("bot", "add", ANN, "AAPL", "15m", "--stop-loss-percent", "100"), "below 100"),
     (("bot", "add", ANN, "AAPL", "15m", "--window", "9-10"), "09:30-16:00"),
     (("bot", "add", ANN, "AAPL", "15m", "--window-zone", "Mars/Olympus"), "America/New_York"),
-    (("bot", "add", ANN, "AAPL", "15m", "--connection", "other"), "allowed: paper paper (1)"),
+    (("bot", "add", ANN, "AAPL", "15m", "--connection", "other"), "allowed: paper (1)"),
     (("bot", "add", ANN, "NO SUCH SYMBOL", "15m"), "NO SUCH SYMBOL"),
     (("bot", "close", "99"), "no bot 99"),
     (("bot", "close", "x"), "not a valid integer"),
@@ -235,7 +235,7 @@ def test_real_money_wants_the_label_typed_again(run: Run, ann: str) -> None:
 
 
 def test_tokens_are_listed_by_prefix_shown_rotated_and_revoked(run: Run, ann: str) -> None:
-    url = run("user", "token", ann, "--name", "my script", "--connection", "paper paper").line
+    url = run("user", "token", ann, "--name", "my script", "--connection", "paper").line
     (token,) = run("token", "list", ann, "--json").json
     assert (token["name"], token["connection"], token["active"]) == ("my script", 1, "yes")
     assert url.split("token=")[1].startswith(token["prefix"])
@@ -322,7 +322,7 @@ def test_a_bot_is_closed_disabled_and_archived(run: Run, floor: TradingFloor) ->
 
 
 def test_a_holding_of_the_users_own_is_acknowledged(run: Run, ann: str, database: Database) -> None:
-    done = run("positions", "acknowledge", ann, "paper paper", "aapl", "-12.5")
+    done = run("positions", "acknowledge", ann, "paper", "aapl", "-12.5")
     assert "-12.5 AAPL" in done.line
     with database.transaction() as transaction:
         (lane,) = transaction.all("SELECT symbol, foreign_quantity FROM lanes")
@@ -412,7 +412,7 @@ def test_the_doctor_names_each_fault_with_its_mend(run: Run, ann: str, database:
     lines = {line[7:].split(":")[0]: line for line in done.out.splitlines()}
     assert done.code == 1
     assert lines["database"].startswith("ok")
-    assert lines["connection 1 (paper paper)"].startswith("ok")
+    assert lines["connection 1 (paper)"].startswith("ok")
     assert "make run" in lines["worker"]
     assert "make run" in lines["webhook server"]
     with database.transaction() as transaction:
