@@ -1,12 +1,13 @@
 """Signals of services, the figures, the limits, health: what is not for a user's token alone."""
 
+import tomllib
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from database import health, tokens
 from encryption import KeyMissing
-from tests.end_to_end.webhook_desk import WebhookDesk
+from tests.end_to_end.webhook_desk import ROOT, WebhookDesk
 from webhook.counts import MOST_COUNTS, WINDOW_SECONDS, Counts
 
 SIGNAL = {"action": "buy", "symbol": "AAPL", "timeframe": "15"}
@@ -221,6 +222,11 @@ class TestHealth:
         answer = desk.client.get("/health")
         assert answer.status_code == 503
         assert 55 < answer.json["parts"]["worker"]["silent_seconds"] < 120
+
+
+def test_health_names_the_version_of_the_project(desk):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert desk.client.get("/health").json["version"] == project["version"]
 
 
 def test_without_an_encryption_key_the_server_says_so_at_the_start(database_url):
