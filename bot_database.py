@@ -2,7 +2,9 @@
 
 | module | holds |
 |---|---|
-| bots | connections and bots |
+| accounts, sign_in, tokens, audit | people, their sessions and keys, and what they did |
+| bots, connections | bots and the accounts they trade through |
+| inbox | messages on their way to becoming signals |
 | lanes, bells | who may trade where, and what wakes them |
 | work | signals under way, risk exits, plans, legs |
 | orders | what was asked and what the broker answered |
@@ -11,19 +13,29 @@
 | trades | what the user reads per executed leg |
 | notifications | what is to be told |
 | kill_switch | what may trade at all |
+| reports, figures, statistics | what people read |
 | health | heartbeats and failures of the parts |
 """
 
 from database import (
+    accounts,
+    audit,
     bells,
     bots,
+    connections,
+    figures,
     health,
+    inbox,
     kill_switch,
     lanes,
     ledger,
     notifications,
     orders,
+    reports,
     risk,
+    sign_in,
+    statistics,
+    tokens,
     trades,
     work,
 )
@@ -34,15 +46,24 @@ __all__ = [
     "Row",
     "Session",
     "Transaction",
+    "accounts",
+    "audit",
     "bells",
     "bots",
+    "connections",
+    "figures",
     "health",
+    "inbox",
     "kill_switch",
     "lanes",
     "ledger",
     "notifications",
     "orders",
+    "reports",
     "risk",
+    "sign_in",
+    "statistics",
+    "tokens",
     "trades",
     "work",
 ]

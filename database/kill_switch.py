@@ -235,14 +235,8 @@ def _ask_exits(transaction: Transaction, scope: Scope, scope_id: int | None) -> 
         (list(bots),),
     )
     for bot_id in sorted(set(bots) - {row["bot_config_id"] for row in waiting}):
-        _ask_exit(transaction, bot_id, scope)
+        ask_exit(transaction, bot_id, FLATTEN, sentence=f"Everything of this {scope} is being closed.")
     return bots
-
-
-def _ask_exit(transaction: Transaction, bot_id: int, scope: Scope) -> None:
-    event = ask_exit(transaction, bot_id, FLATTEN, sentence=f"Everything of this {scope} is being closed.")
-    # It is about whatever the bot holds when its turn comes, also what an entry under way still fills.
-    transaction.execute("UPDATE bot_risk_events SET opening_fill_id = NULL WHERE id = %s", (event,))
 
 
 def _withdraw(transaction: Transaction, scope: Scope, scope_id: int | None) -> None:

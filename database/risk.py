@@ -21,14 +21,17 @@ def ask_exit(
 ) -> int | None:
     """Insert a risk event that asks for the bot's exit, and ring its lane.
 
+    A stop, a target or a limit is about the position held now; a close by hand or a flatten is
+    about whatever is held when its turn comes.
     Return the event's id, or None where the same opening fill has such an event under way already.
     """
     event = transaction.maybe(
         """
         INSERT INTO bot_risk_events (user_id, connection_id, lane_id, bot_config_id, opening_fill_id, kind,
                                      threshold, actual, position_before, sentence)
-        SELECT user_id, connection_id, lane_id, id, opening_fill_id, %(kind)s, %(threshold)s, %(actual)s,
-               quantity, %(sentence)s
+        SELECT user_id, connection_id, lane_id, id,
+               CASE WHEN %(kind)s NOT IN ('MANUAL_CLOSE', 'FLATTEN') THEN opening_fill_id END,
+               %(kind)s, %(threshold)s, %(actual)s, quantity, %(sentence)s
           FROM user_bot_configs WHERE id = %(bot)s
         ON CONFLICT DO NOTHING RETURNING id, lane_id
         """,

@@ -28,7 +28,7 @@ def commit_signal(
     if decision.forgets_own_exit:
         bots.remember_own_exit(transaction, stored.bot_id, None)
     if decision.missed_alert is not None:
-        _tell_missed_alert(transaction, row, decision.missed_alert)
+        _tell_missed_alert(transaction, stored, row, decision.missed_alert)
     if decision.skip is None:
         work.mark_planned(transaction, stored.id, desk.now())
     else:
@@ -36,7 +36,7 @@ def commit_signal(
         work.finish_signal(transaction, stored.id, "SKIPPED", decision.skip, desk.now())
 
 
-def _tell_missed_alert(transaction: Transaction, row: Row, sentence: str) -> None:
+def _tell_missed_alert(transaction: Transaction, stored: StoredSignal, row: Row, sentence: str) -> None:
     risk.note_event(
         transaction,
         user_id=row["user_id"],
@@ -48,7 +48,12 @@ def _tell_missed_alert(transaction: Transaction, row: Row, sentence: str) -> Non
         action_taken="followed the position the strategy states now",
     )
     notifications.notify(
-        transaction, row["user_id"], NotificationKind.MISSED_ALERT, bot=row["name"], sentence=sentence
+        transaction,
+        row["user_id"],
+        NotificationKind.MISSED_ALERT,
+        event=str(stored.uuid),
+        bot=row["name"],
+        sentence=sentence,
     )
 
 

@@ -101,6 +101,31 @@ def start_exit(desk: Desk, session: Session, plan: PlanRecord, leg: LegRecord) -
         return _commit(transaction, desk, plan, leg, facts, sized)
 
 
+def write_off_missing(desk: Desk, session: Session, plan: PlanRecord, leg: LegRecord) -> bool:
+    """Book what left the account since the exit was sized; tell whether the exit may go on.
+
+    Between two attempts the holding may be closed by hand, or by the very order that held it.
+    """
+    with session.transaction() as transaction:
+        row = bots.bot_row(transaction, plan.bot_id)
+    try:
+        facts = _read(desk, session, plan, row, allow_netting=False)
+    except BrokerError as error:
+        return _sleep(desk, session, leg, desk.timing.poll, f"The broker cannot be asked: {error.message}")
+    if facts is None:
+        words = "Another order of this symbol has not come to its end yet."
+        return _sleep(desk, session, leg, desk.timing.poll, words)
+    sized = size_of_exit(facts, abs(facts.position.quantity))
+    if isinstance(sized, Refusal) or not sized.missing:
+        return True
+    if _must_confirm(facts, sized) and not gap_stands(desk, session, plan.lane_id, facts.reading.gap):
+        words = "The account holds less than the bots; looking again before believing it."
+        return _sleep(desk, session, leg, desk.timing.gap_confirmation, words)
+    with session.transaction() as transaction:
+        _book_missing(transaction, desk, plan, facts, sized.missing)
+    return True
+
+
 def _read(desk: Desk, session: Session, plan: PlanRecord, row: Row, allow_netting: bool) -> ExitFacts | None:
     bot, position = bots.bot_from(row), ledger.position_from(row)
     broker = desk.broker(bot.connection_id)
@@ -198,7 +223,12 @@ def _book_missing(
         sentence=sentence,
     )
     notifications.notify(
-        transaction, plan.user_id, NotificationKind.EXTERNAL_CLOSE, bot=facts.bot.name, sentence=sentence
+        transaction,
+        plan.user_id,
+        NotificationKind.EXTERNAL_CLOSE,
+        event=str(plan.event_uuid),
+        bot=facts.bot.name,
+        sentence=sentence,
     )
 
 
