@@ -168,8 +168,8 @@ class AlpacaBroker:
     def submit(self, intent: OrderIntent) -> Order:
         """Send the order once and return it as first known.
 
-        Raises the four classes of `core.errors`. `Rejected` with code "40010001" means that
-        our id is taken: an earlier attempt may have arrived, so look it up.
+        Raises the classes of `core.errors`. `DuplicateOrder` means that our id is taken: an
+        earlier attempt may have arrived, so look it up.
         """
         body = mapping.order_body(replace(intent, symbol=self._order_symbol(intent.symbol)))
         raw = self._rest.post("/orders", body)

@@ -12,7 +12,7 @@ from decimal import ROUND_UP, Decimal
 from typing import Any
 
 from brokers.base import Account, AccountPosition
-from core.errors import BrokerError, Conflict, Rejected, Unavailable, Unknown
+from core.errors import BrokerError, Conflict, DuplicateOrder, Rejected, Unavailable, Unknown
 from core.instrument import AssetClass, Instrument, MarketClock, Quote, symbol_key
 from core.money import ZERO
 from core.order import Order, OrderIntent, OrderState, OrderType, Side
@@ -20,7 +20,7 @@ from core.order import Order, OrderIntent, OrderState, OrderType, Side
 Json = Mapping[str, Any]
 
 NOT_FOUND = "40410000"
-DUPLICATE_CLIENT_ID = "40010001"
+MALFORMED = "40010001"
 
 # Tier 1 taker, taken from what is received: docs "Crypto Fees". An estimate until the account is compared.
 CRYPTO_TAKER_FEE = Decimal("0.0025")
@@ -386,7 +386,7 @@ def broker_error(status: int, body: object, retry_after: float | None = None) ->
 
     429 was not carried out: `Unavailable`. 5xx and 408 may have been carried out: `Unknown`.
     403 and 422 for held shares or a wash trade: `Conflict` with the blocking order's id
-    where Alpaca names it. Everything else is final: `Rejected`.
+    where Alpaca names it. An id used before: `DuplicateOrder`. Everything else is final: `Rejected`.
     """
     details: Json = body if isinstance(body, Mapping) else {}
     message = str(details.get("message") or f"Alpaca answered HTTP {status}")
@@ -398,7 +398,14 @@ def broker_error(status: int, body: object, retry_after: float | None = None) ->
     if status in {403, 422} and _is_conflict(message, details):
         blocking = _blocking_order(details)
         return Conflict(message, code=code, status=status, blocking_order_id=blocking)
-    return Rejected(message, code=code, status=status)
+    refused = DuplicateOrder if _is_duplicate(message, code) else Rejected
+    return refused(message, code=code, status=status)
+
+
+def _is_duplicate(message: str, code: str | None) -> bool:
+    # "client_order_id must be unique": the code alone says only that some field is wrong
+    words = message.lower()
+    return code == MALFORMED and "client_order_id" in words and "unique" in words
 
 
 def _is_conflict(message: str, details: Json) -> bool:

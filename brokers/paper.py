@@ -115,8 +115,8 @@ class PaperBroker:
     def submit(self, intent: OrderIntent) -> Order:
         """Take an order and fill it as far as the market allows at once.
 
-        Raises `Rejected` and `Conflict` with Alpaca's codes: 40010001 where the client order id
-        was used before, whatever became of that order.
+        Raises `Rejected` and `Conflict` with Alpaca's codes, and `DuplicateOrder` where the client
+        order id was used before, whatever became of that order.
         """
         now = self._clock()
 

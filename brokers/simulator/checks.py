@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from brokers.simulator.books import Books, PositionIntent, SimulatedOrder, SimulatedType, TimeInForce
-from brokers.simulator.refusals import OrderConflict, forbidden, malformed, plain, unprocessable
+from brokers.simulator.refusals import OrderConflict, duplicate, forbidden, malformed, plain, unprocessable
 from brokers.simulator.rules import Rules
 from brokers.simulator.valuation import Balances, order_cost
 from core.instrument import AssetClass, Instrument, Quote
@@ -55,7 +55,7 @@ def _unique_id(case: Case) -> None:
     known = case.order.client_order_id
     used = known in case.books.used_client_order_ids or case.books.by_client_order_id(known)
     if case.rules.check_unique_ids and used:
-        raise malformed("client_order_id must be unique")
+        raise duplicate()
 
 
 def _tradable(case: Case) -> None:

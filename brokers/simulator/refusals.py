@@ -2,7 +2,9 @@
 
 from decimal import Decimal
 
-from core.errors import BrokerError, Conflict, Rejected
+from core.errors import BrokerError, Conflict, DuplicateOrder, Rejected
+
+DUPLICATE_WORDS = "client_order_id must be unique"
 
 
 class Refusal(BrokerError):
@@ -28,6 +30,10 @@ class OrderRejected(Refusal, Rejected):
     ) -> None:
         super().__init__(message, code=str(code), status=status)
         self.details = details or {}
+
+
+class OrderKnown(OrderRejected, DuplicateOrder):
+    """Refuse an order because an order with its id was taken before, whatever became of that."""
 
 
 class OrderConflict(Refusal, Conflict):
@@ -60,6 +66,11 @@ def forbidden(message: str, **details: str | list[str]) -> OrderRejected:
 def malformed(message: str) -> OrderRejected:
     """Refuse a request that is not a valid order (422, 40010001)."""
     return OrderRejected(message, code=40010001, status=422)
+
+
+def duplicate() -> OrderKnown:
+    """Refuse a client order id that was used before (422, 40010001)."""
+    return OrderKnown(DUPLICATE_WORDS, code=40010001, status=422)
 
 
 def unprocessable(message: str, **details: str | list[str]) -> OrderRejected:

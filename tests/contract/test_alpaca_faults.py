@@ -14,7 +14,7 @@ from decimal import Decimal
 import pytest
 
 from brokers.alpaca import AlpacaBroker
-from core.errors import BrokerError, Conflict, Rejected, Unavailable, Unknown
+from core.errors import BrokerError, Conflict, DuplicateOrder, Rejected, Unavailable, Unknown
 from core.order import OrderIntent, OrderState, Side
 from tests.alpaca_server.local import Control, running_server
 
@@ -216,7 +216,7 @@ class TestRefused:
     def test_a_taken_id(self, alpaca: Control, broker: AlpacaBroker) -> None:
         intent = buy()
         broker.submit(intent)
-        failure = fails(broker, Rejected, intent)
+        failure = fails(broker, DuplicateOrder, intent)
         assert (failure.code, failure.status) == ("40010001", 422)
         assert len(alpaca.orders(KEY)) == 1
 
