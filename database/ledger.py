@@ -47,11 +47,11 @@ def position_from(row: Row) -> Position:
 def book_order(transaction: Transaction, known: Order, *, source: str, now: datetime) -> OrderRecord | None:
     """Store what a broker says of one of our orders and book what is new in it; ring its lane.
 
-    Return the order as it stands afterwards, or None where the order is not ours. `source` names
-    who brought the news: submit, stream, poll, reconcile.
+    Return the order as it stands afterwards, or None where the order is not ours: nobody's, or
+    another one under our id. `source` names who brought the news: submit, stream, poll, reconcile.
     """
     order = orders.order_by_client_id(transaction, known.client_order_id, lock=True)
-    if order is None:
+    if order is None or not order.is_same(known):
         return None
     if known.filled_quantity >= order.filled_quantity:
         if known.filled_quantity > order.filled_quantity:
@@ -243,6 +243,8 @@ def _add_to_trade(transaction: Transaction, order: OrderRecord, fill: Fill, book
                filled_qty = filled_qty + %(quantity)s, fees = fees + %(fees)s,
                realized_pnl = CASE WHEN %(closes)s THEN coalesce(realized_pnl, 0) + %(realized)s
                                    ELSE realized_pnl END,
+               status = CASE WHEN status IN ('FAILED', 'REJECTED', 'CANCELED') THEN 'PARTIALLY_FILLED'
+                             ELSE status END,
                updated_at = now()
          WHERE leg_id = %(leg)s
         """,

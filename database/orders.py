@@ -51,6 +51,11 @@ class OrderRecord:
     def is_at_broker(self) -> bool:
         return self.state in AT_BROKER
 
+    def is_same(self, known: Order) -> bool:
+        """Tell whether what the broker has under our id is what we asked for."""
+        asked = self.intent
+        return (known.symbol, known.side, known.quantity) == (asked.symbol, asked.side, asked.quantity)
+
 
 def order_from(row: Mapping[str, Any]) -> OrderRecord:
     """Make an `OrderRecord` of a row of orders."""
@@ -254,11 +259,16 @@ def note_poll(transaction: Transaction, order_id: int, now: datetime) -> None:
 
 
 def update_order(transaction: Transaction, order_id: int, known: Order, now: datetime) -> None:
-    """Store what the broker says of an order, beside what we asked; a final order stays as it is."""
+    """Store what the broker says of an order, beside what we asked.
+
+    A final order is not opened again by late news, only put right by them: what filled late counts.
+    One that we had given up as never received lives on as the broker says.
+    """
     transaction.execute(
         """
         UPDATE orders
-           SET state = %(state)s, broker_order_id = %(broker_order_id)s,
+           SET state = CASE WHEN finished_at IS NULL OR state = 'NOT_RECEIVED' OR %(final)s
+                            THEN %(state)s ELSE state END, broker_order_id = %(broker_order_id)s,
                filled_quantity = greatest(filled_quantity, %(filled)s),
                average_price = CASE WHEN %(filled)s >= filled_quantity
                                     THEN coalesce(%(average)s, average_price) ELSE average_price END,
@@ -266,9 +276,10 @@ def update_order(transaction: Transaction, order_id: int, known: Order, now: dat
                broker_message = coalesce(%(words)s, broker_message),
                acknowledged_at = coalesce(acknowledged_at, %(now)s),
                sent_at = coalesce(sent_at, %(sent_at)s),
-               finished_at = CASE WHEN %(final)s THEN %(now)s END,
+               finished_at = CASE WHEN %(final)s THEN coalesce(finished_at, %(now)s)
+                                  WHEN state <> 'NOT_RECEIVED' THEN finished_at END,
                in_doubt_since = NULL, next_send_at = NULL
-         WHERE id = %(id)s AND finished_at IS NULL
+         WHERE id = %(id)s
         """,
         {
             "id": order_id,

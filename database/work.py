@@ -289,13 +289,16 @@ def finish_leg(
 
 
 def supersede_unsent(transaction: Transaction, bot_id: int, sentence: str, now: datetime) -> int:
-    """End the legs of the bot's unfinished plans that sent nothing; return how many those were."""
+    """End the legs of the bot's unfinished plans that sent nothing; return how many those were.
+
+    An exit of our own stays: no signal takes a stop or a limit back.
+    """
     return transaction.execute(
         """
         UPDATE legs SET state = 'SUPERSEDED', code = 'SUPERSEDED', sentence = %s, finished_at = %s
           FROM plans
          WHERE plans.id = legs.plan_id AND plans.bot_config_id = %s AND plans.finished_at IS NULL
-           AND legs.state = 'PLANNED'
+           AND NOT plans.own_exit AND legs.state = 'PLANNED'
         """,
         (sentence, now, bot_id),
     )

@@ -7,8 +7,10 @@ from bot_database import Session, Transaction, bots, lanes, notifications, order
 from core.bot import BotStatus
 from core.checks import check_exit, check_switches
 from core.errors import BrokerError
+from core.money import ZERO
 from core.order import OrderState, OrderType
 from core.plan import Code, LegPurpose, LegState, Refusal
+from core.size import reserve_per_unit
 from core.wording import number
 from database.notifications import NotificationKind
 from database.orders import OrderRecord
@@ -17,7 +19,7 @@ from engine import sending
 from engine.attempts import commit_order
 from engine.desk import Desk
 from engine.entries import start_entry
-from engine.exits import start_exit
+from engine.exits import start_exit, write_off_missing
 
 ENTRY_ATTEMPTS = 3
 TELL_AGAIN = timedelta(minutes=10)
@@ -45,7 +47,7 @@ def work_leg(desk: Desk, session: Session, plan: PlanRecord, leg: LegRecord) -> 
     attempts = [order for order in sent if order.part == part]
     if attempts and not attempts[-1].is_final:
         return _carry_on(desk, session, plan, leg, attempts[-1])
-    return _next_attempt(desk, session, plan, leg, part, attempts)
+    return _next_attempt(desk, session, plan, leg, part, sent)
 
 
 def _current_part(leg: LegRecord, sent: list[OrderRecord]) -> int | None:
@@ -56,7 +58,7 @@ def _current_part(leg: LegRecord, sent: list[OrderRecord]) -> int | None:
 
 
 def _filled(sent: list[OrderRecord], part: int) -> Decimal:
-    return sum((order.filled_quantity for order in sent if order.part == part), Decimal(0))
+    return sum((order.filled_quantity for order in sent if order.part == part), ZERO)
 
 
 def _carry_on(desk: Desk, session: Session, plan: PlanRecord, leg: LegRecord, order: OrderRecord) -> bool:
@@ -80,7 +82,7 @@ def _carry_on_new(desk: Desk, session: Session, plan: PlanRecord, leg: LegRecord
         return True if silent_until is None else _sleep_until(desk, session, leg, silent_until)
     if desk.now() < order.next_send_at:
         return _sleep_until(desk, session, leg, order.next_send_at)
-    stopped = _must_not_go(desk, session, plan, order)
+    stopped = _must_not_go(desk, session, plan, leg) or _too_old(desk, session, plan, order)
     if stopped is None:
         sending.resend(desk, session, order)
     elif order.purpose is LegPurpose.CLOSE:
@@ -92,16 +94,26 @@ def _carry_on_new(desk: Desk, session: Session, plan: PlanRecord, leg: LegRecord
     return True
 
 
-def _must_not_go(desk: Desk, session: Session, plan: PlanRecord, order: OrderRecord) -> Refusal | None:
-    """Look again before resending: the kill switch for both, the age of the signal for an entry."""
+def _must_not_go(desk: Desk, session: Session, plan: PlanRecord, leg: LegRecord) -> Refusal | None:
+    """Look again before anything more is sent: the kill switch, and for an entry whether something newer came."""
     with session.transaction() as transaction:
         states = bots.trading_states(transaction, plan.bot_id)
-        if order.purpose is LegPurpose.CLOSE:
+        if leg.purpose is LegPurpose.CLOSE:
             return check_exit(states)
-        bot = bots.bot_from(bots.bot_row(transaction, plan.bot_id))
+        newer = work.something_newer_waits(transaction, plan.bot_id)
     switched = check_switches(states)
-    if switched is not None:
+    if switched is not None or not newer:
         return switched
+    return Refusal(
+        code=Code.SUPERSEDED, sentence="Something newer came for this bot before the rest was sent."
+    )
+
+
+def _too_old(desk: Desk, session: Session, plan: PlanRecord, order: OrderRecord) -> Refusal | None:
+    if order.purpose is LegPurpose.CLOSE:
+        return None
+    with session.transaction() as transaction:
+        bot = bots.bot_from(bots.bot_row(transaction, plan.bot_id))
     limit = timedelta(seconds=bot.max_signal_age_seconds)
     if desk.now() - plan.created_at <= limit:
         return None
@@ -145,71 +157,103 @@ def _next_attempt(
     plan: PlanRecord,
     leg: LegRecord,
     part: int,
-    attempts: list[OrderRecord],
+    sent: list[OrderRecord],
 ) -> bool:
     """Send what is left of a part as its next attempt, or end the leg with the reason."""
-    last = attempts[-1] if attempts else None
-    end = None if last is None else _end_of_leg(leg, last, len(attempts), _filled(attempts, part))
+    attempts = [order for order in sent if order.part == part]
+    traded = sum((order.filled_quantity for order in sent), ZERO)
+    end = _end_of_leg(leg, attempts, traded) if attempts else None
     if end is not None:
         return _finish(desk, session, plan, leg, *end)
-    if last is not None and _rests(desk, last):
-        return _await_blocker(desk, session, leg, last)
+    if attempts and _rests(desk, attempts[-1]):
+        return _await_blocker(desk, session, leg, attempts[-1])
+    stopped = _must_not_go(desk, session, plan, leg)
+    if stopped is not None and leg.purpose is LegPurpose.OPEN:
+        return _finish(desk, session, plan, leg, *_ended(traded, stopped))
+    if stopped is not None:
+        return _sleep_until(desk, session, leg, desk.after(desk.timing.poll))
+    if leg.purpose is LegPurpose.CLOSE and attempts and not write_off_missing(desk, session, plan, leg):
+        return False
     with session.transaction() as transaction:
-        row = bots.bot_row(transaction, plan.bot_id)
-        instrument = lanes.instrument_of_lane(transaction, plan.lane_id)
-        left = leg.parts[part - 1] - _filled(attempts, part)
-        if leg.purpose is LegPurpose.CLOSE:
-            left = min(left, abs(row["quantity"]))
-        if instrument.is_dust(left):
-            work.finish_leg(transaction, leg.id, LegState.DONE, None, desk.now())
-            return True
-        order = commit_order(
-            transaction,
-            desk,
-            plan,
-            leg,
-            connection_id=row["connection_id"],
-            symbol=instrument.symbol,
-            part=part,
-            attempt=len(attempts) + 1,
-            quantity=left,
-        )
-        if leg.purpose is LegPurpose.CLOSE and len(attempts) == ENTRY_ATTEMPTS:
-            _tell_trouble(transaction, desk, plan, row["name"], row["connection_id"], attempts[-1])
+        order = _commit_attempt(transaction, desk, plan, leg, part, attempts)
+    if order is None:
+        return _finish(desk, session, plan, leg, LegState.DONE, None)
     desk.step("attempt committed")
     sending.send(desk, session, order)
     return True
 
 
+def _commit_attempt(
+    transaction: Transaction,
+    desk: Desk,
+    plan: PlanRecord,
+    leg: LegRecord,
+    part: int,
+    attempts: list[OrderRecord],
+) -> OrderRecord | None:
+    row = bots.bot_row(transaction, plan.bot_id)
+    instrument = lanes.instrument_of_lane(transaction, plan.lane_id)
+    left = leg.parts[part - 1] - _filled(attempts, part)
+    if leg.purpose is LegPurpose.CLOSE:
+        left = min(left, abs(row["quantity"]))
+    if instrument.is_dust(left):
+        return None
+    if leg.purpose is LegPurpose.CLOSE and len(attempts) == ENTRY_ATTEMPTS:
+        _tell_trouble(transaction, desk, plan, row["name"], row["connection_id"], attempts[-1])
+    return commit_order(
+        transaction,
+        desk,
+        plan,
+        leg,
+        connection_id=row["connection_id"],
+        symbol=instrument.symbol,
+        part=part,
+        attempt=len(attempts) + 1,
+        quantity=left,
+        reserved=_reserve(leg) * left,
+    )
+
+
+def _reserve(leg: LegRecord) -> Decimal:
+    """Return the money that one more unit of an entry ties up; nothing for an exit."""
+    if leg.purpose is LegPurpose.CLOSE or leg.expected_price is None:
+        return ZERO
+    return reserve_per_unit(leg.side, leg.order_type, leg.expected_price)
+
+
 def _end_of_leg(
-    leg: LegRecord, last: OrderRecord, tries: int, filled: Decimal
+    leg: LegRecord, attempts: list[OrderRecord], traded: Decimal
 ) -> tuple[LegState, Refusal | None] | None:
-    """Say how a leg ends after its last order did; None: what is left goes again."""
+    """Say how a leg ends after its last order did; None: what is left goes again.
+
+    `attempts` are those at the part under work, `traded` is what the whole leg has traded.
+    """
+    last, tries = attempts[-1], len(attempts)
     if last.state is OrderState.FILLED:
         return None
     conflict = last.broker_code == sending.CONFLICT
-    if last.state is OrderState.REJECTED and not conflict:
-        return LegState.FAILED, _rejection(last)
     if leg.purpose is LegPurpose.CLOSE:
-        return None
+        rejected = last.state is OrderState.REJECTED and not conflict
+        return (LegState.FAILED, _rejection(last)) if rejected else None
+    if last.state is OrderState.REJECTED and (not conflict or tries >= ENTRY_ATTEMPTS):
+        return _ended(traded, _rejection(last))
     if last.state is OrderState.NOT_RECEIVED:
         code = Code(last.broker_code) if last.broker_code in set(Code) else Code.NOT_RECEIVED
         words = last.broker_message or "The broker never received the order."
-        return _ended(filled, Refusal(code=code, sentence=words))
+        return _ended(traded, Refusal(code=code, sentence=words))
     if last.cancel_asked_at is not None:
         words = "The entry was cancelled for a newer decision."
-        return _ended(filled, Refusal(code=Code.SUPERSEDED, sentence=words))
+        return _ended(traded, Refusal(code=Code.SUPERSEDED, sentence=words))
+    filled = sum((order.filled_quantity for order in attempts), ZERO)
     gone = last.state in {OrderState.CANCELED, OrderState.EXPIRED}
     if gone and (filled == 0 or leg.order_type is not OrderType.MARKET or tries >= ENTRY_ATTEMPTS):
-        words = f"The broker ended the order as {last.state} after {number(filled)} had filled."
-        return _ended(filled, Refusal(code=Code.PARTLY_FILLED if filled else Code.NOT_FILLED, sentence=words))
-    if conflict and tries >= ENTRY_ATTEMPTS:
-        return LegState.FAILED, _rejection(last)
+        words = f"The broker ended the order as {last.state} after {number(traded)} had filled."
+        return _ended(traded, Refusal(code=Code.PARTLY_FILLED if traded else Code.NOT_FILLED, sentence=words))
     return None
 
 
-def _ended(filled: Decimal, reason: Refusal) -> tuple[LegState, Refusal]:
-    if filled:
+def _ended(traded: Decimal, reason: Refusal) -> tuple[LegState, Refusal]:
+    if traded:
         return LegState.DONE, reason
     return (LegState.SUPERSEDED if reason.code is Code.SUPERSEDED else LegState.FAILED), reason
 
@@ -228,12 +272,12 @@ def _rests(desk: Desk, last: OrderRecord) -> bool:
 
 
 def _await_blocker(desk: Desk, session: Session, leg: LegRecord, last: OrderRecord) -> bool:
-    """Wait before the next attempt; an entry of this bot's own that holds our shares is cancelled."""
-    if last.broker_code == sending.CONFLICT:
+    """Wait before the next attempt; entries of any bot that stand in the way of an exit are cancelled."""
+    if last.broker_code == sending.CONFLICT and last.purpose is LegPurpose.CLOSE:
         with session.transaction() as transaction:
             open_orders = orders.open_orders_in_lane(transaction, last.lane_id)
         for order in open_orders:
-            if order.bot_id == last.bot_id and order.purpose is LegPurpose.OPEN and order.is_at_broker:
+            if order.purpose is LegPurpose.OPEN and order.is_at_broker:
                 sending.cancel(desk, session, order)
     wait = sending.retry_delay(last.attempt, desk.timing.retry_limit)
     return _sleep_until(desk, session, leg, last.created_at + timedelta(seconds=wait))
@@ -270,7 +314,12 @@ def _note_exit_failed(
         sentence=sentence,
     )
     notifications.notify(
-        transaction, plan.user_id, NotificationKind.EXIT_FAILED, bot=bot_name, sentence=sentence
+        transaction,
+        plan.user_id,
+        NotificationKind.EXIT_FAILED,
+        event=str(plan.event_uuid),
+        bot=bot_name,
+        sentence=sentence,
     )
 
 
@@ -290,6 +339,7 @@ def _finish(
                 transaction,
                 plan.user_id,
                 NotificationKind.BOT_REJECTED,
+                event=str(plan.event_uuid),
                 bot=row["name"],
                 code=reason.code,
                 sentence=reason.sentence,
@@ -323,6 +373,7 @@ def _tell_filled(transaction: Transaction, plan: PlanRecord, leg: LegRecord, bot
             transaction,
             plan.user_id,
             NotificationKind.BOT_FILLED,
+            event=str(plan.event_uuid),
             bot=bot_name,
             symbol=trade["symbol"],
             action=trade["action"],

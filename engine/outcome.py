@@ -34,14 +34,16 @@ def _end_rest(transaction: Transaction, desk: Desk, legs: list[LegRecord]) -> li
 
 
 def _outcome(transaction: Transaction, plan: PlanRecord, legs: list[LegRecord]) -> tuple[str, Refusal]:
-    """Sum up the legs: EXECUTED where anything traded, else what the last leg met."""
+    """Sum up the legs: EXECUTED where anything traded, else what failed first, or the last leg met."""
     words = [words for leg in legs if (words := _in_words(transaction, leg))]
     note = work.note_of_plan(transaction, plan.id)
     if note is not None:
         words.append(note.sentence)
     sentence = " ".join(words) or "Nothing was left to do."
     traded = any(_filled(transaction, leg) for leg in legs)
-    bad = next((leg for leg in reversed(legs) if leg.code is not None), None)
+    coded = [leg for leg in legs if leg.code is not None]
+    failed = [leg for leg in coded if leg.state in {LegState.FAILED, LegState.REFUSED}]
+    bad = next(iter(failed or coded[::-1]), None)
     code = bad.code if bad and bad.code else note.code if note else Code.EXECUTED
     if traded or bad is None or bad.state is LegState.DONE:
         return "EXECUTED", Refusal(code=code, sentence=sentence)

@@ -117,9 +117,7 @@ def look_up(desk: Desk, session: Session, order: OrderRecord) -> None:
 
 
 def _is_ours(order: OrderRecord, known: Order) -> bool:
-    asked = order.intent
-    same = (known.symbol, known.side, known.quantity) == (asked.symbol, asked.side, asked.quantity)
-    return same and known.submitted_at >= order.created_at - CLOCK_TOLERANCE
+    return order.is_same(known) and known.submitted_at >= order.created_at - CLOCK_TOLERANCE
 
 
 def _not_found(desk: Desk, session: Session, order: OrderRecord) -> None:

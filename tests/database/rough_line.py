@@ -8,12 +8,12 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from bot_database import Database, Row, Session, Transaction, lanes
 from bot_engine import run_lane
-from core.errors import Conflict, Rejected, Unavailable, Unknown
+from core.errors import BrokerError, Conflict, Rejected, Unavailable, Unknown
 from tests.database.trading_floor import TradingFloor
 
 
@@ -78,17 +78,27 @@ class FusedDatabase(Database):
 class RoughLine:
     """Pass every call on to `broker`, except where trouble was ordered for it."""
 
-    def __init__(self, broker, fuse: Fuse | None = None) -> None:
+    def __init__(self, broker, clock, fuse: Fuse | None = None) -> None:
         self._broker = broker
+        self._clock = clock
         self._fuse = fuse or Fuse()
-        self._ordered: dict[str, deque[Trouble]] = {}
+        self._ordered: dict[str, deque] = {}
         self.always: dict[str, Trouble] = {}
-        self.calls: list[str] = []
+        self.calls: list[tuple[str, datetime]] = []
         self.submitted = []
 
-    def order(self, call: str, *troubles: Trouble) -> None:
-        """Give the next calls of this name these troubles, in turn."""
+    def order(self, call: str, *troubles) -> None:
+        """Give the next calls of this name these troubles, in turn.
+
+        A trouble may also be the error to raise instead of calling, or a function that changes the
+        broker's answer.
+        """
         self._ordered.setdefault(call, deque()).extend(troubles)
+
+    def seconds_of(self, call: str) -> list[float]:
+        """Return when a call was made, in seconds since the first of them."""
+        times = [at for name, at in self.calls if name == call]
+        return [(at - times[0]).total_seconds() for at in times]
 
     def forget(self) -> None:
         """Take back the trouble that has not come yet."""
@@ -109,21 +119,25 @@ class RoughLine:
         return lambda *arguments: self._through(name, *arguments)
 
     def _through(self, name: str, *arguments):
-        self.calls.append(name)
+        self.calls.append((name, self._clock()))
         waiting = self._ordered.get(name)
         trouble = waiting.popleft() if waiting else self.always.get(name, Trouble.NONE)
-        if trouble is Trouble.UNREACHED:
-            raise Unavailable("connection refused")
-        if trouble is Trouble.LOST_BEFORE:
-            raise Unknown("read timed out")
-        if trouble is Trouble.REFUSED:
-            raise Rejected("not today", code="40310000", status=403)
-        if trouble is Trouble.HELD:
-            raise Conflict("insufficient qty available for order", code="40310000", status=403)
+        if isinstance(trouble, BrokerError):
+            raise trouble
+        if trouble in ERRORS_BEFORE:
+            raise ERRORS_BEFORE[trouble]()
         answer = getattr(self._broker, name)(*arguments)
         if trouble is Trouble.LOST_AFTER:
             raise Unknown("504 Gateway Time-out", status=504)
-        return answer
+        return trouble(answer) if callable(trouble) else answer
+
+
+ERRORS_BEFORE = {
+    Trouble.UNREACHED: lambda: Unavailable("connection refused"),
+    Trouble.LOST_BEFORE: lambda: Unknown("read timed out"),
+    Trouble.REFUSED: lambda: Rejected("not today", code="40310000", status=403),
+    Trouble.HELD: lambda: Conflict("insufficient qty available for order", code="40310000", status=403),
+}
 
 
 class RoughFloor(TradingFloor):
@@ -131,7 +145,7 @@ class RoughFloor(TradingFloor):
 
     def __init__(self, database: Database, **options) -> None:
         super().__init__(database, **options)
-        self.line = RoughLine(self.paper)
+        self.line = RoughLine(self.paper, lambda: self.now)
         self.broker = self.line
 
     def close(self) -> None:
@@ -145,7 +159,7 @@ class RoughFloor(TradingFloor):
         """
         fuse = Fuse(limit)
         database = FusedDatabase(self.database, fuse)
-        line = RoughLine(self.line, fuse)
+        line = RoughLine(self.line, lambda: self.now, fuse)
         desk = replace(self.desk, database=database, broker=lambda _id: line, step=fuse.burn)
         with suppress(ProcessDied):
             run_lane(desk, self.bot_row(bot_id)["lane_id"])
