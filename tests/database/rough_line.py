@@ -9,11 +9,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 
-from bot_database import Database, Row, Session, Transaction, lanes
+import pytest
+
+from bot_database import Database, Row, Session, Transaction, kill_switch, lanes
 from bot_engine import run_lane
 from core.errors import BrokerError, Conflict, Rejected, Unavailable, Unknown
+from core.signal import Action, Signal
+from database.kill_switch import Scope, Wanted
+from engine.monitor import watch_risk
+from engine.reconcile import reconcile
 from tests.database.trading_floor import TradingFloor
 
 
@@ -105,6 +112,15 @@ class RoughLine:
         self._ordered.clear()
         self.always.clear()
 
+    def ids(self) -> list[str]:
+        """Return the id of every order handed over, again for each time."""
+        return [intent.client_order_id for intent in self.submitted]
+
+    def forget_the_past(self) -> None:
+        """Count calls from here on."""
+        self.submitted.clear()
+        self.calls.clear()
+
     def submit(self, intent):
         """Hand an order over, or lose it."""
         self.submitted.append(intent)
@@ -140,17 +156,67 @@ ERRORS_BEFORE = {
 }
 
 
+def signal(symbol: str, action: str, **fields) -> Signal:
+    """Make a signal."""
+    return Signal(action=Action(action), symbol=symbol, **fields)
+
+
 class RoughFloor(TradingFloor):
     """A trading floor whose line to the broker can be troubled and whose process can die."""
 
     def __init__(self, database: Database, **options) -> None:
         super().__init__(database, **options)
+        self.market.pin("AAPL", Decimal("200"), Decimal("200.10"))
         self.line = RoughLine(self.paper, lambda: self.now)
         self.broker = self.line
 
     def close(self) -> None:
         """Give the connections back."""
         self.paper_database.close()
+
+    def bought(self, symbol: str = "AAPL", action: str = "BUY", **limits) -> int:
+        """Make a bot that holds something."""
+        bot = self.bot(symbol, **limits)
+        assert self.send(bot, action)["state"] == "EXECUTED"
+        return bot
+
+    def outcome(self, bot_id: int) -> tuple[str, str]:
+        """Return state and code of a bot's newest signal."""
+        sql = "SELECT state, code FROM signals WHERE bot_config_id = %s ORDER BY number DESC LIMIT 1"
+        return tuple(self.one(sql, (bot_id,)).values())
+
+    def held(self, bot_id: int) -> Decimal:
+        """Return what a bot holds, signed."""
+        return self.bot_row(bot_id)["quantity"]
+
+    def told(self, bot_id: int) -> list[str]:
+        """Return the kinds of what the user was told about a bot."""
+        sql = "SELECT kind FROM notifications WHERE content->>'bot' = %s ORDER BY id"
+        return [row["kind"] for row in self.all(sql, (self.bot_row(bot_id)["name"],))]
+
+    def booked(self, bot_id: int) -> list[tuple[Decimal, str]]:
+        """Return quantity and source of every fill of a bot."""
+        sql = "SELECT quantity, source FROM fills WHERE bot_config_id = %s ORDER BY id"
+        return [tuple(row.values()) for row in self.all(sql, (bot_id,))]
+
+    def events(self, bot_id: int) -> list[Row]:
+        """Return a bot's risk events."""
+        return self.all("SELECT * FROM bot_risk_events WHERE bot_config_id = %s ORDER BY id", (bot_id,))
+
+    def reconcile(self) -> bool:
+        """Reconcile the connection once."""
+        with self.database.session() as session:
+            return reconcile(self.desk, session, self.connection_id)
+
+    def watch_risk(self) -> None:
+        """Let the monitor look once."""
+        with self.database.session() as session:
+            watch_risk(self.desk, session, self.connection_id)
+
+    def switch(self, wanted: Wanted, scope: Scope = Scope.SERVER, scope_id: int | None = None) -> None:
+        """Set a kill switch."""
+        with self.database.transaction() as transaction:
+            kill_switch.set_switch(transaction, scope, scope_id, wanted, actor="test")
 
     def until_death(self, bot_id: int, limit: int = 0) -> list[str]:
         """Work a bot's lane as a process that dies at its `limit`-th moment; return the moments it lived.
@@ -235,3 +301,11 @@ class RoughFloor(TradingFloor):
             "SELECT coalesce(sum(quantity), 0) AS held FROM user_bot_configs WHERE symbol = %s", (symbol,)
         )
         assert self.paper.position(symbol).quantity == held["held"]
+
+
+@pytest.fixture
+def rough_floor(database: Database) -> Iterator[RoughFloor]:
+    """Give a trading floor on a database of its own; AAPL stands at 200 to 200.10."""
+    floor = RoughFloor(database)
+    yield floor
+    floor.close()
