@@ -31,8 +31,8 @@ class Harness(Protocol):
     broker knows of it. The market is open at first; closing and opening it may move the clock on.
     """
 
-    broker: Broker
-
+    @property
+    def broker(self) -> Broker: ...
     def settle(self) -> None: ...
     def set_price(self, symbol: str, bid: Decimal, ask: Decimal) -> None: ...
     def open_market(self) -> None: ...
@@ -124,7 +124,7 @@ class BrokerContract:
     def test_instruments_say_what_they_are(self, trader: Trader) -> None:
         stock, crypto = trader.broker.instrument("AAPL"), trader.broker.instrument("BTC/USD")
         assert (stock.asset_class, crypto.asset_class) == (AssetClass.STOCK, AssetClass.CRYPTO)
-        assert stock.shortable and not crypto.shortable
+        assert (stock.shortable, crypto.shortable) == (True, False)
         assert (stock.base_asset, crypto.base_asset) == (None, "BTC")
         assert stock.tick(D(200)) == D("0.01")
         assert stock.short_quantity_step == 1
@@ -157,16 +157,16 @@ class BrokerContract:
 
     def test_a_symbol_not_held_is_flat(self, trader: Trader) -> None:
         position = trader.broker.position("aapl")
-        assert (position.symbol, position.quantity, position.unrealized) == ("AAPL", 0, 0)
+        assert (position.symbol, position.quantity, position.unrealized) == ("AAPL", D(0), D(0))
 
     # Market orders
 
     def test_a_market_buy_pays_the_ask_and_is_held(self, trader: Trader) -> None:
         order = trader.trade(Side.BUY, "AAPL", 10)
-        assert (order.symbol, order.side, order.quantity) == ("AAPL", Side.BUY, 10)
-        assert (order.filled_quantity, order.average_price) == (10, AAPL_ASK)
+        assert (order.symbol, order.side, order.quantity) == ("AAPL", Side.BUY, D(10))
+        assert (order.filled_quantity, order.average_price) == (D(10), AAPL_ASK)
         position = trader.broker.position("AAPL")
-        assert (position.quantity, position.average_price) == (10, AAPL_ASK)
+        assert (position.quantity, position.average_price) == (D(10), AAPL_ASK)
         assert trader.broker.positions() == (position,)
         account = trader.broker.account()
         assert account.cash == START - 10 * AAPL_ASK
@@ -193,12 +193,12 @@ class BrokerContract:
         trader.harness.set_price("AAPL", D("209.95"), D("210.05"))
         trader.trade(Side.BUY, "AAPL", 10)
         position = trader.broker.position("AAPL")
-        assert (position.quantity, position.average_price) == (20, D("205.05"))
+        assert (position.quantity, position.average_price) == (D(20), D("205.05"))
 
     def test_short_and_cover(self, trader: Trader) -> None:
         trader.trade(Side.SELL, "AAPL", 5)
         position = trader.broker.position("AAPL")
-        assert (position.quantity, position.average_price) == (-5, AAPL_BID)
+        assert (position.quantity, position.average_price) == (D(-5), AAPL_BID)
         assert trader.broker.account().cash == START + 5 * AAPL_BID
         trader.trade(Side.BUY, "AAPL", 5, closes=True)
         assert trader.broker.positions() == ()
@@ -212,7 +212,7 @@ class BrokerContract:
     def test_an_order_for_a_closed_market_fills_at_the_open(self, trader: Trader) -> None:
         trader.harness.close_market()
         order = trader.settled(trader.submit(Side.BUY, "AAPL", 1))
-        assert (order.state, order.filled_quantity) == (OrderState.SUBMITTED, 0)
+        assert (order.state, order.filled_quantity) == (OrderState.SUBMITTED, D(0))
         trader.harness.open_market()
         assert trader.settled(order).state is OrderState.FILLED
 
@@ -224,7 +224,7 @@ class BrokerContract:
         assert [o.broker_order_id for o in trader.broker.open_orders()] == [order.broker_order_id]
         trader.broker.cancel(order.broker_order_id)
         canceled = trader.settled(order)
-        assert (canceled.state, canceled.filled_quantity) == (OrderState.CANCELED, 0)
+        assert (canceled.state, canceled.filled_quantity) == (OrderState.CANCELED, D(0))
         assert trader.broker.open_orders() == ()
         assert trader.broker.positions() == ()
 

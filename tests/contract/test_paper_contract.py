@@ -1,6 +1,5 @@
 """Hold the paper broker to the contract, and to what only it promises."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -67,8 +66,8 @@ class PaperHarness:
 
 
 @pytest.fixture
-def harness(database: Database) -> Iterator[PaperHarness]:
-    yield PaperHarness(database)
+def harness(database: Database) -> PaperHarness:
+    return PaperHarness(database)
 
 
 class TestPaperBroker(BrokerContract):
@@ -91,12 +90,12 @@ class TestOnlyPaper:
         harness.set_price("AAPL", D("199.95"), D("200.05"))
         buyer = Trader(harness)
         order = buyer.submit(Side.BUY, "AAPL", 10)
-        assert (order.state, order.filled_quantity) == (OrderState.PARTIALLY_FILLED, 4)
+        assert (order.state, order.filled_quantity) == (OrderState.PARTIALLY_FILLED, D(4))
         (changed,) = harness.broker.advance(harness.now)
         assert changed.filled_quantity == 8
         harness.broker.cancel(order.broker_order_id)
         ended = buyer.settled(order)
-        assert (ended.state, ended.filled_quantity) == (OrderState.CANCELED, 8)
+        assert (ended.state, ended.filled_quantity) == (OrderState.CANCELED, D(8))
         assert harness.broker.position("AAPL").quantity == 8
 
     def test_advance_returns_only_what_changed(self, harness: PaperHarness, trader: Trader) -> None:
