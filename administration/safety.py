@@ -20,7 +20,9 @@ def set_kill_switch(console: Console, scope: str, what: tuple[str, ...]) -> None
     """
     *ids, state = what
     wanted = _wanted(state)
-    if len(ids) > 1 or (not ids and scope != Scope.SERVER):
+    if len(ids) != (0 if scope == Scope.SERVER else 1):
+        if scope == Scope.SERVER:
+            raise Problem(f"The server has no number: manage.py kill-switch server {state}")
         raise Problem(f"Say which {scope}, then the state: manage.py kill-switch {scope} ID {state}")
     with console.transaction() as transaction:
         scope_id = None if scope == Scope.SERVER else _id(transaction, scope, ids[0])

@@ -171,7 +171,7 @@ def _states_both(signal: Signal) -> bool:
 
 def _flat_by_own_exit(own_exit: PositionSide, signal: Signal) -> Plan:
     sentence = (
-        f"The bot left its {own_exit} position by its own stop, target or limit;"
+        f"The bot left its {own_exit} position by itself (stop, target, limit or a close by hand);"
         " this signal belongs to that trade and opens nothing."
     )
     skip = Refusal(code=Code.FLAT_BY_OWN_EXIT, sentence=sentence)

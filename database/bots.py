@@ -9,12 +9,14 @@ from core.bot import Bot, BotStatus, Connection, ConnectionStatus, SizeMode, Tra
 from core.checks import TradingStates
 from core.instrument import Instrument, symbol_key
 from core.signal import PositionSide
-from database.lanes import lane_for
+from core.wording import number
+from database.lanes import instrument_of_lane, lane_for
 from database.pool import Row, Transaction
 
 EDITABLE = frozenset(
     {
         "name",
+        "timeframe",
         "size_mode",
         "position_size",
         "max_position_size",
@@ -116,8 +118,10 @@ def connection(transaction: Transaction, connection_id: int, *, lock: bool = Fal
 
 
 def connections_of(transaction: Transaction, user_id: int) -> list[Connection]:
-    """Return a user's connections, oldest first."""
-    rows = transaction.all("SELECT * FROM user_api_keys WHERE user_id = %s ORDER BY id", (user_id,))
+    """Return a user's connections that are in use, oldest first."""
+    rows = transaction.all(
+        "SELECT * FROM user_api_keys WHERE user_id = %s AND archived_at IS NULL ORDER BY id", (user_id,)
+    )
     return [connection_from(row) for row in rows]
 
 
@@ -126,7 +130,7 @@ def all_connections(transaction: Transaction) -> list[Connection]:
     rows = transaction.all(
         """
         SELECT * FROM user_api_keys
-         WHERE broker = 'paper' OR credentials_sealed IS NOT NULL ORDER BY id
+         WHERE archived_at IS NULL AND (broker = 'paper' OR credentials_sealed IS NOT NULL) ORDER BY id
         """
     )
     return [connection_from(row) for row in rows]
@@ -264,15 +268,20 @@ def set_status(transaction: Transaction, bot_id: int, status: BotStatus) -> None
 
 
 def switch_bot(transaction: Transaction, user_id: int, bot_id: int, *, active: bool) -> bool:
-    """Enable or disable a user's bot; tell whether the user has such a bot."""
+    """Enable or disable a user's bot; tell whether the user has such a bot.
+
+    A bot that was to be archived after its close stays, once it is enabled.
+    """
     status = BotStatus.READY if active else BotStatus.DISABLED
     return (
         transaction.execute(
             """
-            UPDATE user_bot_configs SET is_active = %s, order_status = %s, updated_at = now()
-             WHERE id = %s AND user_id = %s AND archived_at IS NULL
+            UPDATE user_bot_configs
+               SET is_active = %(active)s, order_status = %(status)s, updated_at = now(),
+                   archive_when_closed = archive_when_closed AND NOT %(active)s
+             WHERE id = %(bot)s AND user_id = %(user)s AND archived_at IS NULL
             """,
-            (active, status, bot_id, user_id),
+            {"active": active, "status": status, "bot": bot_id, "user": user_id},
         )
         == 1
     )
@@ -292,16 +301,20 @@ def stop_bot(transaction: Transaction, bot_id: int) -> None:
 def archive_bot(transaction: Transaction, user_id: int, bot_id: int) -> str | None:
     """Archive a user's bot, its trades stay; return why not, None when it is done.
 
-    A bot that holds something or has an order open must be closed first.
+    A bot that holds something or has an order open must be closed first; dust counts as nothing.
     """
     row = transaction.maybe(
-        "SELECT * FROM user_bot_configs WHERE id = %s AND user_id = %s AND archived_at IS NULL FOR NO KEY UPDATE",
+        """
+        SELECT bots.*, abs(bots.quantity) >= lanes.dust_below AND bots.quantity <> 0 AS holds
+          FROM user_bot_configs AS bots JOIN lanes ON lanes.id = bots.lane_id
+         WHERE bots.id = %s AND bots.user_id = %s AND bots.archived_at IS NULL FOR NO KEY UPDATE OF bots
+        """,
         (bot_id, user_id),
     )
     if row is None:
         return "There is no such bot."
-    if row["quantity"] != 0:
-        return f"Bot {row['name']} holds {row['quantity']} {row['symbol']}: close it first."
+    if row["holds"]:
+        return f"Bot {row['name']} holds {number(row['quantity'])} {row['symbol']}: close it first."
     if transaction.value(
         "SELECT 1 FROM plans WHERE bot_config_id = %s AND finished_at IS NULL LIMIT 1", (bot_id,)
     ):
@@ -310,6 +323,37 @@ def archive_bot(transaction: Transaction, user_id: int, bot_id: int) -> str | No
         "UPDATE user_bot_configs SET archived_at = now(), is_active = false WHERE id = %s", (bot_id,)
     )
     return None
+
+
+def archive_after_close(transaction: Transaction, user_id: int, bot_id: int) -> bool:
+    """Disable a user's bot and have it archived once it is flat; tell whether the user has such a bot."""
+    return (
+        transaction.execute(
+            """
+            UPDATE user_bot_configs
+               SET archive_when_closed = true, is_active = false, order_status = 'DISABLED', updated_at = now()
+             WHERE id = %s AND user_id = %s AND archived_at IS NULL
+            """,
+            (bot_id, user_id),
+        )
+        == 1
+    )
+
+
+def archive_closed(transaction: Transaction) -> list[Row]:
+    """Archive the bots that were waiting for their close and are flat; return their ids, users and names."""
+    return transaction.all(
+        """
+        UPDATE user_bot_configs AS bots SET archived_at = now() FROM lanes
+         WHERE lanes.id = bots.lane_id AND bots.archive_when_closed AND bots.archived_at IS NULL
+           AND (bots.quantity = 0 OR abs(bots.quantity) < lanes.dust_below)
+           AND NOT EXISTS (SELECT FROM plans WHERE bot_config_id = bots.id AND finished_at IS NULL)
+           AND NOT EXISTS (SELECT FROM orders WHERE bot_config_id = bots.id AND finished_at IS NULL)
+           AND NOT EXISTS (SELECT FROM bot_risk_events
+                            WHERE bot_config_id = bots.id AND state IN ('OPEN', 'PLANNED'))
+        RETURNING bots.id, bots.user_id, bots.name
+        """
+    )
 
 
 def remember_own_exit(

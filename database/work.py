@@ -355,6 +355,19 @@ def delay_risk_exit(transaction: Transaction, event_id: int, until: datetime, se
     )
 
 
+def add_to_plan(transaction: Transaction, plan_id: int, sentences: Iterable[str]) -> None:
+    """Add what the user must know of an order that does not do quite what was asked for."""
+    words = " ".join(sentences)
+    if words:
+        transaction.execute(
+            """
+            UPDATE plans SET code = coalesce(code, 'EXECUTED'), sentence = concat_ws(' ', sentence, %s::text)
+             WHERE id = %s
+            """,
+            (words, plan_id),
+        )
+
+
 def note_of_plan(transaction: Transaction, plan_id: int) -> Refusal | None:
     """Return why a plan does less than its signal asked for, None where it does all."""
     row = transaction.one("SELECT code, sentence FROM plans WHERE id = %s", (plan_id,))

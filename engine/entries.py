@@ -16,6 +16,7 @@ from core.checks import (
 )
 from core.errors import BrokerError, Rejected, Unavailable, Unknown
 from core.instrument import Instrument, MarketClock, Quote
+from core.money import ZERO
 from core.order import Side
 from core.plan import Code, LegState, Refusal
 from core.protection import Protection, protection_for
@@ -70,7 +71,8 @@ def start_entry(desk: Desk, session: Session, plan: PlanRecord, leg: LegRecord) 
         return _refuse(desk, session, plan, leg, reading)
     if reading is None:
         return _sleep(desk, session, leg, "Another order of this symbol has not come to its end yet.")
-    if _gap_to_believe(reading) and not gap_stands(desk, session, plan.lane_id, reading.reading.gap):
+    gap = reading.reading.gap if _gap_to_believe(reading) else ZERO
+    if not gap_stands(desk, session, plan.lane_id, gap) and gap:
         return _sleep(desk, session, leg, "The account does not hold what the bots do; looking again.")
     desk.step("entry read")
     with session.transaction() as transaction:
@@ -276,10 +278,11 @@ def _fix(
         expected_price=size.request.price,
         stop_price=protection.stop_price,
         target_price=protection.target_price,
-        closes_account=len(parts) > 1,
+        closes_account=reading.reading.only_shrinks(leg.side, parts[0]),
         now=desk.now(),
     )
     trades.write_trade(transaction, plan, started, "SUBMITTED", None)
+    work.add_to_plan(transaction, plan.id, (*size.caps, *protection.notes))
     return commit_order(
         transaction,
         desk,

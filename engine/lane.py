@@ -1,5 +1,6 @@
 """One pass over a lane: plans first, then exits of our own, then signals by number."""
 
+import logging
 from datetime import datetime
 
 from bot_database import Row, Session, Transaction, bots, lanes, ledger, orders, work
@@ -7,15 +8,18 @@ from core.bot import Bot
 from core.checks import check_exit
 from core.decide import Holding, OpenOrder, decide, decide_exit
 from core.errors import BrokerError
-from core.plan import Await, Code, LegPurpose, LegState, Plan, Refusal
+from core.plan import Await, Code, Decision, LegPurpose, LegState, Plan, Refusal
 from core.signal import PositionSide
 from core.wording import moment
 from database.work import PlanRecord, RiskExit, StoredSignal
 from engine import commitment, outcome, sending
 from engine.desk import Desk
 from engine.legs import work_leg
+from log import about_signal
 
 LOOK_AGAIN_SECONDS = 5.0
+
+logger = logging.getLogger("engine")
 
 
 def work_lane(desk: Desk, session: Session, lane_id: int) -> bool:
@@ -30,7 +34,8 @@ def work_lane(desk: Desk, session: Session, lane_id: int) -> bool:
         plans = work.unfinished_plans(transaction, lane_id)
     moved = False
     for plan in plans:
-        moved = advance_plan(desk, session, plan) or moved
+        with about_signal(plan.event_uuid):
+            moved = advance_plan(desk, session, plan) or moved
     waiting: set[int] = set()
     for event in exits:
         if event.bot_id not in waiting:
@@ -89,6 +94,11 @@ def _replace_waiting(desk: Desk, session: Session, stored: StoredSignal) -> bool
 
 def _take_signal(desk: Desk, session: Session, stored: StoredSignal) -> bool:
     """Decide about one signal and commit the plan; tell whether the lane went on."""
+    with about_signal(stored.uuid):
+        return _decide(desk, session, stored)
+
+
+def _decide(desk: Desk, session: Session, stored: StoredSignal) -> bool:
     with session.transaction() as transaction:
         bot = bots.bot_from(bots.bot_row(transaction, stored.bot_id))
     no_shorts = _no_shorts(desk, bot, stored)
@@ -109,8 +119,17 @@ def _take_signal(desk: Desk, session: Session, stored: StoredSignal) -> bool:
             if opens_at is not None and _begins_with_exit(decision):
                 return _keep_for_open(transaction, stored, opens_at)
             commitment.commit_signal(transaction, desk, stored, row, decision)
+    logger.info("decided: %s", _in_words(decision))
     desk.step("decision committed")
     return True if isinstance(decision, Plan) else _await(desk, session, bot, decision)
+
+
+def _in_words(decision: Decision) -> str:
+    if isinstance(decision, Await):
+        return decision.sentence
+    if decision.skip is not None:
+        return f"{decision.skip.code}: {decision.skip.sentence}"
+    return ", then ".join(f"{leg.purpose} by {leg.side}" for leg in decision.legs)
 
 
 def _must_wait_for_plan(transaction: Transaction, bot: Bot, decision: Plan) -> bool:

@@ -1,6 +1,6 @@
 """Watching open positions. The monitor never sends: it inserts a risk event and rings the lane."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from bot_database import Row, Session, Transaction, bots, ledger, notifications, risk
@@ -38,22 +38,28 @@ def watch_risk(desk: Desk, session: Session, connection_id: int) -> None:
         risk.store_account(transaction, connection_id, account, curve=False)
         risk.store_positions(transaction, connection_id, positions.values(), desk.now())
     for row in holding:
-        price = _price(desk, broker, row, positions.get(row["symbol_key"]))
+        price, price_at = _price(desk, broker, row, positions.get(row["symbol_key"]))
         with session.transaction() as transaction:
-            _judge(transaction, desk, row, price)
+            _judge(transaction, desk, row, price, price_at)
 
 
-def _price(desk: Desk, broker: Broker, row: Row, position: AccountPosition | None) -> Decimal:
-    """Return what the position could be left at; the account may net a symbol away, then ask for a quote."""
+def _price(
+    desk: Desk, broker: Broker, row: Row, position: AccountPosition | None
+) -> tuple[Decimal, datetime]:
+    """Return what the position could be left at and when that was so.
+
+    The account may net a symbol away; then a quote is asked for.
+    """
     if position is not None and position.quantity * row["quantity"] > 0:
-        return position.current_price
+        return position.current_price, desk.now()
     try:
-        return exit_price(broker.quote(row["symbol"]), ledger.position_from(row).side)
+        quote = broker.quote(row["symbol"])
     except BrokerError:
-        return Decimal(0)
+        return Decimal(0), desk.now()
+    return exit_price(quote, ledger.position_from(row).side), quote.at
 
 
-def _judge(transaction: Transaction, desk: Desk, row: Row, price: Decimal) -> None:
+def _judge(transaction: Transaction, desk: Desk, row: Row, price: Decimal, price_at: datetime) -> None:
     instrument = Instrument(
         symbol=row["symbol"],
         asset_class=AssetClass(row["asset_class"]),
@@ -70,7 +76,7 @@ def _judge(transaction: Transaction, desk: Desk, row: Row, price: Decimal) -> No
             protection=Protection(stop_price=row["stop_price"], target_price=row["target_price"]),
             instrument=instrument,
             price=price,
-            price_at=desk.now(),
+            price_at=price_at,
             realized_today=risk.realized_on(transaction, row["id"], today),
             day_start_unrealized=risk.day_mark(transaction, row["id"], today),
         ),

@@ -1,5 +1,6 @@
 """One order on its way to the broker: sent once, looked up when nobody knows, never resent in doubt."""
 
+import logging
 from contextlib import suppress
 from datetime import datetime, timedelta
 
@@ -13,6 +14,8 @@ from engine.desk import Desk
 from engine.rate import spend
 
 CONFLICT = "CONFLICT"
+
+logger = logging.getLogger("engine")
 CLOCK_TOLERANCE = timedelta(minutes=2)
 
 
@@ -40,6 +43,8 @@ def send(desk: Desk, session: Session, order: OrderRecord) -> None:
         desk.step("order sent")
         with session.transaction() as transaction:
             ledger.book_order(transaction, known, source="submit", now=desk.now())
+    asked = order.intent
+    logger.info("order %s sent: %s %s %s", asked.client_order_id, asked.side, asked.quantity, asked.symbol)
     desk.step("order recorded")
 
 
