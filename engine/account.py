@@ -7,6 +7,7 @@ from decimal import Decimal
 from bot_database import Session, lanes, orders
 from brokers.base import Broker
 from core.money import ZERO
+from core.order import Side
 from engine.desk import Desk
 from engine.sending import poll
 
@@ -30,6 +31,10 @@ class AccountReading:
     @property
     def unexplained(self) -> Decimal:
         return ZERO if abs(self.gap) <= self.fees else self.gap
+
+    def only_shrinks(self, side: Side, quantity: Decimal) -> bool:
+        """Tell whether an order brings the account nearer to zero and not beyond."""
+        return self.account * side.sign < 0 and quantity <= abs(self.account)
 
 
 def read_account(
@@ -73,7 +78,11 @@ def fee_estimates(desk: Desk, session: Session, lane_id: int) -> dict[int, Decim
 
 
 def gap_stands(desk: Desk, session: Session, lane_id: int, gap: Decimal) -> bool:
-    """Tell whether the same gap was seen before, long enough ago to be believed."""
+    """Tell whether the same gap was seen before, long enough ago to be believed.
+
+    A gap of zero is never believed and makes an earlier one forgotten: to be told at each look
+    that finds none, or two lags of the same size would pass for one gap that stood.
+    """
     span = timedelta(seconds=desk.timing.gap_confirmation)
     with session.transaction() as transaction:
         return lanes.gap_is_confirmed(transaction, lane_id, gap, span=span, now=desk.now())

@@ -93,7 +93,7 @@ def start_exit(desk: Desk, session: Session, plan: PlanRecord, leg: LegRecord) -
         words = "Another order of this symbol has not come to its end yet."
         return _sleep(desk, session, leg, desk.timing.poll, words)
     sized = size_of_exit(facts, leg.quantity or abs(facts.position.quantity))
-    if _must_confirm(facts, sized) and not gap_stands(desk, session, plan.lane_id, facts.reading.gap):
+    if not _is_confirmed(desk, session, plan, facts, sized):
         words = "The account holds less than the bots; looking again before believing it."
         return _sleep(desk, session, leg, desk.timing.gap_confirmation, words)
     desk.step("exit sized")
@@ -116,11 +116,11 @@ def write_off_missing(desk: Desk, session: Session, plan: PlanRecord, leg: LegRe
         words = "Another order of this symbol has not come to its end yet."
         return _sleep(desk, session, leg, desk.timing.poll, words)
     sized = size_of_exit(facts, abs(facts.position.quantity))
-    if isinstance(sized, Refusal) or not sized.missing:
-        return True
-    if _must_confirm(facts, sized) and not gap_stands(desk, session, plan.lane_id, facts.reading.gap):
+    if not _is_confirmed(desk, session, plan, facts, sized):
         words = "The account holds less than the bots; looking again before believing it."
         return _sleep(desk, session, leg, desk.timing.gap_confirmation, words)
+    if isinstance(sized, Refusal) or not sized.missing:
+        return True
     with session.transaction() as transaction:
         _book_missing(transaction, desk, plan, facts, sized.missing)
     return True
@@ -152,8 +152,13 @@ def _expected_price(broker: Broker, symbol: str, side: Side) -> Decimal | None:
     return quote.bid if side is Side.SELL else quote.ask
 
 
-def _must_confirm(facts: ExitFacts, sized: ExitSize | Refusal) -> bool:
-    return isinstance(sized, ExitSize) and not _is_fee(facts, sized.missing)
+def _is_confirmed(
+    desk: Desk, session: Session, plan: PlanRecord, facts: ExitFacts, sized: ExitSize | Refusal
+) -> bool:
+    """Tell whether what is missing, if anything is, has been missing long enough to be believed."""
+    missing = isinstance(sized, ExitSize) and not _is_fee(facts, sized.missing)
+    stands = gap_stands(desk, session, plan.lane_id, facts.reading.gap if missing else ZERO)
+    return stands or not missing
 
 
 def _is_fee(facts: ExitFacts, missing: Decimal) -> bool:
@@ -186,7 +191,7 @@ def _commit(
         leg.id,
         parts=parts,
         expected_price=facts.price,
-        closes_account=abs(account) >= parts[0] and account * leg.side.sign < 0,
+        closes_account=facts.reading.only_shrinks(leg.side, parts[0]),
         now=now,
     )
     trades.write_trade(transaction, plan, started, "SUBMITTED", None)
