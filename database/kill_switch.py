@@ -156,7 +156,9 @@ def lift_after_reconcile(transaction: Transaction, connection_id: int) -> bool:
 
 def waiting_for_reconcile(transaction: Transaction) -> int:
     """Return how many connections are HALTED because of a restore."""
-    sql = "SELECT count(*) FROM user_api_keys WHERE state_after_reconcile IS NOT NULL"
+    sql = """
+        SELECT count(*) FROM user_api_keys WHERE state_after_reconcile IS NOT NULL AND archived_at IS NULL
+    """
     return int(transaction.value(sql))
 
 
@@ -173,7 +175,7 @@ def switches_of(transaction: Transaction, user_id: int) -> list[Row]:
           FROM server_settings
         UNION ALL SELECT 'user', id, email, trading_state, flatten FROM users WHERE id = %(user)s
         UNION ALL SELECT 'connection', id, label, trading_state, flatten
-                    FROM user_api_keys WHERE user_id = %(user)s
+                    FROM user_api_keys WHERE user_id = %(user)s AND archived_at IS NULL
         UNION ALL SELECT 'bot', id, name, trading_state, flatten
                     FROM user_bot_configs WHERE user_id = %(user)s AND archived_at IS NULL
         """,

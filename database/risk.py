@@ -221,7 +221,7 @@ def accounts_of(transaction: Transaction, user_id: int) -> list[Row]:
         SELECT user_api_keys.id AS connection_id, label AS connection, broker, mode, status, last_error,
                trading_state, equity, cash, buying_power, currency, taken_at
           FROM user_api_keys LEFT JOIN account_snapshots ON connection_id = user_api_keys.id
-         WHERE user_id = %s ORDER BY user_api_keys.id
+         WHERE user_id = %s AND archived_at IS NULL ORDER BY user_api_keys.id
         """,
         (user_id,),
     )

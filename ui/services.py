@@ -3,10 +3,14 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import settings
 from database.pool import Database
 from encryption import Vault
+
+if TYPE_CHECKING:
+    from brokers.registry import Registry
 
 CONNECTIONS = 8
 
@@ -19,6 +23,11 @@ class Services:
     database: Database
     vault: Vault
 
+    @property
+    def registry(self) -> "Registry":
+        """Return the brokers, whose libraries take a second to load."""
+        return _registry(self)
+
 
 @lru_cache(maxsize=1)
 def services() -> Services:
@@ -26,6 +35,13 @@ def services() -> Services:
     loaded = settings.load()
     database = Database(loaded.database, size=CONNECTIONS, application_name="dashtrade dashboard")
     return Services(settings=loaded, database=database, vault=Vault(loaded.encryption_key))
+
+
+@lru_cache(maxsize=1)
+def _registry(made: Services) -> "Registry":
+    from brokers.registry import Registry
+
+    return Registry(made.database, made.vault, made.settings)
 
 
 def now() -> datetime:

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 FLOORS = (
     {"core"},
     {"settings", "encryption", "log", "database", "signals", "brokers", "bot_database"},
-    {"engine", "bot_engine", "intake"},
+    {"engine", "bot_engine", "intake", "actions"},
     {
         "gunicorn.conf",
         "webhook",
