@@ -4,7 +4,7 @@ import itertools
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -12,12 +12,10 @@ import pytest
 from bot_database import Database, lanes, ledger
 from brokers.simulator import Rules
 from core.order import Order, OrderIntent, OrderState, OrderType, Side
-from core.signal import PositionSide
 from tests.database.rough_line import RoughFloor, Trouble, signal
 
 D = Decimal
 FRIDAY_EVENING = datetime(2026, 11, 20, 21, 30, tzinfo=UTC)
-LONG, SHORT, FLAT = PositionSide.LONG, PositionSide.SHORT, PositionSide.FLAT
 
 
 @pytest.fixture
@@ -489,53 +487,3 @@ class TestRestingEntries:
         assert sides(floor) == ["BUY", "SELL", "SELL"]
         assert floor.held(resting) < 0
         floor.assert_books_agree("AAPL")
-
-
-class TestOwnExits:
-    """We left by ourselves and the strategy does not know (trading.md §2)."""
-
-    @pytest.fixture
-    def stopped(self, floor: RoughFloor) -> int:
-        bot = floor.bought(stop_loss_percent=D(5))
-        floor.market.pin("AAPL", "180", "180.10")
-        floor.watch_risk()
-        floor.settle()
-        assert floor.held(bot) == 0
-        return bot
-
-    def test_the_first_opposite_signal_is_the_end_of_that_trade(
-        self, floor: RoughFloor, stopped: int
-    ) -> None:
-        assert floor.send(stopped, "SELL")["code"] == "FLAT_BY_OWN_EXIT"
-        assert floor.send(stopped, "SELL")["state"] == "EXECUTED"
-
-    def test_the_same_side_again_enters(self, floor: RoughFloor, stopped: int) -> None:
-        assert floor.send(stopped, "BUY")["state"] == "EXECUTED"
-
-    def test_a_close_agrees(self, floor: RoughFloor, stopped: int) -> None:
-        assert floor.send(stopped, "CLOSE")["code"] == "ALREADY_FLAT"
-        assert floor.send(stopped, "SELL")["state"] == "EXECUTED"
-
-    def test_an_alert_with_both_positions_enters_only_where_they_differ(
-        self, floor: RoughFloor, stopped: int
-    ) -> None:
-        still_long = floor.send(stopped, "BUY", position_before=LONG, position_after=LONG)
-        assert still_long["code"] == "FLAT_BY_OWN_EXIT"
-        to_short = floor.send(stopped, "SELL", position_before=LONG, position_after=SHORT)
-        assert to_short["state"] == "EXECUTED"
-
-    def test_a_lost_alert_is_told(self, floor: RoughFloor) -> None:
-        bot = floor.bot()
-        floor.send(bot, "SELL", position_before=LONG, position_after=SHORT)
-        assert floor.held(bot) < 0
-        assert "MISSED_ALERT" in floor.told(bot)
-        assert floor.events(bot)[0]["kind"] == "MISSED_ALERT"
-
-
-def test_time_limits_of_a_story(floor: RoughFloor) -> None:
-    """A signal that came in time but could not be decided in time is refused, with its age."""
-    bot = floor.bot()
-    floor.store(bot, signal("AAPL", "BUY"))
-    floor.now += timedelta(seconds=121)
-    floor.settle()
-    assert floor.outcome(bot) == ("REFUSED", "SIGNAL_TOO_OLD")
