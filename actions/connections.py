@@ -295,4 +295,6 @@ def _prefix(credentials: Mapping[str, str]) -> str:
 
 def credentials_in_words(error: Rejected) -> str:
     """Say of a broker's refusal of new credentials what to do about it."""
-    return f"The broker refused these keys: {error.message} Check both, and whether they are paper or live keys."
+    return (
+        f"The broker refused these keys: {error.message} Check both, and whether they are paper or live keys."
+    )
