@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
+from core.bot import BotStatus
 from core.instrument import Instrument
 from core.money import ZERO
 from core.order import Fill, Order, OrderState, Side
@@ -16,7 +17,7 @@ from core.performance import exposure_by_day
 from core.plan import LegPurpose
 from core.position import Booking, Position
 from core.trading_day import trading_day
-from database import orders
+from database import bots, orders, trades
 from database.bells import ring
 from database.lanes import instrument_of_lane
 from database.orders import OrderRecord
@@ -56,10 +57,17 @@ def book_order(transaction: Transaction, known: Order, *, source: str, now: date
     if known.filled_quantity >= order.filled_quantity:
         if known.filled_quantity > order.filled_quantity:
             _book_piece(transaction, order, known, source)
+            _show_partial_fill(transaction, order, known)
         orders.update_order(transaction, order.id, known, now)
         if _tells_something(order, known):
             ring(transaction, [order.lane_id])
     return orders.order_by_client_id(transaction, known.client_order_id)
+
+
+def _show_partial_fill(transaction: Transaction, order: OrderRecord, known: Order) -> None:
+    partial = known.state is OrderState.PARTIALLY_FILLED
+    if partial and trades.note_partial_fill(transaction, order.leg_id):
+        bots.set_status(transaction, order.bot_id, BotStatus.PARTIALLY_FILLED)
 
 
 def _tells_something(order: OrderRecord, known: Order) -> bool:

@@ -39,6 +39,15 @@ def write_trade(
     )
 
 
+def note_partial_fill(transaction: Transaction, leg_id: int) -> bool:
+    """Show that a part of a leg has traded; tell whether the leg is still under way."""
+    sql = """
+        UPDATE bot_trades SET status = 'PARTIALLY_FILLED', updated_at = now()
+         WHERE leg_id = %s AND status IN ('SUBMITTED', 'PARTIALLY_FILLED') AND reason IS NULL
+        """
+    return transaction.execute(sql, (leg_id,)) == 1
+
+
 def trade_of_leg(transaction: Transaction, leg_id: int) -> Row | None:
     """Return the trade row of a leg, None where it has none yet."""
     return transaction.maybe("SELECT * FROM bot_trades WHERE leg_id = %s", (leg_id,))

@@ -136,6 +136,10 @@ class Stack:
         headers = {"Content-Type": content_type}
         return _answer(self.session.post(self.url + path, body, params=query, headers=headers, timeout=40))
 
+    def at_broker(self, symbol: str) -> list[Json]:
+        """Return every order in a symbol that the broker has accepted."""
+        return [order for order in self.broker.orders() if order["symbol"] == symbol]
+
     def post_as_service(self, body: Json, **query: object) -> Answer:
         """Send a signal with the key that the Discord bot has."""
         key = (Path(self.environ["DASHTRADE_HOME"]) / "SIGNAL_API_KEY").read_text().strip()
@@ -163,7 +167,7 @@ class Stack:
 
     def _is_healthy(self) -> bool:
         assert self.process is not None
-        assert self.process.poll() is None, self.written()
+        assert self.process.poll() is None, f"run.py ended\n{self.written()}"
         try:
             return self.get("/health").status == 200
         except requests.ConnectionError:
@@ -282,6 +286,8 @@ def running_stack(**settings: object) -> Iterator[Stack]:
                 stack.stop()
             finally:
                 _kill_rest(Path(environ["DASHTRADE_HOME"]))
+                if stack.process is not None:
+                    stack.process.wait(10)
 
 
 @contextmanager
