@@ -77,7 +77,7 @@ def announce() -> None:
         if not _answers(port, time.monotonic() + READY_SECONDS):
             print(f"The {name} does not answer on port {port}; its lines above may say why.")
     print(f"Dashboard  http://localhost:{loaded.dashboard_port}")
-    print(f"Webhook    {loaded.public_url}/webhook?token=… (your token is in the dashboard under Setup)")
+    print(f"Webhook    {loaded.public_url}/webhook?token=… (manage.py user token EMAIL makes yours)")
     with closing(Database(loaded.database, size=1)) as database, database.transaction() as transaction:
         code = keys.new_sign_up_code(transaction, Vault(loaded.encryption_key))
     if code:
