@@ -90,8 +90,12 @@ class BrokerWatch:
         while not self._stopping.is_set():
             try:
                 self._hold_leases()
-            except psycopg2.Error as error:
+            except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
                 logger.warning("the database went away, so did the leases: %s", str(error).strip())
+                self._stopping.wait(1.0)
+            except Exception as error:
+                logger.exception("the watch let go of its leases and takes them again")
+                self._record("broker watch", error)
                 self._stopping.wait(1.0)
             finally:
                 self._release()
