@@ -52,13 +52,18 @@ def record_failure(desk: Desk, lane_id: int, error: Exception) -> None:
         logger.exception("the failure of lane %s could not be recorded", lane_id)
 
 
-async def sweep(desk: Desk, pool: ThreadPoolExecutor) -> None:
-    """Ring every lane that has work, for ever: lost bells cost seconds, never a signal."""
+async def sweep(desk: Desk, pool: ThreadPoolExecutor, lane_pool: ThreadPoolExecutor) -> None:
+    """Ring every lane that has work, for ever: lost bells cost seconds, never a signal.
+
+    Lanes are worked beside each other, so that one whose broker does not answer keeps no other waiting.
+    """
     loop = asyncio.get_running_loop()
+    working: dict[int, asyncio.Future[None]] = {}
     while True:
         try:
             for lane_id in await loop.run_in_executor(pool, partial(_lanes_with_work, desk)):
-                await loop.run_in_executor(pool, partial(run_lane_safely, desk, lane_id))
+                if lane_id not in working or working[lane_id].done():
+                    working[lane_id] = loop.run_in_executor(lane_pool, run_lane_safely, desk, lane_id)
         except Exception:
             logger.exception("the sweep failed and goes on")
         await asyncio.sleep(SWEEP_SECONDS)
@@ -90,9 +95,13 @@ async def work(settings: Settings, desk: Desk) -> None:
     """Run the worker until it is told to stop."""
     app = create_app(settings, desk)
     lane_pool = ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="lane")
-    own_pool = ThreadPoolExecutor(4, thread_name_prefix="own")
+    sweep_pool = ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="sweep")
+    own_pool = ThreadPoolExecutor(2, thread_name_prefix="own")
     asyncio.get_running_loop().set_default_executor(lane_pool)
-    own = [asyncio.create_task(task(desk, own_pool)) for task in (sweep, beat)]
+    own = [
+        asyncio.create_task(sweep(desk, own_pool, sweep_pool)),
+        asyncio.create_task(beat(desk, own_pool)),
+    ]
     options: dict[str, Any] = {
         "queues": [bells.LANE_QUEUE],
         "concurrency": CONCURRENCY,

@@ -41,6 +41,7 @@ def watch_risk(desk: Desk, session: Session, connection_id: int) -> None:
         price, price_at = _price(desk, broker, row, positions.get(row["symbol_key"]))
         with session.transaction() as transaction:
             _judge(transaction, desk, row, price, price_at)
+        desk.step("risk judged")
 
 
 def _price(

@@ -41,12 +41,15 @@ def reconcile(desk: Desk, session: Session, connection_id: int) -> bool:
         broker = desk.broker(connection_id)
         account, positions = broker.account(), broker.positions()
         _adopt(desk, session, broker, connection_id)
+        desk.step("orders adopted")
         _bring_up_to_date(desk, session, broker, connection_id)
+        desk.step("orders brought up to date")
     except BrokerError as error:
         note_status(desk, session, connection_id, error.message)
         return False
     _store(desk, session, connection_id, account, positions)
     _compare(desk, session, connection_id, broker)
+    desk.step("positions compared")
     with session.transaction() as transaction:
         bells.ring(transaction, lanes.unfinished_lanes(transaction, connection_id))
         bots.note_reconciled(transaction, connection_id, desk.now())

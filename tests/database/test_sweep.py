@@ -1,0 +1,70 @@
+"""The sweep: it works every lane that has something to do, whatever another lane waits for."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+
+import jobs
+from tests.database.rough_line import RoughFloor, rough_floor, signal
+
+__all__ = ["rough_floor"]
+
+
+class StuckLine:
+    """A line on which nobody answers for one symbol until it is let go."""
+
+    def __init__(self, broker, symbol: str) -> None:
+        self._broker = broker
+        self._symbol = symbol
+        self.reached = threading.Event()
+        self.let_go = threading.Event()
+
+    def quote(self, symbol: str):
+        if symbol == self._symbol:
+            self.reached.set()
+            assert self.let_go.wait(30)
+        return self._broker.quote(symbol)
+
+    def __getattr__(self, name: str):
+        return getattr(self._broker, name)
+
+
+@pytest.fixture
+def stuck(rough_floor: RoughFloor) -> Iterator[StuckLine]:
+    line = StuckLine(rough_floor.paper, "AAPL")
+    rough_floor.desk = replace(rough_floor.desk, broker=lambda _id: line)
+    yield line
+    line.let_go.set()
+
+
+def test_a_lane_whose_broker_does_not_answer_keeps_no_other_waiting(
+    rough_floor: RoughFloor, stuck: StuckLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    floor = rough_floor
+    monkeypatch.setattr(jobs, "SWEEP_SECONDS", 0.05)
+    slow, quick = floor.bot("AAPL"), floor.bot("MSFT")
+    floor.store(slow, signal("AAPL", "BUY"))
+
+    async def until_executed() -> None:
+        with ThreadPoolExecutor(4) as pool, ThreadPoolExecutor(4) as lane_pool:
+            sweeping = asyncio.create_task(jobs.sweep(floor.desk, pool, lane_pool))
+            assert await asyncio.to_thread(stuck.reached.wait, 30)
+            floor.store(quick, signal("MSFT", "BUY"))
+            for _ in range(600):
+                if floor.outcome(quick)[0] == "EXECUTED":
+                    break
+                await asyncio.sleep(0.05)
+            stuck.let_go.set()
+            sweeping.cancel()
+            with suppress(asyncio.CancelledError):
+                await sweeping
+
+    asyncio.run(until_executed())
+    assert floor.outcome(quick) == ("EXECUTED", "EXECUTED")
+    floor.settle()
+    assert floor.outcome(slow) == ("EXECUTED", "EXECUTED")
