@@ -1,6 +1,5 @@
 """Print rows: plain JSON and CSV for programs, columns for people."""
 
-import csv
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,12 +10,12 @@ from uuid import UUID
 
 import click
 
+from core.spreadsheet import csv_lines
 from core.wording import number
 
 WIDEST = 60
 # Enough to tell the finest coin; JSON and CSV have every digit
 PLACES = 9
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def print_json(value: object) -> None:
@@ -26,10 +25,7 @@ def print_json(value: object) -> None:
 
 def print_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
     """Print plain numbers and UTC times; a text that a spreadsheet would run as a formula is quoted."""
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow([_cell(row[name]) for name in columns])
+    sys.stdout.writelines(csv_lines(rows, columns))
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], nothing: str) -> None:
@@ -54,12 +50,6 @@ def plain(value: object) -> Any:
     if isinstance(value, UUID):
         return str(value)
     raise TypeError(f"no JSON form for {type(value).__name__}")
-
-
-def _cell(value: object) -> object:
-    if isinstance(value, str):
-        return "'" + value if value.startswith(FORMULA) else value
-    return value if value is None or isinstance(value, int) else plain(value)
 
 
 def _short(value: object) -> str:

@@ -9,14 +9,11 @@ from administration.console import Console, Problem, note, pass_console, the_con
 from administration.inputs import Amount
 from administration.output import print_csv, print_json, print_table
 from core.wording import number
-from database import figures, reports, risk
+from database import figures, history, reports, risk
+from database.history import TradeFilter
 from database.lanes import acknowledge_foreign, lane_for
 from database.pool import Row
 
-TRADE_COLUMNS = (
-    *("id", "created_at", "bot", "symbol", "timeframe", "action", "side", "status", "order_id", "quantity"),
-    *("filled_qty", "filled_price", "realized_pnl", "fees", "slippage", "reason", "message", "signal_id"),
-)
 SHOWN_TRADE_COLUMNS = (
     *(
         "created_at",
@@ -98,10 +95,11 @@ def list_trades(console: Console, email: str, as_json: bool, as_csv: bool, limit
     """Show a user's trades, refused and failed ones too, the newest first."""
     with console.transaction() as transaction:
         user = the_user(transaction, email)
-        rows = reports.trades_of(transaction, user.id, limit=None if as_csv else limit)
-    if as_csv:
-        print_csv(rows, TRADE_COLUMNS)
-    elif as_json:
+        if as_csv:
+            print_csv(history.all_trades(transaction, user.id, TradeFilter()), history.EXPORTED)
+            return
+        rows = reports.trades_of(transaction, user.id, limit=limit)
+    if as_json:
         print_json(rows)
     else:
         print_table(rows, SHOWN_TRADE_COLUMNS, "No trade yet.")

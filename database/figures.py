@@ -10,92 +10,244 @@ from core.trading_day import trading_day
 from database.pool import Row, Transaction
 
 HUNDRED = Decimal(100)
+POINTS = 400
+BARS_EACH_SIDE = 12
 
 # A round trip runs from flat to flat (or to dust); what only corrects a fee is none.
 _TRIPS = """
     WITH booked AS (
-        SELECT fills.id, fills.bot_config_id, fills.kind, fills.realized_pnl, bots.symbol,
+        SELECT fills.id, fills.bot_config_id, fills.kind, fills.realized_pnl, fills.filled_at, bots.symbol,
                fills.position_after = 0 OR abs(fills.position_after) < lanes.dust_below AS flat
           FROM fills JOIN user_bot_configs AS bots ON bots.id = fills.bot_config_id
           JOIN lanes ON lanes.id = bots.lane_id
-         WHERE fills.user_id = %(user)s),
+         WHERE fills.user_id = %(user)s AND (%(bot)s::bigint IS NULL OR fills.bot_config_id = %(bot)s)),
     numbered AS (
         SELECT *, coalesce(sum(flat::int) OVER (PARTITION BY bot_config_id ORDER BY id
                            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS trip FROM booked),
     trips AS (
-        SELECT bot_config_id, symbol, sum(realized_pnl) AS pnl FROM numbered
-         GROUP BY bot_config_id, symbol, trip HAVING bool_or(flat) AND bool_or(kind = 'TRADE'))
+        SELECT bot_config_id, symbol, sum(realized_pnl) AS pnl, min(filled_at) AS opened_at,
+               max(filled_at) AS closed_at, max(id) AS last_fill_id
+          FROM numbered GROUP BY bot_config_id, symbol, trip
+        HAVING bool_or(flat) AND bool_or(kind = 'TRADE'))
 """
 _TRIP_FIGURES = """
     count(*) AS trades, count(*) FILTER (WHERE pnl > 0) AS wins, count(*) FILTER (WHERE pnl < 0) AS losses,
     coalesce(sum(pnl) FILTER (WHERE pnl > 0), 0) AS gross_profit,
     coalesce(-sum(pnl) FILTER (WHERE pnl < 0), 0) AS gross_loss, max(pnl) AS best, min(pnl) AS worst
 """
+_NO_TRIPS = {
+    **dict.fromkeys(("trades", "wins", "losses"), 0),
+    **dict.fromkeys(("gross_profit", "gross_loss"), ZERO),
+    **dict.fromkeys(("best", "worst")),
+}
 
 
-def performance_of(transaction: Transaction, user_id: int) -> dict[str, Any]:
-    """Return a user's figures, archived bots included; P&L is realized and net of fees.
+def performance_of(transaction: Transaction, user_id: int, bot_id: int | None = None) -> dict[str, Any]:
+    """Return the figures of a user, or of one bot; archived bots included, P&L realized and net of fees.
 
     `win_rate` is in percent and `profit_factor` gross profit over gross loss, both None where there
     is nothing to divide by. `max_drawdown` is the largest fall of the sum of all realized P&L.
     """
+    whose = {"user": user_id, "bot": bot_id}
     booked = transaction.one(
-        """
+        f"""
         SELECT coalesce(sum(pnl), 0) AS total_pnl, coalesce(sum(fees), 0) AS fees FROM bot_performance
-         WHERE user_id = %s
+         WHERE {_WHOSE}
         """,
-        (user_id,),
+        whose,
     )
-    trips = transaction.one(f"{_TRIPS} SELECT {_TRIP_FIGURES} FROM trips", {"user": user_id})
+    total, bots, symbols = _trip_figures(transaction, whose)
     return {
-        "total": {**booked, **_ratios(trips), "max_drawdown": _max_drawdown(transaction, user_id)},
-        "bots": per_bot(transaction, user_id),
-        "symbols": per_symbol(transaction, user_id),
-        "days": per_day(transaction, user_id),
+        "total": {**booked, **_ratios(total), "max_drawdown": _max_drawdown(transaction, whose)},
+        "bots": _bots_with(transaction, whose, bots),
+        "symbols": [_ratios(symbols[name]) for name in sorted(symbols)],
+        "days": per_day(transaction, user_id, bot_id=bot_id),
     }
+
+
+_WHOSE = "user_id = %(user)s AND (%(bot)s::bigint IS NULL OR bot_config_id = %(bot)s)"
+
+
+def _trip_figures(transaction: Transaction, whose: Row) -> tuple[Row, dict[int, Row], dict[str, Row]]:
+    """Return the figures of all trips, of each bot and of each symbol, in one pass over the fills."""
+    rows = transaction.all(
+        f"""
+        {_TRIPS} SELECT bot_config_id AS bot_id, symbol, coalesce(sum(pnl), 0) AS total_pnl, {_TRIP_FIGURES}
+          FROM trips GROUP BY GROUPING SETS ((), (bot_config_id), (symbol))
+        """,
+        whose,
+    )
+    total: Row = {}
+    bots, symbols = {}, {}
+    for row in rows:
+        bot_id, symbol = row.pop("bot_id"), row["symbol"]
+        if bot_id is not None:
+            bots[bot_id] = {name: row[name] for name in _NO_TRIPS}
+        elif symbol is not None:
+            symbols[symbol] = row
+        else:
+            total = {name: row[name] for name in _NO_TRIPS}
+    return total, bots, symbols
+
+
+def _bots_with(transaction: Transaction, whose: Row, figures: dict[int, Row]) -> list[Row]:
+    rows = transaction.all(
+        """
+        SELECT bots.id AS bot_id, bots.name AS bot, bots.symbol, bots.timeframe,
+               bots.archived_at IS NOT NULL AS archived, bots.total_pnl, coalesce(booked.fees, 0) AS fees
+          FROM user_bot_configs AS bots
+          LEFT JOIN (SELECT bot_config_id, sum(fees) AS fees FROM bot_performance
+                      WHERE user_id = %(user)s GROUP BY bot_config_id) AS booked
+            ON booked.bot_config_id = bots.id
+         WHERE bots.user_id = %(user)s AND (%(bot)s::bigint IS NULL OR bots.id = %(bot)s) ORDER BY bots.id
+        """,
+        whose,
+    )
+    return [_ratios({**row, **figures.get(row["bot_id"], _NO_TRIPS)}) for row in rows]
 
 
 def per_bot(transaction: Transaction, user_id: int) -> list[Row]:
     """Return the figures of each bot, archived ones too."""
+    whose = {"user": user_id, "bot": None}
+    return _bots_with(transaction, whose, _trip_figures(transaction, whose)[1])
+
+
+def best_and_worst(
+    transaction: Transaction, user_id: int, bot_id: int | None = None, limit: int = 5
+) -> tuple[list[Row], list[Row]]:
+    """Return the round trips that made the most and those that cost the most, `limit` of each at most."""
     rows = transaction.all(
         f"""
-        {_TRIPS}, figures AS (SELECT bot_config_id, {_TRIP_FIGURES} FROM trips GROUP BY bot_config_id)
-        SELECT bots.id AS bot_id, bots.name AS bot, bots.symbol, bots.timeframe,
-               bots.archived_at IS NOT NULL AS archived, bots.total_pnl,
-               coalesce((SELECT sum(fees) FROM bot_performance WHERE bot_config_id = bots.id), 0) AS fees,
-               coalesce(trades, 0) AS trades, coalesce(wins, 0) AS wins, coalesce(losses, 0) AS losses,
-               coalesce(gross_profit, 0) AS gross_profit, coalesce(gross_loss, 0) AS gross_loss, best, worst
-          FROM user_bot_configs AS bots LEFT JOIN figures ON figures.bot_config_id = bots.id
-         WHERE bots.user_id = %(user)s ORDER BY bots.id
+        {_TRIPS}, extremes AS (
+            (SELECT * FROM trips WHERE pnl > 0 ORDER BY pnl DESC, last_fill_id LIMIT %(limit)s)
+            UNION ALL (SELECT * FROM trips WHERE pnl < 0 ORDER BY pnl, last_fill_id LIMIT %(limit)s))
+        SELECT extremes.pnl, extremes.symbol, extremes.opened_at, extremes.closed_at,
+               bots.name AS bot, bots.timeframe
+          FROM extremes JOIN user_bot_configs AS bots ON bots.id = extremes.bot_config_id
+         ORDER BY abs(pnl) DESC, last_fill_id
         """,
-        {"user": user_id},
+        {"user": user_id, "bot": bot_id, "limit": limit},
     )
-    return [_ratios(row) for row in rows]
+    return [row for row in rows if row["pnl"] > 0], [row for row in rows if row["pnl"] < 0]
 
 
-def per_symbol(transaction: Transaction, user_id: int) -> list[Row]:
-    """Return the figures of each symbol that was traded to the end at least once."""
-    rows = transaction.all(
+def distribution(transaction: Transaction, user_id: int, bot_id: int | None = None) -> list[Row]:
+    """Return how many round trips ended in which range of P&L: `low` included, `high` not.
+
+    The ranges are equally wide, 1, 2 or 5 times a power of ten, and zero is an edge of one, so that
+    none mixes gains with losses; a trip of exactly zero counts among the gains' first.
+    """
+    return transaction.all(
         f"""
-        {_TRIPS} SELECT symbol, sum(pnl) AS total_pnl, {_TRIP_FIGURES}
-          FROM trips GROUP BY symbol ORDER BY symbol
+        {_TRIPS}, rough AS (SELECT greatest(max(abs(pnl)), 0.01) / %(bars)s AS width FROM trips),
+        power AS (SELECT width, power(10::numeric, floor(log(width))) AS ten FROM rough),
+        nice AS MATERIALIZED (
+            SELECT ten * CASE WHEN width <= ten THEN 1 WHEN width <= 2 * ten THEN 2
+                              WHEN width <= 5 * ten THEN 5 ELSE 10 END AS step FROM power),
+        counted AS (SELECT floor(pnl / step) AS place, count(*) AS trades FROM trips, nice GROUP BY 1)
+        SELECT place * step AS low, (place + 1) * step AS high, trades FROM counted, nice ORDER BY place
         """,
-        {"user": user_id},
+        {"user": user_id, "bot": bot_id, "bars": BARS_EACH_SIDE},
     )
-    return [_ratios(row) for row in rows]
 
 
-def per_day(transaction: Transaction, user_id: int, days: int = 400) -> list[Row]:
-    """Return the newest trading days with what they brought, oldest first."""
+def realized_curve(
+    transaction: Transaction, user_id: int, bot_id: int | None = None, points: int = POINTS
+) -> list[Row]:
+    """Return the sum of realized P&L over time in at most about `points` steps, oldest first.
+
+    `total` is the sum at the end of a step, `drawdown` (zero or less) the deepest fall below the
+    highest sum so far within it, so that no fall is lost between two points.
+    """
+    return transaction.all(
+        f"""
+        WITH curve AS (SELECT id, filled_at, sum(realized_pnl) OVER (ORDER BY filled_at, id) AS total
+                         FROM fills WHERE {_WHOSE}),
+             peaks AS (SELECT *, greatest(max(total) OVER (ORDER BY filled_at, id), 0) AS peak FROM curve),
+             span AS (SELECT min(filled_at) AS start,
+                             greatest(extract(epoch FROM max(filled_at) - min(filled_at)) / %(points)s, 0.001) AS width
+                        FROM curve)
+        SELECT max(filled_at) AS at, (array_agg(total ORDER BY filled_at DESC, id DESC))[1] AS total,
+               -max(peak - total) AS drawdown
+          FROM peaks, span
+         GROUP BY floor(extract(epoch FROM filled_at - start) / width) ORDER BY 1
+        """,
+        {"user": user_id, "bot": bot_id, "points": points},
+    )
+
+
+def equity_curve(
+    transaction: Transaction,
+    user_id: int,
+    connection_id: int,
+    *,
+    since: datetime,
+    until: datetime,
+    points: int = POINTS,
+) -> list[Row]:
+    """Return an account's equity as its broker said it, the last word of each of `points` spans, oldest first.
+
+    `drawdown` (zero or less) is the fall below the highest of these so far.
+    """
+    return transaction.all(
+        """
+        WITH spans AS (
+            SELECT %(since)s + number * (%(until)s - %(since)s)::interval / %(points)s AS starts,
+                   %(since)s + (number + 1) * (%(until)s - %(since)s)::interval / %(points)s AS ends
+              FROM generate_series(0, %(points)s - 1) AS number),
+        said AS (
+            SELECT snapshot.taken_at, snapshot.equity FROM spans CROSS JOIN LATERAL (
+                SELECT taken_at, equity FROM equity_snapshots AS each
+                 WHERE each.connection_id = %(connection)s AND taken_at > spans.starts AND taken_at <= spans.ends
+                   AND EXISTS (SELECT FROM user_api_keys WHERE id = %(connection)s AND user_id = %(user)s)
+                 ORDER BY taken_at DESC LIMIT 1) AS snapshot)
+        SELECT taken_at AS at, equity AS total, equity - max(equity) OVER (ORDER BY taken_at) AS drawdown
+          FROM said ORDER BY taken_at
+        """,
+        {"user": user_id, "connection": connection_id, "since": since, "until": until, "points": points},
+    )
+
+
+def equity_begins(transaction: Transaction, user_id: int, connection_id: int) -> datetime | None:
+    """Return when an account's equity was stored first."""
+    first: datetime | None = transaction.value(
+        """
+        SELECT taken_at FROM equity_snapshots WHERE connection_id =
+               (SELECT id FROM user_api_keys WHERE id = %s AND user_id = %s) ORDER BY taken_at LIMIT 1
+        """,
+        (connection_id, user_id),
+    )
+    return first
+
+
+def fills_of_bot(transaction: Transaction, user_id: int, bot_id: int, limit: int = 200) -> list[Row]:
+    """Return a bot's newest fills, oldest first; `opens` tells an entry from an exit."""
     return transaction.all(
         """
         SELECT * FROM (
+            SELECT fills.id, fills.filled_at AS at, fills.side, fills.quantity, fills.price, fills.realized_pnl,
+                   orders.purpose = 'OPEN' AS opens
+              FROM fills JOIN orders ON orders.id = fills.order_id
+             WHERE fills.user_id = %s AND fills.bot_config_id = %s ORDER BY fills.id DESC LIMIT %s) AS newest
+         ORDER BY id
+        """,
+        (user_id, bot_id, limit),
+    )
+
+
+def per_day(
+    transaction: Transaction, user_id: int, days: int = 400, *, bot_id: int | None = None
+) -> list[Row]:
+    """Return the newest trading days with what they brought, oldest first."""
+    return transaction.all(
+        f"""
+        SELECT * FROM (
             SELECT day, sum(pnl) AS pnl, sum(fees) AS fees, sum(trades)::bigint AS trades,
                    sum(wins)::bigint AS wins, sum(losses)::bigint AS losses
-              FROM bot_performance WHERE user_id = %s GROUP BY day ORDER BY day DESC LIMIT %s) AS newest
+              FROM bot_performance WHERE {_WHOSE} GROUP BY day ORDER BY day DESC LIMIT %(days)s) AS newest
          ORDER BY day
         """,
-        (user_id, days),
+        {"user": user_id, "bot": bot_id, "days": days},
     )
 
 
@@ -115,15 +267,15 @@ def today_of(transaction: Transaction, user_id: int, now: datetime) -> Decimal:
     return Decimal(realized)
 
 
-def _max_drawdown(transaction: Transaction, user_id: int) -> Decimal:
+def _max_drawdown(transaction: Transaction, whose: Row) -> Decimal:
     fall = transaction.value(
-        """
+        f"""
         WITH curve AS (SELECT id, filled_at, sum(realized_pnl) OVER (ORDER BY filled_at, id) AS total
-                         FROM fills WHERE user_id = %(user)s),
+                         FROM fills WHERE {_WHOSE}),
              peaks AS (SELECT total, greatest(max(total) OVER (ORDER BY filled_at, id), 0) AS peak FROM curve)
         SELECT coalesce(max(peak - total), 0) FROM peaks
         """,
-        {"user": user_id},
+        whose,
     )
     return Decimal(fall)
 

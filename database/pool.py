@@ -52,6 +52,14 @@ class Transaction:
             row = cursor.fetchone()
             return None if row is None else row[0]
 
+    def each(self, sql: str, parameters: Parameters = None, *, at_once: int) -> Iterator[Row]:
+        """Give every row, fetching `at_once` at a time; to be read inside the transaction."""
+        with self.connection.cursor("each", cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
+            cursor.itersize = at_once
+            cursor.execute(sql, parameters)
+            for row in cursor:
+                yield dict(row)
+
     def execute(self, sql: str, parameters: Parameters = None) -> int:
         """Run a statement and return how many rows it touched."""
         with self.connection.cursor() as cursor:
