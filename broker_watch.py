@@ -236,6 +236,7 @@ class BrokerWatch:
     def _book(self, order: Order, source: str) -> None:
         with self._desk.database.transaction() as transaction:
             ledger.book_order(transaction, order, source=source, now=self._desk.now())
+        self._desk.step("news booked")
 
     def _hurry(self, watch: Watch) -> None:
         """Reconcile now: a stream that was away may have missed anything."""
