@@ -19,7 +19,7 @@ from functools import partial
 import psycopg2
 
 import log
-from bot_database import Database, Session, bots, health, kill_switch, lanes, ledger
+from bot_database import Database, Session, bots, health, kill_switch, lanes, ledger, risk
 from bot_engine import Desk, desk_for
 from brokers.base import OrderStream
 from core.errors import BrokerError, Rejected
@@ -104,6 +104,8 @@ class BrokerWatch:
         streams.join()
         self._loop.close()
         self._pool.shutdown(wait=True, cancel_futures=True)
+        with contextlib.suppress(psycopg2.Error), self._desk.database.transaction() as transaction:
+            health.fall_silent(transaction, "broker watch", self._name)
 
     def _hold_leases(self) -> None:
         with ExitStack() as stack:
@@ -126,12 +128,17 @@ class BrokerWatch:
             claimed = lanes.claim_connections(transaction, free, CLAIMS_AT_ONCE)
             sealed = {id: bots.sealed_credentials(transaction, id) for id in {*claimed, *self._watches}}
             kill_switch.finish_flattened(transaction)
+            bots.archive_closed(transaction)
+            unpriced = risk.unpriced_connections(transaction)
         for connection_id, watch in list(self._watches.items()):
             if connection_id not in present:
                 self._drop(watch)
             elif sealed[connection_id] != watch.sealed:
                 watch.sealed = sealed[connection_id]
                 self._restart_stream(watch)
+        for watch in self._watches.values():
+            if watch.connection_id in unpriced:
+                watch.duties["risk"].due = 0.0
         for connection_id in claimed:
             self._watches[connection_id] = self._new_watch(connection_id, sealed[connection_id])
 

@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.bot import TradingState
 from database import bots, figures, kill_switch, reports, risk
-from ui import tables
+from ui import first_run, tables
 from ui.formatting import age, gain, money
 from ui.services import now, services
 from ui.session import signed_in_user
@@ -88,4 +88,5 @@ def draw_table(frame, nothing):
 
 
 st.title("Overview")
+first_run.draw(signed_in_user())
 overview()

@@ -4,7 +4,10 @@ import streamlit as st
 
 from ui.session import leave_when_signed_out, sign_out, signed_in_user
 
-PAGES = (("pages/overview.py", "Overview", ":material/dashboard:"),)
+PAGES = (
+    ("pages/overview.py", "Overview", ":material/dashboard:"),
+    ("pages/7_🤖_Trading_Bot.py", "Trading Bot", "🤖"),
+)
 
 st.set_page_config(page_title="DashTrade", page_icon="📈", layout="wide")
 user = signed_in_user()

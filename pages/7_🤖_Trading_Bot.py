@@ -1,0 +1,15 @@
+"""🤖 Trading Bot: its tabs, of which the open one alone is run; `?tab=My Bots` leads to it."""
+
+import streamlit as st
+
+from ui.session import signed_in_user
+from ui.trading_bot import my_bots, setup
+
+TABS = {"Setup": setup.draw, "My Bots": my_bots.draw}
+
+user = signed_in_user()
+st.title("🤖 Trading Bot")
+for tab, draw in zip(st.tabs(list(TABS), key="tab", bind="query-params"), TABS.values(), strict=True):
+    with tab:
+        if tab.open:
+            draw(user)

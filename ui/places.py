@@ -1,0 +1,4 @@
+"""Where the pages are, for links between them; as Streamlit wants it, from the folder of navigation.py."""
+
+OVERVIEW = "../pages/overview.py"
+TRADING_BOT = "../pages/7_🤖_Trading_Bot.py"

@@ -1,0 +1,97 @@
+"""My Bots: a card for each bot, a form for another, and the switch over all of them."""
+
+import streamlit as st
+
+from actions import bots as actions
+from core.bot import TradingState
+from database import accounts, bot_list, connections
+from database.accounts import User
+from ui.calm import acting, calm, doing, done, tell_what_was_done
+from ui.formatting import gain
+from ui.services import services
+from ui.trading_bot import bot_card, bot_panel, new_bot
+
+REFRESH_SECONDS = 4
+PAGE = 10
+OPEN_BOT = "bot"
+
+
+def draw(user: User) -> None:
+    """Draw the tab: a bot named in the address (`?bot=7`) in full, or all of them."""
+    tell_what_was_done()
+    with calm():
+        bot_id = _named_bot()
+        if bot_id is not None:
+            bot_panel.draw(user, bot_id)
+            return
+        with services().database.transaction() as transaction:
+            places = connections.shown_connections(transaction, user.id)
+            counts = bot_list.count_bots(transaction, user.id)
+        if not places:
+            st.info("Connect a broker first: open the tab **Setup** above.", icon=":material/link:")
+            return
+        with st.expander("➕ Add New Bot", expanded=counts["total"] == 0):
+            new_bot.draw(user, places)
+        if counts["total"]:
+            draw_list(user, counts["total"])
+        else:
+            st.caption("No bot yet. A bot trades one symbol when an alert for it comes.")
+
+
+def draw_list(user: User, total: int) -> None:
+    """Draw the switch over all bots, then a page of cards."""
+    switch_over_all(user)
+    text = ""
+    if total > PAGE:
+        text = st.text_input("Find a bot", key="find-bot", type="search", placeholder="name or symbol") or ""
+    with services().database.transaction() as transaction:
+        found = bot_list.count_bots(transaction, user.id, text)["total"]
+    if not found:
+        st.caption("No bot has that in its name or symbol.")
+        return
+    pages = -(-found // PAGE)
+    page = st.pagination(pages, key=f"bots-page-{pages}") if pages > 1 else 1
+    cards(user, text, (page - 1) * PAGE)
+
+
+@st.fragment(run_every=REFRESH_SECONDS)
+def cards(user: User, text: str, offset: int) -> None:
+    """Draw a page of cards; runs again by itself."""
+    with calm():
+        with services().database.transaction() as transaction:
+            rows = bot_list.bot_cards(transaction, user.id, text=text, limit=PAGE, offset=offset)
+        for row in rows:
+            with st.container(border=True):
+                bot_card.draw(user, row)
+
+
+@st.fragment(run_every=REFRESH_SECONDS)
+def switch_over_all(user: User) -> None:
+    """Draw the totals of all bots and what pauses them together."""
+    with services().database.transaction() as transaction:
+        counts = bot_list.count_bots(transaction, user.id)
+        me = accounts.user(transaction, user.id)
+    state = me.trading_state if me else TradingState.ACTIVE
+    pnl = gain(counts["total_pnl"])
+    st.markdown(f"**{counts['total']:,}** bots · **{counts['enabled']:,}** enabled ·"
+                f" **{counts['holding']:,}** in a position · realized P&L **{pnl}**")  # fmt: skip
+    if state is TradingState.ACTIVE:
+        if st.button("Pause all bots", icon=":material/pause:", help="No new entries; exits still pass."):
+            with doing():
+                actions.pause_all(services(), acting(user))
+                done("All bots are paused: nothing new is entered, exits still pass.")
+        return
+    words = {
+        TradingState.REDUCING: "All bots are paused: nothing new is entered, exits still pass.",
+        TradingState.HALTED: "Everything of yours is HALTED: nothing is sent, not even protection.",
+    }
+    st.warning(words[state], icon=":material/pause_circle:")
+    if st.button("Resume all bots", icon=":material/play_arrow:", type="primary"):
+        with doing():
+            actions.resume_all(services(), acting(user))
+            done("All bots that are enabled trade again.")
+
+
+def _named_bot() -> int | None:
+    text = st.query_params.get(OPEN_BOT, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None

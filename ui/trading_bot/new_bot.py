@@ -1,0 +1,51 @@
+"""The form that makes a bot."""
+
+from typing import Any
+
+import streamlit as st
+
+from actions import bots as actions
+from database.accounts import User
+from database.pool import Row
+from ui.calm import acting, calm, done
+from ui.inputs import Slots
+from ui.services import services
+from ui.trading_bot import bot_fields
+
+
+def draw(user: User, places: list[Row]) -> None:
+    """Draw the form with the usual settings filled in; Advanced holds every other limit."""
+    slots: Slots = {}
+    labels = {row["id"]: f"{row['label']} ({row['mode']})" for row in places}
+    with st.form("new-bot", border=False, enter_to_submit=True):
+        left, right = st.columns(2)
+        with left:
+            symbol = st.text_input("Symbol", key="new-symbol", autocomplete="off", placeholder="AAPL or BTC/USD",
+                                   help="Shares trade in New York's hours, coins at all hours.")  # fmt: skip
+            slots["symbol"] = st.empty()
+        with right:
+            connection_id = st.selectbox(
+                "Trades at", list(labels), format_func=labels.__getitem__, key="new-place"
+            )
+            slots["connection"] = st.empty()
+        typed = bot_fields.main_fields(bot_fields.NEW, "new", slots)
+        with st.expander("Advanced"):
+            name = st.text_input(
+                "Name", key="new-name", placeholder="symbol and timeframe", autocomplete="off"
+            )
+            slots["name"] = st.empty()
+            source = st.text_input("Follows signals of", "tradingview", key="new-source", autocomplete="off")
+            typed |= bot_fields.advanced_fields(bot_fields.NEW, "new", slots)
+        if st.form_submit_button("Create Bot", type="primary", icon=":material/smart_toy:"):
+            with calm(slots), st.spinner("Looking the symbol up at the broker…"):
+                _create(user, connection_id, symbol or "", name or "", source or "", bot_fields.read(typed))
+
+
+def _create(
+    user: User, connection_id: int, symbol: str, name: str, source: str, columns: dict[str, Any]
+) -> None:
+    made = actions.create(
+        services(), acting(user), connection_id=connection_id, symbol=symbol, name=name,
+        source=source or "tradingview", **columns,
+    )  # fmt: skip
+    done(f"Bot {made.name} is ready and waits for alerts. {made.remark or ''}")
