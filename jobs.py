@@ -1,6 +1,7 @@
 """The job app: what runs in the background and when. A job is a bell, truth is in the tables."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
@@ -9,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import procrastinate
+import psycopg2
 
 import log
 from bot_database import Database, bells, health, lanes
@@ -18,6 +20,7 @@ from settings import Settings, load
 CONCURRENCY = 12
 SWEEP_SECONDS = 2.0
 BEAT_SECONDS = 2.0
+PROCESS = f"{socket.gethostname()}:{os.getpid()}"
 
 logger = logging.getLogger("worker")
 
@@ -76,19 +79,23 @@ def _lanes_with_work(desk: Desk) -> list[int]:
 
 async def beat(desk: Desk, pool: ThreadPoolExecutor) -> None:
     """Say that this worker lives, for ever."""
-    name = f"{socket.gethostname()}:{os.getpid()}"
     loop = asyncio.get_running_loop()
     while True:
         try:
-            await loop.run_in_executor(pool, partial(_beat, desk, name))
+            await loop.run_in_executor(pool, partial(_beat, desk))
         except Exception:
             logger.exception("the heartbeat could not be written")
         await asyncio.sleep(BEAT_SECONDS)
 
 
-def _beat(desk: Desk, name: str) -> None:
+def _beat(desk: Desk) -> None:
     with desk.database.transaction() as transaction:
-        health.beat(transaction, "worker", name, utc_now())
+        health.beat(transaction, "worker", PROCESS, utc_now())
+
+
+def _fall_silent(desk: Desk) -> None:
+    with contextlib.suppress(psycopg2.Error), desk.database.transaction() as transaction:
+        health.fall_silent(transaction, "worker", PROCESS)
 
 
 async def work(settings: Settings, desk: Desk) -> None:
@@ -117,6 +124,7 @@ async def work(settings: Settings, desk: Desk) -> None:
     finally:
         for task in own:
             task.cancel()
+        _fall_silent(desk)
 
 
 def main() -> None:

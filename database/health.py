@@ -19,6 +19,11 @@ def beat(transaction: Transaction, part: str, process: str, now: datetime) -> No
     transaction.execute("DELETE FROM heartbeats WHERE beat_at < %s", (now - FORGET_AFTER,))
 
 
+def fall_silent(transaction: Transaction, part: str, process: str) -> None:
+    """Take back the heartbeat of a process that stops cleanly."""
+    transaction.execute("DELETE FROM heartbeats WHERE part = %s AND process = %s", (part, process))
+
+
 def heartbeats(transaction: Transaction) -> list[Row]:
     """Return the newest heartbeat of each part and how many processes beat in the last 15 s."""
     return transaction.all(

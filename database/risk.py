@@ -122,6 +122,20 @@ def risk_events_of(transaction: Transaction, user_id: int, limit: int = 100) -> 
     )
 
 
+def unpriced_connections(transaction: Transaction) -> set[int]:
+    """Return the connections with a bot's position for which no price has been shown yet."""
+    rows = transaction.all(
+        """
+        SELECT DISTINCT bots.connection_id FROM user_bot_configs AS bots
+          JOIN lanes ON lanes.id = bots.lane_id
+         WHERE bots.quantity <> 0 AND abs(bots.quantity) >= lanes.dust_below
+           AND NOT EXISTS (SELECT FROM position_snapshots AS shown
+                            WHERE shown.connection_id = bots.connection_id AND shown.symbol = bots.symbol)
+        """
+    )
+    return {row["connection_id"] for row in rows}
+
+
 def shows_positions(transaction: Transaction, connection_id: int) -> bool:
     """Tell whether pages still show a position of this connection."""
     sql = "SELECT 1 FROM position_snapshots WHERE connection_id = %s LIMIT 1"

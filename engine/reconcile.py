@@ -16,7 +16,7 @@ from bot_database import (
 )
 from brokers.base import Account, AccountPosition, Broker
 from core.bot import Connection, ConnectionStatus
-from core.errors import BrokerError
+from core.errors import BrokerError, Rejected
 from core.instrument import symbol_key
 from core.money import ZERO
 from core.order import Order
@@ -44,8 +44,11 @@ def reconcile(desk: Desk, session: Session, connection_id: int) -> bool:
         desk.step("orders adopted")
         _bring_up_to_date(desk, session, broker, connection_id)
         desk.step("orders brought up to date")
-    except BrokerError as error:
+    except Rejected as error:
         note_status(desk, session, connection_id, error.message)
+        return False
+    except BrokerError as error:
+        _note_silence(desk, session, connection_id, error.message)
         return False
     _store(desk, session, connection_id, account, positions)
     _compare(desk, session, connection_id, broker)
@@ -149,6 +152,16 @@ def note_status(desk: Desk, session: Session, connection_id: int, problem: str |
         if status is ConnectionStatus.PROBLEM and before is not status:
             connection = bots.connection(transaction, connection_id)
             _tell_broken(transaction, connection, problem or "")
+
+
+def _note_silence(desk: Desk, session: Session, connection_id: int, words: str) -> None:
+    """Note a look that the broker did not answer; only a second one in a row is a problem."""
+    with session.transaction() as transaction:
+        before = bots.connection(transaction, connection_id)
+        if before.status is not ConnectionStatus.PROBLEM and before.last_error is None:
+            bots.note_connection(transaction, connection_id, before.status, words, desk.now())
+            return
+    note_status(desk, session, connection_id, words)
 
 
 def _tell_broken(transaction: Transaction, connection: Connection, problem: str) -> None:

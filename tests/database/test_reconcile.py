@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 
 from bot_database import Database, lanes
+from core.errors import Unavailable
 from engine.reconcile import reconcile
 from tests.database.trading_floor import TradingFloor
 
@@ -87,3 +88,30 @@ def test_a_mismatch_that_goes_away_lifts_itself(floor: TradingFloor) -> None:
     move_account(floor, D("-0.5"))
     look(floor)
     assert floor.one("SELECT * FROM lanes")["mismatch_since"] is None
+
+
+def test_one_silence_of_the_broker_is_no_problem_and_two_are(floor: TradingFloor) -> None:
+    class Silent:
+        capabilities = floor.paper.capabilities
+
+        def account(self) -> None:
+            raise Unavailable("connection refused")
+
+    def try_it() -> dict[str, object]:
+        with floor.database.session() as session:
+            assert not reconcile(floor.desk, session, floor.connection_id)
+        return floor.one("SELECT status, last_error FROM user_api_keys")
+
+    bot = floor.bot("BTC/USD")
+    floor.broker = Silent()  # type: ignore[assignment]
+    assert try_it() == {"status": "OK", "last_error": "connection refused"}
+    assert not floor.all("SELECT * FROM notifications")
+    assert try_it()["status"] == "PROBLEM"
+    assert try_it()["status"] == "PROBLEM"
+    (told,) = floor.all("SELECT * FROM notifications")
+    assert told["kind"] == "CONNECTION_BROKEN"
+    assert floor.send(bot, "BUY")["code"] == "CONNECTION_PROBLEM"
+    floor.broker = floor.paper
+    look(floor)
+    assert floor.one("SELECT status, last_error FROM user_api_keys") == {"status": "OK", "last_error": None}
+    assert floor.send(bot, "BUY")["state"] == "EXECUTED"
