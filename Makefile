@@ -9,7 +9,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 	--custom-compile-command "make lock" pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test run test check lock
+.PHONY: help setup setup-test run test check bench lock
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -25,6 +25,12 @@ test: $(VENV)/.ready-test ## Run every test, the cheap ones first
 check: $(VENV)/.ready-test ## Look for faults without running anything: ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/mypy .
+
+bench: $(VENV)/.ready-test ## Measure the speed and the memory of everything; takes five minutes
+	$(BIN)/python -m bench.webhook
+	$(BIN)/python -m bench.latency
+	$(BIN)/python -m bench.burst
+	$(BIN)/python -m bench.memory
 
 lock: $(VENV)/.ready-test ## Pin the newest versions that pyproject.toml allows
 	$(LOCK) --upgrade --output-file requirements.txt
