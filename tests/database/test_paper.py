@@ -3,7 +3,6 @@
 import multiprocessing
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -48,8 +47,8 @@ def buy(symbol: str, quantity: str, client_order_id: str, limit: str | None = No
 
 
 @pytest.fixture
-def connection_id(database: Database) -> Iterator[int]:
-    yield new_connection(database)
+def connection_id(database: Database) -> int:
+    return new_connection(database)
 
 
 def test_orders_come_back_from_the_database_as_they_were(database: Database, connection_id: int) -> None:

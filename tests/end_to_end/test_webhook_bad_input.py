@@ -187,7 +187,11 @@ def test_no_body_gives_a_5xx_and_every_answer_is_kept_and_says_why(desk, ann, bo
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(path=st.text(max_size=30).filter(lambda path: "?" not in path), query=st.text(max_size=60), body=st.binary(max_size=50))
+@given(
+    path=st.text(max_size=30).filter(lambda path: "?" not in path),
+    query=st.text(max_size=60),
+    body=st.binary(max_size=50),
+)
 def test_no_address_and_no_query_gives_a_5xx(desk, path, query, body):
     answer = desk.client.post("/" + path, query_string=query, data=body)
     assert answer.status_code < 500, answer.text
