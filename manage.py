@@ -7,6 +7,7 @@ import click
 import psycopg2
 
 import settings
+from actions.acting import Refused
 from administration import backups, bot_commands, connecting, doctor, people, reading, safety, server
 from administration.console import Console
 from core.errors import BrokerError
@@ -16,7 +17,7 @@ from database.migrate import SchemaError
 from encryption import KeyMissing, WrongKey
 
 MEANT_FOR_PEOPLE = (
-    settings.SettingsError, AccountError, KeyMissing, WrongKey, EmbeddedError, SchemaError,
+    Refused, settings.SettingsError, AccountError, KeyMissing, WrongKey, EmbeddedError, SchemaError,
 )  # fmt: skip
 
 

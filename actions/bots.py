@@ -16,7 +16,7 @@ from core.errors import Rejected
 from core.instrument import Instrument
 from core.money import ZERO
 from core.wording import number
-from database import bots, connections, kill_switch, risk
+from database import bot_list, bots, connections, kill_switch, risk
 from database.kill_switch import Change, NoSuchScope, Scope, Wanted
 from database.pool import Row, Transaction
 from intake import TRADINGVIEW
@@ -217,14 +217,15 @@ def _set(tools: Tools, acting: Acting, scope: Scope, scope_id: int, wanted: Want
 
 
 def _ask_close(transaction: Transaction, acting: Acting, row: Row, sentence: str) -> Closing:
-    event = risk.ask_exit(transaction, row["id"], "MANUAL_CLOSE", sentence=sentence)
-    if event is not None:
+    already = bot_list.is_closing_by_hand(transaction, row["id"])
+    if not already:
+        risk.ask_exit(transaction, row["id"], "MANUAL_CLOSE", sentence=sentence)
         acting.note(transaction, "bot close", f"bot {row['id']}", after={"quantity": row["quantity"]})
     return Closing(
         name=row["name"],
         symbol=row["symbol"],
         quantity=row["quantity"],
-        already=event is None,
+        already=already,
         waits_for=bots.trading_states(transaction, row["id"]).first_in(TradingState.HALTED),
     )
 

@@ -11,7 +11,7 @@ from uuid import UUID
 import requests
 
 from actions.acting import Acting, Refused, Tools
-from actions.bots import DEFAULT_SIZE, DEFAULT_TIMEFRAME, Created, create
+from actions.bots import DEFAULT_RISK_PERCENT, DEFAULT_SIZE, DEFAULT_TIMEFRAME, Created, create
 from core.errors import BrokerError
 from core.instrument import AssetClass
 from core.signal import Action
@@ -48,6 +48,7 @@ def practice_bot(tools: Tools, acting: Acting, connection_id: int) -> Created:
         symbol=STOCK if is_open else COIN,
         timeframe=DEFAULT_TIMEFRAME,
         position_size=DEFAULT_SIZE,
+        risk_limit_percent=DEFAULT_RISK_PERCENT,
     )
 
 

@@ -9,6 +9,13 @@ LONGEST_NAME = 60
 MOST_TOKENS = 50
 
 
+class NoSuchToken(Refused):
+    """Name a token in use: this one was revoked, does not exist, or is another user's."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no such webhook URL in use.")
+
+
 def webhook_url(settings: Settings, text: str) -> str:
     """Return the address that alerts are sent to."""
     return f"{settings.public_url}/webhook?token={text}"
@@ -42,7 +49,7 @@ def show(tools: Tools, acting: Acting, token_id: int) -> str:
         except WrongKey as error:
             raise Refused(f"{error} Rotate this URL to get a new one.") from None
         if text is None:
-            raise _none_such()
+            raise NoSuchToken
         acting.note(transaction, "token show", f"token {token_id}")
     return text
 
@@ -52,7 +59,7 @@ def rotate(tools: Tools, acting: Acting, token_id: int) -> str:
     with tools.database.transaction() as transaction:
         text = tokens.rotate_token(transaction, tools.vault, acting.owner, token_id)
         if text is None:
-            raise _none_such()
+            raise NoSuchToken
         acting.note(transaction, "token rotate", f"token {token_id}")
     return text
 
@@ -61,9 +68,5 @@ def revoke(tools: Tools, acting: Acting, token_id: int) -> None:
     """Make a token invalid: alerts that carry it are refused from now on."""
     with tools.database.transaction() as transaction:
         if not tokens.revoke_token(transaction, acting.owner, token_id):
-            raise _none_such()
+            raise NoSuchToken
         acting.note(transaction, "token revoke", f"token {token_id}")
-
-
-def _none_such() -> Refused:
-    return Refused("There is no such webhook URL in use.")

@@ -5,15 +5,23 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 import click
-import psycopg2.errors
 
-from administration.console import Console, Problem, note, pass_console, the_bot, the_connection, the_user
+from actions import bots as bot_actions
+from actions.acting import Refused
+from administration.console import (
+    Console,
+    Problem,
+    acting_for,
+    pass_console,
+    the_bot,
+    the_connection,
+    the_user,
+)
 from administration.inputs import ANY_TIMEFRAME, Amount, Timeframe, Window, Zone
 from administration.output import print_json, print_table
 from core.bot import SizeMode
-from core.instrument import Instrument
 from core.wording import number
-from database import bots, risk
+from database import bots
 
 DEFAULT_SIZE = "5000"
 DEFAULT_RISK = "10"
@@ -77,33 +85,23 @@ def add_bot(
     with console.transaction() as transaction:
         user = the_user(transaction, email)
         place = the_connection(transaction, user, connection)
-    instrument = console.registry.broker(place.id).instrument(symbol)
-    if not instrument.tradable:
-        raise Problem(f"{instrument.symbol} cannot be traded at {place.label} at present")
-    _check_shorts(instrument, options["no_short"])
     try:
-        with console.transaction() as transaction:
-            bot_id = bots.create_bot(
-                transaction,
-                user_id=user.id,
-                connection_id=place.id,
-                instrument=instrument,
-                timeframe=None if timeframe == ANY_TIMEFRAME else timeframe,
-                position_size=size,
-                source=source.strip().lower(),
-                name=name,
-                **_columns(options),
-            )
-            note(transaction, user.id, "bot add", f"bot {bot_id}", symbol=instrument.symbol,
-                 timeframe=timeframe, size=size)  # fmt: skip
-    except psycopg2.errors.UniqueViolation as error:
-        raise Problem(_taken(error, instrument.symbol, timeframe, place.label)) from None
-    click.echo(bot_id)
-
-
-def _check_shorts(instrument: Instrument, no_short: bool) -> None:
-    if not instrument.shortable and not no_short:
-        click.echo(f"{instrument.symbol} cannot be sold short: a sell signal only closes.", err=True)
+        made = bot_actions.create(
+            console,
+            acting_for(user.id),
+            connection_id=place.id,
+            symbol=symbol,
+            timeframe=None if timeframe == ANY_TIMEFRAME else timeframe,
+            position_size=size,
+            source=source,
+            name=name,
+            **_columns(options),
+        )
+    except Refused as error:
+        raise Problem(error.sentence + (" with --name" if error.field == "name" else "")) from None
+    if made.remark:
+        click.echo(made.remark, err=True)
+    click.echo(made.id)
 
 
 def _columns(options: dict[str, Any]) -> dict[str, Any]:
@@ -128,26 +126,16 @@ def _columns(options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in columns.items() if value is not None}
 
 
-def _taken(error: psycopg2.errors.UniqueViolation, symbol: str, timeframe: str, label: str) -> str:
-    if error.diag.constraint_name == "user_bot_configs_name":
-        return "There is a bot of that name already; give another with --name"
-    return f"There is a bot for {symbol}, {timeframe} from that source at {label} already"
-
-
 @bot.command("close")
 @click.argument("bot_id", metavar="BOT", type=int)
 @pass_console
 def close_bot(console: Console, bot_id: int) -> None:
     """Close what a bot holds, at the market."""
     with console.transaction() as transaction:
-        row = the_bot(transaction, bot_id)
-        if row["quantity"] == 0:
-            raise Problem(f"Bot {bot_id} ({row['name']}) holds nothing")
-        event = risk.ask_exit(transaction, bot_id, "MANUAL_CLOSE", sentence="Closed by manage.py.")
-        if event is not None:
-            note(transaction, row["user_id"], "bot close", f"bot {bot_id}", quantity=row["quantity"])
-    held = f"{number(row['quantity'])} {row['symbol']}"
-    click.echo(f"Bot {bot_id} is closing {held}" + ("." if event is not None else " already."))
+        owner = the_bot(transaction, bot_id)["user_id"]
+    closing = bot_actions.close(console, acting_for(owner), bot_id, sentence="Closed by manage.py.")
+    held = f"{number(closing.quantity)} {closing.symbol}"
+    click.echo(f"Bot {bot_id} is closing {held}" + (" already." if closing.already else "."))
 
 
 @bot.command("enable")
@@ -170,10 +158,8 @@ def disable_bot(console: Console, bot_id: int) -> None:
 
 def _switch(console: Console, bot_id: int, *, active: bool) -> None:
     with console.transaction() as transaction:
-        row = the_bot(transaction, bot_id)
-        if not bots.switch_bot(transaction, row["user_id"], bot_id, active=active):
-            raise Problem(f"Bot {bot_id} is archived")
-        note(transaction, row["user_id"], "bot enable" if active else "bot disable", f"bot {bot_id}")
+        owner = the_bot(transaction, bot_id)["user_id"]
+    bot_actions.switch(console, acting_for(owner), bot_id, active=active)
 
 
 @bot.command("archive")
@@ -182,11 +168,8 @@ def _switch(console: Console, bot_id: int, *, active: bool) -> None:
 def archive_bot(console: Console, bot_id: int) -> None:
     """Put a bot away; its trades stay."""
     with console.transaction() as transaction:
-        row = the_bot(transaction, bot_id)
-        why_not = bots.archive_bot(transaction, row["user_id"], bot_id)
-        if why_not:
-            raise Problem(why_not)
-        note(transaction, row["user_id"], "bot archive", f"bot {bot_id}")
+        owner = the_bot(transaction, bot_id)["user_id"]
+    bot_actions.archive(console, acting_for(owner), bot_id)
     click.echo(f"Bot {bot_id} is archived.")
 
 

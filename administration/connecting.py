@@ -2,18 +2,14 @@
 
 import json
 import sys
-from datetime import UTC, datetime
-from typing import Any
 
 import click
 
-from administration.console import Console, Problem, broker_class, note, pass_console, the_user
+from actions import connections
+from actions.connections import Wish
+from administration.console import Console, Problem, acting_for, broker_class, pass_console, the_user
 from brokers.base import BrokerName, CredentialField, Mode
-from core.bot import ConnectionStatus
 from database import bots
-from database.connections import edit_connection
-
-SHOWN_OF_A_KEY = 4
 
 
 @click.command()
@@ -41,16 +37,22 @@ def connect(
     meant = _mode(name, mode)
     label = label or (broker if broker == meant else f"{broker} {meant}")
     with console.transaction() as transaction:
-        user = the_user(transaction, email)
-        if any(each.label == label for each in bots.connections_of(transaction, user.id)):
+        acting = acting_for(the_user(transaction, email).id)
+        if any(each.label == label for each in bots.connections_of(transaction, acting.owner)):
             raise Problem(f"{email} has a connection {label} already; give another --label")
     _confirm(meant, label, confirm_live)
-    credentials = _credentials(name)
-    problem = console.registry.open(name, meant, credentials).account().problem if credentials else None
-    connection_id = _store(console, user.id, name, meant, label, credentials, netting, problem)
-    click.echo(connection_id)
-    if problem:
-        click.echo(f"The broker says of this account: {problem}", err=True)
+    wish = Wish(
+        broker=name,
+        mode=meant,
+        label=label,
+        credentials=_credentials(name),
+        confirmation=confirm_live,
+        allow_netting=netting,
+    )
+    made = connections.connect(console, acting, wish)
+    click.echo(made.id)
+    if made.problem:
+        click.echo(f"The broker says of this account: {made.problem}", err=True)
 
 
 def _mode(name: BrokerName, mode: str | None) -> Mode:
@@ -94,44 +96,4 @@ def _checked_credentials(
         raise Problem(
             f"These credentials of {name} are missing, empty or unknown: {', '.join(faults)}. Allowed: {form}"
         )
-    return {each: given[each].strip() for each in wanted}
-
-
-def _store(
-    console: Console,
-    user_id: int,
-    name: BrokerName,
-    mode: Mode,
-    label: str,
-    credentials: dict[str, str],
-    netting: bool,
-    problem: str | None,
-) -> int:
-    sealed: dict[str, Any] = {}
-    if credentials:
-        first = next(iter(credentials.values()))
-        sealed = {
-            "credentials_sealed": console.vault.seal(json.dumps(credentials)),
-            "credentials_prefix": first[:SHOWN_OF_A_KEY] + "…",
-            "sealed_with": console.vault.key_id,
-        }
-    with console.transaction() as transaction:
-        connection_id = bots.create_connection(
-            transaction, user_id=user_id, broker=name, mode=mode, label=label, **sealed
-        )
-        status = ConnectionStatus.PROBLEM if problem else ConnectionStatus.OK
-        bots.note_connection(transaction, connection_id, status, problem, datetime.now(UTC))
-        if netting:
-            edit_connection(transaction, user_id, connection_id, allow_netting=True)
-        note(
-            transaction,
-            user_id,
-            "connect",
-            f"connection {connection_id}",
-            broker=name,
-            mode=mode,
-            label=label,
-            key=sealed.get("credentials_prefix"),
-            netting=netting,
-        )
-    return connection_id
+    return {each: given[each] for each in wanted}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 import settings
+from actions.acting import Acting
 from brokers.base import Broker, BrokerName
 from core.bot import Connection
 from database import accounts, audit, bots
@@ -99,6 +100,11 @@ def the_bot(transaction: Transaction, bot_id: int) -> Row:
         return bots.bot_row(transaction, bot_id)
     except LookupError:
         raise Problem(f"There is no bot {bot_id}. See: manage.py bots EMAIL") from None
+
+
+def acting_for(user_id: int) -> Acting:
+    """Return the command line as the one who acts on a user's things."""
+    return Acting(owner=user_id, actor=ACTOR)
 
 
 def note(transaction: Transaction, user_id: int | None, action: str, subject: str, **after: object) -> None:

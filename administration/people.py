@@ -1,11 +1,24 @@
 """Accounts, webhook tokens and the keys of services."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import click
 
+from actions import tokens as token_actions
+from actions.acting import Acting
+from actions.tokens import NoSuchToken
 from administration import inputs
-from administration.console import Console, Problem, note, pass_console, the_connection, the_user
+from administration.console import (
+    Console,
+    Problem,
+    acting_for,
+    note,
+    pass_console,
+    the_connection,
+    the_user,
+)
 from administration.output import print_json, print_table
 from database import accounts, tokens
 from database.accounts import Role, SignUp
@@ -64,8 +77,7 @@ def add_token(console: Console, email: str, name: str, connection: str | None) -
     with console.transaction() as transaction:
         owner = the_user(transaction, email)
         bound = the_connection(transaction, owner, connection).id if connection else None
-        text = tokens.create_token(transaction, console.vault, owner.id, name=name, connection_id=bound)
-        note(transaction, owner.id, "token add", f"token {text[: tokens.SHOWN]}", name=name)
+    text = token_actions.generate(console, acting_for(owner.id), name=name, connection_id=bound)
     click.echo(webhook_url(console, text))
 
 
@@ -140,12 +152,8 @@ def list_tokens(console: Console, email: str, as_json: bool) -> None:
 @pass_console
 def show_token(console: Console, email: str, token_id: int) -> None:
     """Print the whole address of a token again."""
-    with console.transaction() as transaction:
-        owner = the_user(transaction, email)
-        text = tokens.reveal_token(transaction, console.vault, owner.id, token_id)
-        if text is None:
-            raise _no_token(owner.email, token_id)
-        note(transaction, owner.id, "token show", f"token {token_id}")
+    with _owner_of(console, email, token_id) as acting:
+        text = token_actions.show(console, acting, token_id)
     click.echo(webhook_url(console, text))
 
 
@@ -155,12 +163,8 @@ def show_token(console: Console, email: str, token_id: int) -> None:
 @pass_console
 def rotate_token(console: Console, email: str, token_id: int) -> None:
     """Give a token a new address and print it; the old address is dead."""
-    with console.transaction() as transaction:
-        owner = the_user(transaction, email)
-        text = tokens.rotate_token(transaction, console.vault, owner.id, token_id)
-        if text is None:
-            raise _no_token(owner.email, token_id)
-        note(transaction, owner.id, "token rotate", f"token {token_id}")
+    with _owner_of(console, email, token_id) as acting:
+        text = token_actions.rotate(console, acting, token_id)
     click.echo(webhook_url(console, text))
 
 
@@ -170,17 +174,14 @@ def rotate_token(console: Console, email: str, token_id: int) -> None:
 @pass_console
 def revoke_token(console: Console, email: str, token_id: int) -> None:
     """Make a token invalid; alerts that carry it are refused from now on."""
-    with console.transaction() as transaction:
-        owner = the_user(transaction, email)
-        if not tokens.revoke_token(transaction, owner.id, token_id):
-            raise _no_token(owner.email, token_id)
-        note(transaction, owner.id, "token revoke", f"token {token_id}")
+    with _owner_of(console, email, token_id) as acting:
+        token_actions.revoke(console, acting, token_id)
     click.echo(f"Token {token_id} is revoked.")
 
 
 def webhook_url(console: Console, text: str) -> str:
     """Return the address that alerts are sent to."""
-    return f"{console.settings.public_url}/webhook?token={text}"
+    return token_actions.webhook_url(console.settings, text)
 
 
 def _dashboard_link(console: Console, path: str) -> str:
@@ -190,5 +191,13 @@ def _dashboard_link(console: Console, path: str) -> str:
     return (f"http://localhost:{console.settings.dashboard_port}" if address == local else address) + path
 
 
-def _no_token(email: str, token_id: int) -> Problem:
-    return Problem(f"{email} has no such token {token_id} in use. See: manage.py token list {email}")
+@contextmanager
+def _owner_of(console: Console, email: str, token_id: int) -> Iterator[Acting]:
+    """Act for the user of an address; say in the command line's words that there is no such token."""
+    with console.transaction() as transaction:
+        owner = the_user(transaction, email)
+    try:
+        yield acting_for(owner.id)
+    except NoSuchToken:
+        words = f"{owner.email} has no such token {token_id} in use. See: manage.py token list {owner.email}"
+        raise Problem(words) from None

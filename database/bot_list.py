@@ -51,3 +51,13 @@ def bot_cards(
 def bot_card(transaction: Transaction, user_id: int, bot_id: int) -> Row | None:
     """Return one of a user's bots, None where the user has no such one."""
     return transaction.maybe(f"{_CARD} AND bots.id = %(bot)s", {"user": user_id, "bot": bot_id})
+
+
+def is_closing_by_hand(transaction: Transaction, bot_id: int) -> bool:
+    """Tell whether a close by hand was asked for and is not final."""
+    sql = """
+        SELECT EXISTS (SELECT FROM bot_risk_events AS events JOIN user_bot_configs AS bots USING (lane_id)
+                        WHERE bots.id = %s AND events.bot_config_id = bots.id
+                          AND events.kind = 'MANUAL_CLOSE' AND events.state IN ('OPEN', 'PLANNED'))
+    """
+    return transaction.value(sql, (bot_id,)) is True

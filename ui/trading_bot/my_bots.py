@@ -72,8 +72,8 @@ def switch_over_all(user: User) -> None:
         counts = bot_list.count_bots(transaction, user.id)
         me = accounts.user(transaction, user.id)
     state = me.trading_state if me else TradingState.ACTIVE
-    pnl = gain(counts["total_pnl"])
-    st.markdown(f"**{counts['total']:,}** bots · **{counts['enabled']:,}** enabled ·"
+    pnl, noun = gain(counts["total_pnl"]), "bot" if counts["total"] == 1 else "bots"
+    st.markdown(f"**{counts['total']:,}** {noun} · **{counts['enabled']:,}** enabled ·"
                 f" **{counts['holding']:,}** in a position · realized P&L **{pnl}**")  # fmt: skip
     if state is TradingState.ACTIVE:
         if st.button("Pause all bots", icon=":material/pause:", help="No new entries; exits still pass."):
