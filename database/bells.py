@@ -1,6 +1,7 @@
 """Bells: jobs that say "look at this lane". A bell lost, late or doubled does no harm."""
 
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 from procrastinate import App
@@ -12,6 +13,7 @@ from database.pool import Transaction
 
 LANE_QUEUE = "lanes"
 RING_LANE = "ring_lane"
+ABANDONED_AFTER = timedelta(minutes=5)
 
 
 class TransactionConnector(Psycopg2Connector):
@@ -43,3 +45,20 @@ def ring(transaction: Transaction, lane_ids: Iterable[int]) -> None:
     if bells:
         deferrer = _bell_ringer.configure_task(RING_LANE, queue=LANE_QUEUE, connection=transaction.connection)
         deferrer.batch_defer(*bells)
+
+
+def forget_abandoned(transaction: Transaction) -> int:
+    """Delete bells that a worker took and died with, so that they do not pile up; return how many.
+
+    What they rang for was found by the sweep long ago. Nothing else would ever end them: procrastinate
+    retries nothing by itself, and forgets a dead worker only when another one starts.
+    """
+    return transaction.execute(
+        """
+        DELETE FROM procrastinate_jobs AS jobs
+         WHERE status = 'doing' AND queue_name = %s
+           AND NOT EXISTS (SELECT FROM procrastinate_workers AS workers
+                            WHERE workers.id = jobs.worker_id AND last_heartbeat > now() - %s)
+        """,
+        (LANE_QUEUE, ABANDONED_AFTER),
+    )
