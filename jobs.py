@@ -91,6 +91,7 @@ async def beat(desk: Desk, pool: ThreadPoolExecutor) -> None:
 def _beat(desk: Desk) -> None:
     with desk.database.transaction() as transaction:
         health.beat(transaction, "worker", PROCESS, utc_now())
+        bells.forget_abandoned(transaction)
 
 
 def _fall_silent(desk: Desk) -> None:

@@ -1,4 +1,4 @@
-"""The sweep: it works every lane that has something to do, whatever another lane waits for."""
+"""The sweep works every lane that has something to do, and bells of the dead do not pile up."""
 
 import asyncio
 import threading
@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 import jobs
+from bot_database import Database, bells
 from tests.database.rough_line import RoughFloor, rough_floor, signal
 
 __all__ = ["rough_floor"]
@@ -68,3 +69,22 @@ def test_a_lane_whose_broker_does_not_answer_keeps_no_other_waiting(
     assert floor.outcome(quick) == ("EXECUTED", "EXECUTED")
     floor.settle()
     assert floor.outcome(slow) == ("EXECUTED", "EXECUTED")
+
+
+def test_bells_that_a_dead_worker_took_are_forgotten_and_no_others(database: Database) -> None:
+    with database.transaction() as transaction:
+        worker = (
+            "INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - %s::interval) RETURNING id"
+        )
+        living, dead = (transaction.value(worker, (silent,)) for silent in ("2 s", "6 min"))
+        for number, (status, worker_id) in enumerate(
+            [("doing", living), ("doing", dead), ("doing", None), ("todo", None)], start=1
+        ):
+            transaction.execute(
+                "INSERT INTO procrastinate_jobs (queue_name, task_name, args, status, worker_id)"
+                " VALUES ('lanes', 'ring_lane', jsonb_build_object('lane_id', %s::int), %s, %s)",
+                (number, status, worker_id),
+            )
+        assert bells.forget_abandoned(transaction) == 2
+        left = transaction.all("SELECT args FROM procrastinate_jobs ORDER BY id")
+    assert [job["args"]["lane_id"] for job in left] == [1, 4]
