@@ -70,8 +70,8 @@ _STEPS = (
                         symbol, side, quantity, order_type, send_by, state, broker_order_id, filled_quantity,
                         average_price, fee, created_at, sent_at, acknowledged_at, finished_at)
     SELECT md5(legs.id::text), legs.id, 1, 1, %(user)s, %(connection)s, lane, bot, traded.purpose,
-           traded.symbol, traded.side, %(quantity)s, 'MARKET', at, 'FILLED', md5('broker' || legs.id), %(quantity)s, price,
-           %(fee)s, at, at, at, at
+           traded.symbol, traded.side, %(quantity)s, 'MARKET', at, 'FILLED', md5('broker' || legs.id), %(quantity)s,
+           price, %(fee)s, at, at, at, at
       FROM traded JOIN legs ON legs.plan_id = plan AND legs.number = traded.number ORDER BY legs.id
     """,
     """

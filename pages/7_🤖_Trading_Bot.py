@@ -3,9 +3,16 @@
 import streamlit as st
 
 from ui.session import signed_in_user
-from ui.trading_bot import my_bots, setup
+from ui.trading_bot import live_positions, my_bots, performance, risk_events, setup, trade_history
 
-TABS = {"Setup": setup.draw, "My Bots": my_bots.draw}
+TABS = {
+    "Setup": setup.draw,
+    "My Bots": my_bots.draw,
+    "Live Positions": live_positions.draw,
+    "Trade History": trade_history.draw,
+    "Performance": performance.draw,
+    "Risk Events": risk_events.draw,
+}
 
 user = signed_in_user()
 st.title("🤖 Trading Bot")

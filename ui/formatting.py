@@ -41,8 +41,16 @@ def price(amount: Decimal | None) -> str:
     """Write a price with at least two decimals and no more than it has: `143.10`, `0.0123`."""
     if amount is None:
         return NOTHING
-    rounded = round(amount, 6)
-    whole, _, rest = number(rounded).partition(".")
+    return _decimals(round(amount, max(6, 4 - amount.adjusted())))
+
+
+def average(amount: Decimal | None) -> str:
+    """Write an average price to about six digits, at least two decimals: `74,532.47`, `0.170889`."""
+    return NOTHING if amount is None else _decimals(round(amount, max(2, 5 - amount.adjusted())))
+
+
+def _decimals(amount: Decimal) -> str:
+    whole, _, rest = number(amount).partition(".")
     return f"{int(whole):,}.{rest.ljust(2, '0')}"
 
 

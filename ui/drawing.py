@@ -1,0 +1,103 @@
+"""Parts that several pages draw in the same way: tables, charts, and going through pages of rows."""
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from database.history import Key, Page
+
+# What stands in these columns is read by its digits, so it is aligned to them.
+NUMBERS = frozenset(
+    {
+        *(
+            "Quantity",
+            "Filled",
+            "Entry",
+            "Now",
+            "Price",
+            "Unrealized P&L",
+            "P&L",
+            "Fees",
+            "Slippage",
+            "Stop",
+            "Target",
+        ),
+        *("Threshold", "Actual", "Trades", "Win rate", "Profit factor", "Best", "Worst"),
+    }
+)
+# Two beside each other on a phone
+FACT_WIDTH = 145
+ROW_HEIGHT, HIGHEST_TABLE = 35, 640
+
+
+def facts(*pairs: tuple[str, str]) -> None:
+    """Draw figures beside each other, each under its name; they wrap where the page is narrow."""
+    with st.container(horizontal=True, gap="small"):
+        for name, value in pairs:
+            st.markdown(f":gray[:small[{name}]]  \n**{value}**", width=FACT_WIDTH)
+
+
+def table(frame: pd.DataFrame, nothing: str, *, key: str) -> None:
+    """Draw a table with its figures to the right, or `nothing` where it is empty."""
+    if frame.empty:
+        st.caption(nothing)
+        return
+    columns = {
+        name: st.column_config.TextColumn(alignment="right") for name in frame.columns if name in NUMBERS
+    }
+    height = min(ROW_HEIGHT * (len(frame) + 1) + 2, HIGHEST_TABLE)
+    st.dataframe(
+        frame,
+        hide_index=True,
+        width="stretch",
+        height=height,
+        row_height=ROW_HEIGHT,
+        column_config=columns,
+        key=key,
+    )
+
+
+def chart(figure: go.Figure, *, key: str, words: str) -> None:
+    """Draw a figure; `words` say what it shows to those who do not see it."""
+    st.plotly_chart(figure, key=key, config={"displayModeBar": False, "scrollZoom": False}, alt=words)
+
+
+def page_key(name: str, what: object) -> Key | None:
+    """Return where the page to show begins, None for the newest; other filters (`what`) begin anew."""
+    if st.session_state.get(f"{name} of") != what:
+        st.session_state[f"{name} of"] = what
+        st.session_state[f"{name} keys"] = []
+    keys = st.session_state[f"{name} keys"]
+    return keys[-1] if keys else None
+
+
+def page_buttons(name: str, page: Page, size: int) -> None:
+    """Draw the buttons to newer and older rows, where there are any, and which rows these are."""
+    keys: list[Key] = st.session_state[f"{name} keys"]
+    if not keys and page.older is None:
+        return
+    first = len(keys) * size + 1
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            "Newer",
+            key=f"{name} newer",
+            icon=":material/chevron_left:",
+            disabled=not keys,
+            on_click=_drop_last,
+            args=(keys,),
+        )
+        st.button(
+            "Older",
+            key=f"{name} older",
+            icon=":material/chevron_right:",
+            icon_position="right",
+            disabled=page.older is None,
+            on_click=keys.append,
+            args=(page.older,),
+        )
+        st.caption(f"{first:,} to {first + len(page.rows) - 1:,}, newest first")
+
+
+def _drop_last(keys: list[Key]) -> None:
+    if keys:
+        keys.pop()

@@ -1,0 +1,213 @@
+"""Performance: what the bots made, in figures and in plots; realized, net of fees, archived bots included."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from core.instrument import AssetClass
+from core.trading_day import trading_day
+from database import figures, history, risk
+from database.accounts import User
+from database.pool import Row
+from ui import charts, tables
+from ui.calm import calm
+from ui.drawing import chart, facts, table
+from ui.formatting import NOTHING, gain, money
+from ui.prices import price_line
+from ui.services import now, services
+
+NOTHING_YET = (
+    "No trade is booked yet. When a bot has bought and sold, what it made is drawn here: as figures, as a curve"
+    " and day by day."
+)
+ROWS_OF_BREAKDOWN = 100
+REALIZED = "Bots, realized"
+BEFORE = timedelta(minutes=15)
+
+
+def draw(user: User) -> None:
+    """Draw the tab, of all bots or of one."""
+    with calm():
+        with services().database.transaction() as transaction:
+            bots = history.bots_with_history(transaction, user.id)
+        if not bots:
+            st.info("No bot yet. Make one in the tab My Bots.", icon=":material/smart_toy:")
+            return
+        bot = _chosen_bot(bots)
+        bot_id = bot["id"] if bot else None
+        with services().database.transaction() as transaction:
+            found = figures.performance_of(transaction, user.id, bot_id)
+        draw_totals(found["total"])
+        if not found["days"]:
+            st.info(NOTHING_YET, icon=":material/monitoring:")
+        else:
+            draw_curve(user, bot_id)
+            draw_days(found["days"])
+            if bot is None:
+                draw_breakdown(found)
+            draw_trades(user, bot_id)
+        if bot is not None:
+            draw_fills(user, bot)
+
+
+def draw_totals(total: Row) -> None:
+    """Draw the figures in a row."""
+    facts(
+        ("Total P&L", gain(total["total_pnl"])),
+        ("Trades", f"{total['trades']:,}"),
+        ("Win rate", tables.rate(total["win_rate"])),
+        ("Profit factor", tables.factor(total)),
+        ("Max drawdown", _fall(total["max_drawdown"])),
+        ("Best trade", gain(total["best"])),
+        ("Worst trade", gain(total["worst"])),
+        ("Fees", money(total["fees"])),
+    )
+    st.caption("Realized, net of fees. A trade is a round trip, from flat to flat.")
+
+
+@st.fragment
+def draw_curve(user: User, bot_id: int | None) -> None:
+    """Draw the realized P&L over time, or the equity of an account."""
+    with calm(), services().database.transaction() as transaction:
+        st.subheader("Equity curve")
+        accounts = {row["connection"]: row for row in risk.accounts_of(transaction, user.id)}
+        chosen: str | None = REALIZED
+        if bot_id is None and accounts:
+            names = [REALIZED, *accounts]
+            chosen = st.segmented_control("Of", names, default=REALIZED, required=True, label_visibility="collapsed",
+                                          key="curve of")  # fmt: skip
+        if chosen is None or chosen == REALIZED:
+            rows = figures.realized_curve(transaction, user.id, bot_id)
+            words = "The sum of realized P&L over time, with its drawdown below."
+        else:
+            rows = _equity(transaction, user, accounts[chosen]["connection_id"])
+            words = f"The equity of {chosen} over time as its broker said it, with its drawdown below."
+        if not rows:
+            st.caption("Nothing is known of this account yet; its equity is kept once a minute.")
+            return
+        name = "P&L" if chosen == REALIZED else "Equity"
+        chart(charts.curve(_local(pd.DataFrame(rows), user), name), key="curve", words=words)
+
+
+def draw_days(days: list[Row]) -> None:
+    """Draw P&L by day as a calendar."""
+    st.subheader("P&L by day")
+    frame = pd.DataFrame(days)
+    chart(
+        charts.calendar(frame, trading_day(now(), AssetClass.STOCK)),
+        key="calendar",
+        words="P&L of each trading day, a column per week; the sign stands in each cell.",
+    )
+    best = max(days, key=lambda row: row["pnl"])
+    worst = min(days, key=lambda row: row["pnl"])
+    words = "A day is New York's for stocks and UTC's for crypto."
+    if len(days) > 1:
+        words = f"Best {_day(best)} · worst {_day(worst)} · {words}"
+    st.caption(words)
+
+
+def draw_breakdown(found: dict[str, Any]) -> None:
+    """Draw what each symbol and each bot made, beside each other."""
+    parts = {"symbol": found["symbols"], "bot": [row for row in found["bots"] if row["trades"]]}
+    if not parts["symbol"]:
+        return
+    for column, (what, rows) in zip(st.columns(2), parts.items(), strict=True):
+        with column:
+            draw_part(what, rows)
+
+
+def draw_part(what: str, rows: list[Row]) -> None:
+    """Draw what each symbol or each bot made, as bars and as a table."""
+    st.subheader(f"Per {what}")
+    words = f"P&L of each {what} as a bar."
+    chart(charts.breakdown(pd.DataFrame(rows), what), key=f"per {what}", words=words)
+    ranked = sorted(rows, key=lambda row: row["total_pnl"], reverse=True)
+    with st.expander(f"All figures per {what}"):
+        table(tables.figures(ranked[:ROWS_OF_BREAKDOWN], what), NOTHING, key=f"figures per {what}")
+        if len(ranked) > ROWS_OF_BREAKDOWN:
+            st.caption(f"The best {ROWS_OF_BREAKDOWN} of {len(ranked):,}.")
+
+
+def draw_trades(user: User, bot_id: int | None) -> None:
+    """Draw how the trades are spread, and the best and the worst of them."""
+    with services().database.transaction() as transaction:
+        spread = figures.distribution(transaction, user.id, bot_id)
+        best, worst = figures.best_and_worst(transaction, user.id, bot_id)
+    if not spread:
+        st.caption("No trade has ended yet: how they are spread is drawn when one has.")
+        return
+    st.subheader("Wins and losses")
+    chart(
+        charts.distribution(pd.DataFrame(spread)),
+        key="distribution",
+        words="How many trades ended in which range of P&L.",
+    )
+    left, right = st.columns(2)
+    with left:
+        st.markdown("**Best trades**")
+        table(tables.round_trips(best, user.time_zone), "None has made money yet.", key="best trades")
+    with right:
+        st.markdown("**Worst trades**")
+        table(tables.round_trips(worst, user.time_zone), "None has lost money yet.", key="worst trades")
+
+
+def draw_fills(user: User, bot: Row) -> None:
+    """Draw a bot's entries and exits, over the price where it is known."""
+    with services().database.transaction() as transaction:
+        rows = figures.fills_of_bot(transaction, user.id, bot["id"])
+    if not rows:
+        return
+    st.subheader("Entries and exits")
+    prices = price_line(
+        bot["broker"], bot["symbol"], rows[0]["at"] - BEFORE, min(rows[-1]["at"] + BEFORE, now())
+    )
+    chart(
+        charts.entries_and_exits(_local(pd.DataFrame(rows), user), _local(prices, user)),
+        key="fills",
+        words=f"The fills of {bot['name']}: buys point up, sells point down, entries are full, exits hollow.",
+    )
+    if prices.empty:
+        st.caption("Prices between the fills are not kept for this broker, so no line is drawn.")
+    else:
+        st.caption("The line is the simulated market's price; where it was closed there is none.")
+
+
+def _chosen_bot(bots: list[Row]) -> Row | None:
+    return st.selectbox(
+        "Bot",
+        [None, *bots],
+        format_func=lambda bot: "All bots" if bot is None else _name(bot),
+        key="performance bot",
+        width=320,
+    )
+
+
+def _day(row: Row) -> str:
+    return f"{row['day']:%d %b %Y}: {gain(row['pnl'])}"
+
+
+def _name(bot: Row) -> str:
+    return f"{bot['name']} (archived)" if bot["archived"] else str(bot["name"])
+
+
+def _equity(transaction: Any, user: User, connection_id: int) -> list[Row]:
+    begins = figures.equity_begins(transaction, user.id, connection_id)
+    if begins is None:
+        return []
+    since = begins - timedelta(seconds=1)
+    return figures.equity_curve(transaction, user.id, connection_id, since=since, until=now())
+
+
+def _local(frame: pd.DataFrame, user: User) -> pd.DataFrame:
+    """Return the frame with its times as the user's clock shows them."""
+    if frame.empty:
+        return frame
+    at = pd.to_datetime(frame["at"], utc=True).dt.tz_convert(user.time_zone).dt.tz_localize(None)
+    return frame.assign(at=at)
+
+
+def _fall(amount: Decimal) -> str:
+    return money(-amount) if amount else money(amount)
