@@ -6,6 +6,7 @@
 import time
 
 from bench import ground, load
+from bench.parts import Part
 from bench.running import Floor, await_watch, trading_floor
 
 USERS, BOTS_EACH, WORKERS = 100, 10, 2
@@ -17,7 +18,7 @@ def burst(floor: Floor, action: str = "buy") -> None:
     """Send one alert to each bot within a second, wait for every outcome and print what came of it."""
     targets = floor.alerts(action)
     words = ground.load_words()
-    before = floor.finished()
+    before, parts, transactions = floor.finished(), floor.parts(), floor.transactions()
     plan = load.Plan(
         port=floor.port, targets=targets, connections=CONNECTIONS, count=len(targets),
         seconds=2 * len(targets) / 1000, per_second=1000.0, first_number=int(time.time()),
@@ -29,6 +30,7 @@ def burst(floor: Floor, action: str = "buy") -> None:
         for order in floor.stack.broker.orders() if float(order["received_at"]) >= result.began_at
     )  # fmt: skip
     _show(floor, result, arrivals, len(targets), words)
+    _show_cost(floor, parts, transactions, len(targets))
 
 
 def _show(floor: Floor, result: load.Result, arrivals: list[float], wanted: int, words: str) -> None:
@@ -52,6 +54,16 @@ def _show(floor: Floor, result: load.Result, arrivals: list[float], wanted: int,
     print("  outcomes: " + ", ".join(f"{end['count']} {end['state']} {end['code']}" for end in ends))
     if result.accepted() != wanted or len(arrivals) != wanted:
         print("  SOMETHING IS MISSING: " + floor.stack.written()[-2000:])
+
+
+def _show_cost(floor: Floor, before: dict[str, Part], transactions: int, alerts: int) -> None:
+    time.sleep(2)
+    after = floor.parts()
+    spent = {name: after[name].seconds - before[name].seconds for name in before.keys() & after.keys()}
+    rows = [(name, f"{seconds:.1f} s", f"{1000 * seconds / alerts:.1f} ms") for name, seconds in spent.items()]
+    ground.table("Processor time from the first alert to the last outcome", ("part", "in all", "per alert"),
+                 sorted(rows, key=lambda row: -spent[row[0]]))  # fmt: skip
+    print(f"  transactions per alert: {(floor.transactions() - transactions) / alerts:.0f}")
 
 
 def main() -> None:

@@ -4,74 +4,37 @@
 what the machine really gives; RSS counts it in full in each, and shared buffers once per connection.
 """
 
-from collections import defaultdict
-from pathlib import Path
-
-import psutil
-
 from bench import ground
 from bench.burst import BOTS_EACH, USERS, WORKERS, burst
-from bench.running import Floor, await_watch, trading_floor
-
-Sizes = dict[str, tuple[int, float, float]]
-PARTS = (
-    ("postgres", "database (PostgreSQL)"),
-    ("gunicorn", "webhook server"),
-    ("jobs.py", "workers"),
-    ("broker_watch.py", "broker watch"),
-    ("streamlit", "dashboard"),
-    ("supervision.py", "supervisor"),
-)
+from bench.parts import Part
+from bench.running import await_watch, trading_floor
 
 
-def sizes(floor: Floor) -> Sizes:
-    """Return processes, PSS and RSS in MB of every part that runs."""
-    assert floor.stack.process is not None
-    root = psutil.Process(floor.stack.process.pid)
-    found: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
-    _gather(root, _part(root, "others"), found)
-    return {part: (len(each), sum(pss for pss, _ in each), sum(rss for _, rss in each)) for part, each in found.items()}
-
-
-def _gather(process: psutil.Process, part: str, found: dict[str, list[tuple[float, float]]]) -> None:
-    try:
-        found[part].append(_memory(process.pid))
-        for child in process.children():
-            _gather(child, part if part not in ("supervisor", "others") else _part(child, "others"), found)
-    except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
-        return
-
-
-def _part(process: psutil.Process, otherwise: str) -> str:
-    command = " ".join(process.cmdline())
-    return next((name for word, name in PARTS if word in command), otherwise)
-
-
-def _memory(pid: int) -> tuple[float, float]:
-    """Return PSS and RSS in MB."""
-    lines = (line.split() for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:])
-    kilobytes = {line[0]: int(line[1]) for line in lines}
-    return kilobytes["Pss:"] / 1024, kilobytes["Rss:"] / 1024
-
-
-def show(idle: Sizes, after: Sizes) -> None:
+def show(idle: dict[str, Part], after: dict[str, Part]) -> None:
     """Print both measurements side by side."""
-    names = sorted(idle, key=lambda name: -idle[name][1])
-    rows = [(name, idle[name][0], *(f"{of[name][place]:.0f}" for of in (idle, after) for place in (1, 2)))
-            for name in names if name in after]  # fmt: skip
-    sums = [sum(of[name][place] for name in of) for of in (idle, after) for place in (1, 2)]
+    names = sorted(idle.keys() & after.keys(), key=lambda name: -idle[name].pss)
+    rows = [(name, idle[name].processes, *_figures(idle[name]), *_figures(after[name])) for name in names]
+    sums = [_figure(of, which) for of in (idle, after) for which in ("pss", "rss")]
+    rows.append(("all", sum(part.processes for part in idle.values()), *sums))
     head = ("part", "processes", "PSS idle", "RSS idle", "PSS after", "RSS after")
-    rows.append(("all", sum(idle[name][0] for name in idle), *(f"{value:.0f}" for value in sums)))
     ground.table(f"Memory in MB, {USERS} accounts watched, {WORKERS} workers", head, rows)
+
+
+def _figures(part: Part) -> tuple[str, str]:
+    return f"{part.pss:.0f}", f"{part.rss:.0f}"
+
+
+def _figure(parts: dict[str, Part], which: str) -> str:
+    return f"{sum(getattr(part, which) for part in parts.values()):.0f}"
 
 
 def main() -> None:
     """Start everything, look, send a burst, look again."""
     with trading_floor(users=USERS, bots_each=BOTS_EACH, workers=WORKERS) as floor:
         await_watch(floor)
-        idle = sizes(floor)
+        idle = floor.parts()
         burst(floor)
-        show(idle, sizes(floor))
+        show(idle, floor.parts())
 
 
 if __name__ == "__main__":

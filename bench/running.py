@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from bench import ground, load
+from bench.parts import Part, parts_of
 from bot_database import Database
 from encryption import Vault
 from tests.end_to_end.stack import Stack, running_stack
@@ -34,6 +35,20 @@ class Floor:
     def alerts(self, action: str) -> list[load.Target]:
         """Return an alert for each bot."""
         return ground.interleaved(self.people, action)
+
+    def parts(self) -> dict[str, Part]:
+        """Return what every part takes."""
+        assert self.stack.process is not None
+        return parts_of(self.stack.process.pid)
+
+    def transactions(self) -> int:
+        """Return how many transactions the database has committed; it counts them a second late."""
+        with self.database.transaction() as transaction:
+            return int(
+                transaction.value(
+                    "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"
+                )
+            )
 
     def finished(self) -> int:
         """Return how many signals have their outcome."""
