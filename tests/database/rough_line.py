@@ -5,7 +5,7 @@ what it does to an answer happens after the broker has done its work.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -44,15 +44,18 @@ class Fuse:
     """Count the moments between two effects and end the process at the `limit`-th."""
 
     limit: int = 0
+    at_limit: Callable[[], object] | None = None
     moments: list[str] = field(default_factory=list)
 
     def burn(self, name: str) -> None:
-        """Note that a moment has come; raise `ProcessDied` at the chosen one."""
-        if self.limit and len(self.moments) == self.limit:
+        """Note that a moment has come; at the chosen one do `at_limit`, or raise `ProcessDied`."""
+        if self.limit and len(self.moments) == self.limit and self.at_limit is None:
             return  # the dead do nothing more than let go of their lock
         self.moments.append(name)
         if len(self.moments) == self.limit:
-            raise ProcessDied(name)
+            if self.at_limit is None:
+                raise ProcessDied(name)
+            self.at_limit()
 
 
 class FusedSession(Session):
@@ -218,12 +221,14 @@ class RoughFloor(TradingFloor):
         with self.database.transaction() as transaction:
             kill_switch.set_switch(transaction, scope, scope_id, wanted, actor="test")
 
-    def until_death(self, bot_id: int, limit: int = 0) -> list[str]:
+    def until_death(
+        self, bot_id: int, limit: int = 0, at_limit: Callable[[], object] | None = None
+    ) -> list[str]:
         """Work a bot's lane as a process that dies at its `limit`-th moment; return the moments it lived.
 
-        With 0 it lives on.
+        With 0 it lives on; with `at_limit` that happens at the moment, and it lives on.
         """
-        fuse = Fuse(limit)
+        fuse = Fuse(limit, at_limit)
         database = FusedDatabase(self.database, fuse)
         line = RoughLine(self.line, lambda: self.now, fuse)
         desk = replace(self.desk, database=database, broker=lambda _id: line, step=fuse.burn)

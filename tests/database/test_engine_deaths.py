@@ -2,11 +2,14 @@
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
+from bot_database import lanes, orders
+from bot_engine import run_lane
 from core.order import OrderType
 from core.plan import Code
 from tests.database.rough_line import RoughFloor, Trouble, rough_floor, signal
@@ -145,3 +148,67 @@ def test_a_death_at_any_moment_changes_nothing(rough_floor: RoughFloor, name: st
             assert_never_received(end, expected)
         else:
             assert end == expected, where
+
+
+def test_a_signal_that_arrives_at_any_moment_of_a_run_needs_no_sweep(rough_floor: RoughFloor) -> None:
+    """Its bell finds the lane held and goes unheard; whoever held the lane looks once more."""
+    floor = rough_floor
+
+    def run(limit: int) -> list[str]:
+        symbol = new_symbol(floor)
+        bot = floor.bot(symbol, size="500")
+        floor.store(bot, signal(symbol, "BUY"))
+        moments = floor.until_death(bot, limit, lambda: floor.store(bot, signal(symbol, "CLOSE")))
+        assert floor.under_way() == [], moments
+        assert floor.held(bot) == 0 or not limit
+        return moments
+
+    moments = run(0)
+    # Whatever comes after the last look at the count of bells rings for itself
+    for limit in range(1, len(moments)):
+        run(limit)
+
+
+def test_a_lane_has_one_worker_at_a_time(rough_floor: RoughFloor) -> None:
+    floor = rough_floor
+    bot = floor.bot()
+    alone = floor.desk
+    tried = []
+
+    def intrude(name: str) -> None:
+        before = len(floor.line.calls)
+        with lanes.hold_lane(floor.database, floor.bot_row(bot)["lane_id"]) as session:
+            assert session is None
+        run_lane(alone, floor.bot_row(bot)["lane_id"])
+        assert len(floor.line.calls) == before
+        tried.append(name)
+
+    floor.desk = replace(alone, step=intrude)
+    assert floor.send(bot, "BUY")["state"] == "EXECUTED"
+    assert {"decision committed", "order committed", "order sent", "leg finished"} <= set(tried)
+
+
+def test_a_sender_may_still_live_until_its_time_to_send_is_over(rough_floor: RoughFloor) -> None:
+    """The sender lost its lane, not its life: whoever comes next believes nothing before it must be silent."""
+    floor = rough_floor
+    bot = floor.bot()
+    floor.store(bot, signal("AAPL", "BUY"))
+    moments = floor.until_death(bot)
+    committed = moments.index("order committed") + 1
+    sleeper = floor.bot(timeframe="1h")
+    floor.store(sleeper, signal("AAPL", "BUY"))
+    floor.until_death(sleeper, committed)
+    began = floor.now
+    (row,) = floor.sent(sleeper)
+    assert row["state"] == "NEW"
+    silent_until = timedelta(seconds=floor.desk.timing.send_window + 10)
+    while floor.now < began + silent_until - timedelta(seconds=1):
+        floor.work(sleeper)
+        assert floor.sent(sleeper)[0]["state"] == "NEW"
+        floor.pass_time(1)
+    with floor.database.transaction() as transaction:
+        late = orders.order_by_client_id(transaction, row["client_order_id"])
+    floor.paper.submit(late.intent)
+    floor.settle()
+    assert floor.outcome(sleeper) == ("EXECUTED", "EXECUTED")
+    floor.assert_books_agree("AAPL")
