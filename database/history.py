@@ -111,11 +111,13 @@ def all_trades(transaction: Transaction, user_id: int, wanted: TradeFilter) -> I
 
 
 def bots_with_history(transaction: Transaction, user_id: int) -> list[Row]:
-    """Return id, name and symbol of a user's bots, archived ones last."""
+    """Return id, name, symbol and broker of a user's bots, archived ones last."""
     return transaction.all(
         """
-        SELECT id, name, symbol, timeframe, archived_at IS NOT NULL AS archived FROM user_bot_configs
-         WHERE user_id = %s ORDER BY archived_at IS NOT NULL, lower(name), id
+        SELECT bots.id, bots.name, bots.symbol, bots.timeframe, connections.broker,
+               bots.archived_at IS NOT NULL AS archived
+          FROM user_bot_configs AS bots JOIN user_api_keys AS connections ON connections.id = bots.connection_id
+         WHERE bots.user_id = %s ORDER BY bots.archived_at IS NOT NULL, lower(bots.name), bots.id
         """,
         (user_id,),
     )

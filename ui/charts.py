@@ -17,7 +17,7 @@ MARGIN = {"l": 8, "r": 8, "t": 8, "b": 8}
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 WEEK = timedelta(days=7)
 WEEKS = 26
-MONEY = ",.2f"
+MONEY, TICKS = ",.2f", ",~f"
 
 
 def curve(frame: pd.DataFrame, name: str) -> go.Figure:
@@ -53,8 +53,8 @@ def curve(frame: pd.DataFrame, name: str) -> go.Figure:
         row=2,
         col=1,
     )
-    figure.update_yaxes(title_text=name, row=1, col=1)
-    figure.update_yaxes(title_text="Drawdown", row=2, col=1, nticks=4)
+    figure.update_yaxes(title_text=name, tickformat=TICKS, row=1, col=1)
+    figure.update_yaxes(title_text="Drawdown", tickformat=TICKS, row=2, col=1, nticks=4)
     return _plain(figure, height=380)
 
 
@@ -122,6 +122,7 @@ def breakdown(frame: pd.DataFrame, label: str, most: int = 12) -> go.Figure:
             hovertemplate=f"%{{y}}<br>%{{x:+{MONEY}}}<extra></extra>",
         )
     )
+    figure.update_xaxes(tickformat=TICKS, nticks=6)
     figure.update_yaxes(type="category", automargin=True)
     return _plain(figure, height=80 + 30 * max(len(shown), 1))
 
@@ -141,8 +142,8 @@ def distribution(frame: pd.DataFrame) -> go.Figure:
         )
     )
     figure.add_vline(x=0, line={"color": MUTED, "width": 1, "dash": "dot"})
-    figure.update_xaxes(title_text="P&L of a trade")
-    figure.update_yaxes(title_text="Trades", rangemode="tozero")
+    figure.update_xaxes(title_text="P&L of a trade", tickformat=TICKS)
+    figure.update_yaxes(title_text="Trades", tickformat=TICKS, rangemode="tozero")
     return _plain(figure, height=300)
 
 
@@ -170,7 +171,7 @@ def entries_and_exits(fills: pd.DataFrame, prices: pd.DataFrame) -> go.Figure:
         if not part.empty:
             figure.add_trace(_marks(part, name, symbol, colour, opens=opens))
     figure.update_layout(legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0})
-    figure.update_yaxes(title_text="Price")
+    figure.update_yaxes(title_text="Price", tickformat=TICKS)
     return _plain(figure, height=360, legend=True)
 
 

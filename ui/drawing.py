@@ -64,7 +64,7 @@ def chart(figure: go.Figure, *, key: str, words: str) -> None:
 
 def page_key(name: str, what: object) -> Key | None:
     """Return where the page to show begins, None for the newest; other filters (`what`) begin anew."""
-    if st.session_state.get(f"{name} of") != what:
+    if f"{name} of" not in st.session_state or st.session_state[f"{name} of"] != what:
         st.session_state[f"{name} of"] = what
         st.session_state[f"{name} keys"] = []
     keys = st.session_state[f"{name} keys"]

@@ -18,7 +18,7 @@ from ui.tables import plain
 from ui.trading_bot import position_card
 
 REFRESH_SECONDS = 5
-PAGE = 10
+PAGE, MISMATCHES = 10, 3
 NOTHING_HELD = "No bot holds anything at present. What one buys or sells short appears here by itself."
 
 
@@ -45,9 +45,11 @@ def accounts(user: User) -> None:
     with calm():
         with services().database.transaction() as transaction:
             rows = risk.accounts_of(transaction, user.id)
-            mismatches = holdings.mismatches_of(transaction, user.id)
-        for row in mismatches:
+            mismatches = holdings.mismatches_of(transaction, user.id, MISMATCHES + 1)
+        for row in mismatches[:MISMATCHES]:
             draw_mismatch(user, row)
+        if len(mismatches) > MISMATCHES:
+            st.caption("More symbols do not add up; they follow when these are decided.")
         for row in rows:
             with st.container(border=True):
                 draw_account(row)
