@@ -27,7 +27,9 @@ logger = logging.getLogger(__name__)
 
 def acting(user: User) -> Acting:
     """Return the user of this page as the one who acts on their own things."""
-    return Acting(owner=user.id, actor=user.email, address=st.context.ip_address)
+    address = st.context.ip_address
+    # Streamlit gives none for this machine itself, and something else where no browser asks.
+    return Acting(owner=user.id, actor=user.email, address=address if isinstance(address, str) else None)
 
 
 @contextmanager

@@ -35,13 +35,14 @@ class Step:
 
 def draw(user: User) -> None:
     """Draw the checklist until the first trade has filled, and a while longer."""
-    with services().database.transaction() as transaction:
-        progress = first_run.progress_of(transaction, user.id)
-    if is_over(progress) or st.session_state.get(HIDDEN):
-        return
-    tell_what_was_done()
-    with st.container(border=True):
-        _steps(user)
+    with calm():
+        with services().database.transaction() as transaction:
+            progress = first_run.progress_of(transaction, user.id)
+        if is_over(progress) or st.session_state.get(HIDDEN):
+            return
+        tell_what_was_done()
+        with st.container(border=True):
+            _steps(user)
 
 
 def is_over(progress: Row) -> bool:

@@ -1,6 +1,5 @@
 """Setup and My Bots in a real browser: real money's confirmation, closing, deleting, the kill switch."""
 
-from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
@@ -29,11 +28,11 @@ def ben(visitor: Visitor, trader: Trader) -> Visitor:
 
 
 @pytest.fixture
-def holding(trader: Trader, request: pytest.FixtureRequest) -> Iterator[int]:
+def holding(trader: Trader, request: pytest.FixtureRequest) -> int:
     """Give a bot that holds something, of a symbol of the test's own."""
     bot = trader.bot(request.param, "15", 1, "--size", 1000)
     assert trader.alert("buy", request.param, "15").outcome["state"] == "EXECUTED"
-    yield bot
+    return bot
 
 
 def test_real_money_needs_the_name_typed(ben: Visitor, trader: Trader) -> None:
