@@ -158,7 +158,7 @@ def entries_and_exits(fills: pd.DataFrame, prices: pd.DataFrame) -> go.Figure:
         figure.add_trace(
             go.Scatter(
                 x=list(prices["at"]),
-                y=_floats(prices["price"]),
+                y=[None if pd.isna(value) else float(value) for value in prices["price"]],
                 name="Price",
                 mode="lines",
                 line={"color": MUTED, "width": 1.5},

@@ -22,7 +22,9 @@ FRIDAY_MORNING = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 class TradingFloor:
     """One user's paper account in a market that only the test moves, and the engine beside it."""
 
-    def __init__(self, database: Database, rules: Rules | None = None) -> None:
+    def __init__(
+        self, database: Database, rules: Rules | None = None, *, email: str = "ann@example.org"
+    ) -> None:
         self.database = database
         self.paper_database = Database(database.url)
         self.now = FRIDAY_MORNING
@@ -31,7 +33,7 @@ class TradingFloor:
         with database.transaction() as transaction:
             self.user_id = int(
                 transaction.value(
-                    "INSERT INTO users (email, password_hash) VALUES ('ann@example.org', 'x') RETURNING id"
+                    "INSERT INTO users (email, password_hash) VALUES (%s, 'x') RETURNING id", (email,)
                 )
             )
             self.connection_id = bots.create_connection(
@@ -50,7 +52,9 @@ class TradingFloor:
             step=self.steps.append,
         )
 
-    def bot(self, symbol: str = "AAPL", timeframe: str = "15 Min", size: str = "5000", **limits: object) -> int:
+    def bot(
+        self, symbol: str = "AAPL", timeframe: str = "15 Min", size: str = "5000", **limits: object
+    ) -> int:
         """Make a bot on the paper account."""
         with self.database.transaction() as transaction:
             return bots.create_bot(
@@ -68,7 +72,8 @@ class TradingFloor:
         with self.database.transaction() as transaction:
             lane_id = bots.bot_row(transaction, bot_id)["lane_id"]
             number = transaction.value(
-                "UPDATE lanes SET last_number = last_number + 1 WHERE id = %s RETURNING last_number", (lane_id,)
+                "UPDATE lanes SET last_number = last_number + 1 WHERE id = %s RETURNING last_number",
+                (lane_id,),
             )
             uuid = transaction.value(
                 """
