@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -55,6 +55,17 @@ def api_root(url: str) -> str:
     return root
 
 
+@dataclass(slots=True)
+class Market:
+    """What is the same for every account at one host: assets and the clock, each with its last moment.
+
+    Give one to all brokers of a host, and a bar's close costs one look at the clock, not one per account.
+    """
+
+    instruments: dict[str, tuple[Instrument, float]] = field(default_factory=dict)
+    clock: tuple[MarketClock, float] | None = None
+
+
 class AlpacaBroker:
     """Carry out `brokers.base.Broker` at Alpaca, paper or live by `base_url`.
 
@@ -89,6 +100,7 @@ class AlpacaBroker:
         read_timeout: float = READ_TIMEOUT,
         clock_seconds: float = CLOCK_SECONDS,
         calls_per_minute: int = CALLS_PER_MINUTE,
+        market: "Market | None" = None,
     ) -> None:
         timeout = (connect_timeout, read_timeout)
         self.capabilities = replace(
@@ -97,8 +109,7 @@ class AlpacaBroker:
         self._rest = _Library(_header(key), _header(secret), api_root(base_url), timeout)
         self._data_url = api_root(data_url)
         self._clock_seconds = clock_seconds
-        self._clock: tuple[MarketClock, float] | None = None
-        self._instruments: dict[str, tuple[Instrument, float]] = {}
+        self._market = market or Market()
 
     def __repr__(self) -> str:
         return f"AlpacaBroker({self._rest.root})"
@@ -130,11 +141,11 @@ class AlpacaBroker:
     def instrument(self, symbol: str) -> Instrument:
         """Return the rules of a symbol in any spelling, kept for an hour; raise `Rejected` if unknown."""
         key = symbol_key(symbol)
-        kept = self._instruments.get(key)
+        kept = self._market.instruments.get(key)
         if kept is not None and kept[1] > time.monotonic():
             return kept[0]
         instrument = self._fetch_instrument(symbol)
-        self._instruments[key] = (instrument, time.monotonic() + INSTRUMENT_SECONDS)
+        self._market.instruments[key] = (instrument, time.monotonic() + INSTRUMENT_SECONDS)
         return instrument
 
     def quote(self, symbol: str) -> Quote:
@@ -156,13 +167,13 @@ class AlpacaBroker:
         """Return the session; the stock market's is kept until it changes, at most `clock_seconds`."""
         if asset_class is AssetClass.CRYPTO:
             return MarketClock(is_open=True)
-        kept = self._clock
+        kept = self._market.clock
         if kept is not None and kept[1] > time.monotonic():
             return kept[0]
         raw = self._rest.get("/clock")
         with _understood():
             clock, at = mapping.read_clock(raw)
-        self._clock = (clock, time.monotonic() + self._clock_life(clock, at))
+        self._market.clock = (clock, time.monotonic() + self._clock_life(clock, at))
         return clock
 
     def submit(self, intent: OrderIntent) -> Order:
@@ -219,7 +230,7 @@ class AlpacaBroker:
             query = {**query, token: list(page)[-1]}
 
     def _order_symbol(self, symbol: str) -> str:
-        kept = self._instruments.get(symbol_key(symbol))
+        kept = self._market.instruments.get(symbol_key(symbol))
         return kept[0].symbol if kept is not None else mapping.spellings(symbol)[0]
 
     def _fetch_instrument(self, symbol: str) -> Instrument:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from brokers.alpaca import DATA_URL, LIVE_URL, PAPER_URL, AlpacaBroker
+from brokers.alpaca import DATA_URL, LIVE_URL, PAPER_URL, AlpacaBroker, Market
 from brokers.alpaca_stream import AlpacaStream
 from brokers.base import Broker, BrokerName, Mode, OrderStream
 from brokers.paper import PaperBroker
@@ -44,6 +44,7 @@ class Registry:
         self._settings = settings
         self._paper_database = Database(settings.database, size=32, application_name="dashtrade paper")
         self._opened: dict[int, _Opened] = {}
+        self._markets: dict[str, Market] = {}
         self._lock = threading.Lock()
 
     def broker(self, connection_id: int) -> Broker:
@@ -76,13 +77,15 @@ class Registry:
         missing = [field.name for field in CLASSES[name].credential_fields if not credentials.get(field.name)]
         if missing:
             raise Rejected(f"Credentials are incomplete, missing: {', '.join(missing)}.")
+        url = self._trading_url(mode)
         return AlpacaBroker(
             credentials["api_key"],
             credentials["api_secret"],
-            base_url=self._trading_url(mode),
+            base_url=url,
             data_url=self._settings.apca_api_data_url or DATA_URL,
             read_timeout=float(self._settings.broker_read_timeout_seconds),
             calls_per_minute=self._settings.alpaca_calls_per_minute,
+            market=self._markets.setdefault(url, Market()),
         )
 
     def _look(self, connection_id: int) -> Broker:

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from brokers.alpaca import AlpacaBroker
+from brokers.alpaca import AlpacaBroker, Market
 from core.errors import Conflict, Rejected
 from core.instrument import AssetClass
 from core.order import OrderState, Side
@@ -156,6 +156,17 @@ class TestOnlyAlpaca:
             found = trader.broker.find_order(order.client_order_id)
             assert found is not None
             assert found.state is state
+
+    def test_the_accounts_of_one_host_share_what_is_the_same_for_all(self, harness: AlpacaHarness) -> None:
+        harness.control.account("PKOTHER", "secret")
+        market, url = Market(), harness.control.url
+        before = [len(harness.control.requests("GET", path)) for path in ("/v2/clock", "/v2/assets/AAPL")]
+        for key in (harness.key, "PKOTHER"):
+            broker = AlpacaBroker(key, "secret", base_url=url, data_url=url, market=market)
+            assert broker.instrument("AAPL").tradable
+            broker.clock(AssetClass.STOCK)
+        after = [len(harness.control.requests("GET", path)) for path in ("/v2/clock", "/v2/assets/AAPL")]
+        assert after == [count + 1 for count in before]
 
     def test_a_position_closed_by_hand_is_gone(self, harness: AlpacaHarness, trader: Trader) -> None:
         trader.trade(Side.BUY, "AAPL", 10)
