@@ -12,7 +12,7 @@ import log
 from ui import forwarding
 from ui.forwarding import Forwarder
 from ui.gate import Gate, Sessions
-from ui.services import services
+from ui.services import load_brokers, services
 from ui.sign_in import SignInPages
 
 log.logging_setup("dashboard", services().settings)
@@ -26,10 +26,12 @@ async def running(_app: Any) -> AsyncIterator[None]:
     """Keep what the routes need for as long as the dashboard runs."""
     async with forwarder.running():
         watch = asyncio.create_task(sessions.watch())
+        loading = asyncio.create_task(asyncio.to_thread(load_brokers))
         try:
             yield
         finally:
             watch.cancel()
+            loading.cancel()
 
 
 app = st.App(

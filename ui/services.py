@@ -44,6 +44,11 @@ def _registry(made: Services) -> "Registry":
     return Registry(made.database, made.vault, made.settings)
 
 
+def load_brokers() -> None:
+    """Load the brokers' libraries, so that nobody who opens Setup waits for them."""
+    services().registry  # noqa: B018
+
+
 def now() -> datetime:
     """Return the time."""
     return datetime.now(UTC)

@@ -66,7 +66,8 @@ def draw_figures(row: Row) -> None:
     words = [f"**{held}**"]
     if row["holds"]:
         words.append(f"unrealized **{gain(row['unrealized'])}**")
-    words.append(f"realized **{gain(row['total_pnl'])}** in {row['total_trades']:,} trades")
+    trades = "trade" if row["total_trades"] == 1 else "trades"
+    words.append(f"realized **{gain(row['total_pnl'])}** in {row['total_trades']:,} {trades}")
     st.markdown(" · ".join(words))
 
 

@@ -19,6 +19,11 @@ SIZE_MODES = {
     SizeMode.UNITS: "Units per trade (shares, coins)",
     SizeMode.RISK_PERCENT: "Percent of equity lost at the stop",
 }
+SIZES = {
+    SizeMode.NOTIONAL: "Position size ($)",
+    SizeMode.UNITS: "Position size (units)",
+    SizeMode.RISK_PERCENT: "Position size (% at risk)",
+}
 NEW: dict[str, Any] = {
     "name": "", "timeframe": DEFAULT_TIMEFRAME, "position_size": DEFAULT_SIZE, "size_mode": "notional",
     "risk_limit_percent": DEFAULT_RISK_PERCENT, "daily_loss_limit": None, "max_position_size": None,
@@ -54,8 +59,10 @@ def main_fields(row: Mapping[str, Any], key: str, slots: Slots) -> dict[str, Any
         typed["timeframe"] = st.selectbox("Timeframe", listed, listed.index(current), key=f"{key}-timeframe")
         slots["timeframe"] = st.empty()
     with middle:
-        typed["position_size"] = amount_input(slots, "position_size", "Position size ($)", row["position_size"],
-                                              key=f"{key}-size")  # fmt: skip
+        label = SIZES[SizeMode(row["size_mode"])]
+        typed["position_size"] = amount_input(
+            slots, "position_size", label, row["position_size"], key=f"{key}-size"
+        )
     with right:
         typed["risk_limit_percent"] = amount_input(
             slots, "risk_limit_percent", "Risk limit (%)", row["risk_limit_percent"], key=f"{key}-risk",
@@ -70,8 +77,14 @@ def advanced_fields(row: Mapping[str, Any], key: str, slots: Slots) -> dict[str,
     left, right = st.columns(2)
     modes = list(SIZE_MODES)
     with left:
-        typed["size_mode"] = st.selectbox("Size counts", modes, modes.index(SizeMode(row["size_mode"])),
-                                          key=f"{key}-mode", format_func=SIZE_MODES.__getitem__)  # fmt: skip
+        typed["size_mode"] = st.selectbox(
+            "Size counts",
+            modes,
+            modes.index(SizeMode(row["size_mode"])),
+            key=f"{key}-mode",
+            format_func=SIZE_MODES.__getitem__,
+            help="What the number under Position size means.",
+        )
     for number, (name, (label, help)) in enumerate(LIMITS.items()):
         with (right, left)[number % 2]:
             typed[name] = amount_input(

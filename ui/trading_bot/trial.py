@@ -1,7 +1,5 @@
 """The part of Setup that tries everything out: a test alert, and lines for the command line."""
 
-from typing import Any
-
 import streamlit as st
 
 from actions import practice
@@ -26,7 +24,9 @@ def draw(user: User) -> None:
         " connection. It trades play money."
     )
     alert_form(user)
-    follow(user)
+    # A place of its own, so that what follows it stays as it is when it fills.
+    with st.container():
+        follow(user)
     with st.expander("From the command line", icon=":material/terminal:"):
         lines(user)
 
@@ -35,15 +35,17 @@ def alert_form(user: User) -> None:
     """Draw the form that sends a test alert."""
     with services().database.transaction() as transaction:
         rows = first_run.bots_for_a_test(transaction, user.id, TRADINGVIEW)
-    names: dict[Any, str] = {None: WHICH} | {row["id"]: row["name"] for row in rows}
-    actions: dict[Any, str] = {None: BY_POSITION} | {each: each.value for each in Action}
+    # A choice that is None would read as nothing chosen.
+    names = {0: WHICH} | {row["id"]: row["name"] for row in rows}
+    actions = {"": BY_POSITION} | {each.value: each.value for each in Action}
     with st.form("test-alert", border=False):
         left, right = st.columns(2)
         bot = left.selectbox("Bot", list(names), format_func=names.__getitem__, key="test-bot")
         action = right.selectbox("Action", list(actions), format_func=actions.__getitem__, key="test-action")
         if st.form_submit_button("Send a test alert", type="primary", icon=":material/send:"):
             with calm():
-                remember_signal(practice.send_alert(services(), acting(user), bot, action))
+                wanted = Action(action) if action else None
+                remember_signal(practice.send_alert(services(), acting(user), bot or None, wanted))
 
 
 def lines(user: User) -> None:

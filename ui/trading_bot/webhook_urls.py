@@ -82,14 +82,18 @@ def generate_form(user: User, places: dict[int, str]) -> None:
     """Draw the form for a new URL."""
     with st.form("generate-token", border=False):
         name = st.text_input("What it is for", "TradingView", key="generate-name", autocomplete="off")
-        choices: list[int | None] = [None, *places]
-        bound = None
+        # A choice that is None would read as nothing chosen.
+        choices = {0: ANY} | places
+        bound = 0
         if len(places) > 1:
-            bound = st.selectbox("It may trade at", choices, key="generate-connection",
-                                 format_func=lambda each: ANY if each is None else places[each])  # fmt: skip
+            bound = st.selectbox(
+                "It may trade at", list(choices), key="generate-connection", format_func=choices.__getitem__
+            )
         if st.form_submit_button("Generate Webhook URL", type="primary", icon=":material/link:"):
             with calm():
-                text = actions.generate(services(), acting(user), name=name or "", connection_id=bound)
+                text = actions.generate(
+                    services(), acting(user), name=name or "", connection_id=bound or None
+                )
                 remember(user, text)
                 done("Your webhook URL is ready: copy it into TradingView's alert, under Notifications.")
 
