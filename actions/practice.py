@@ -12,6 +12,7 @@ import requests
 
 from actions.acting import Acting, Refused, Tools
 from actions.bots import DEFAULT_RISK_PERCENT, DEFAULT_SIZE, DEFAULT_TIMEFRAME, Created, create
+from brokers.base import Mode
 from core.errors import BrokerError
 from core.instrument import AssetClass
 from core.signal import Action
@@ -40,6 +41,8 @@ def practice_bot(tools: Tools, acting: Acting, connection_id: int) -> Created:
         place = connections.shown_connection(transaction, acting.owner, connection_id)
     if place is None:
         raise Refused("There is no such connection.")
+    if place["mode"] == Mode.LIVE:
+        raise Refused(f"{place['label']} trades real money; connect the paper broker for a test trade.")
     is_open = tools.registry.broker(connection_id).clock(AssetClass.STOCK).is_open
     return create(
         tools,

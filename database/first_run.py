@@ -18,7 +18,7 @@ def progress_of(transaction: Transaction, user_id: int) -> Row:
                trade.filled_price AS trade_price, trade.updated_at AS trade_at
           FROM (SELECT) AS one
           LEFT JOIN LATERAL (SELECT * FROM user_api_keys WHERE user_id = %(user)s AND archived_at IS NULL
-                              ORDER BY status = 'OK' DESC, mode = 'live', id LIMIT 1) AS place ON true
+                              ORDER BY mode = 'live', status = 'PROBLEM', id LIMIT 1) AS place ON true
           LEFT JOIN LATERAL (SELECT * FROM user_bot_configs WHERE user_id = %(user)s AND archived_at IS NULL
                               ORDER BY id LIMIT 1) AS bot ON true
           LEFT JOIN LATERAL (SELECT * FROM bot_trades WHERE user_id = %(user)s AND filled_qty > 0

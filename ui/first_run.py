@@ -67,7 +67,7 @@ def steps_of(progress: Row) -> tuple[Step, ...]:
     """Return the steps with what is done of each."""
     traded = progress["trade_id"] is not None
     return (
-        Step(title="Connect a broker", is_done=progress["connection_id"] is not None,
+        Step(title="Connect a broker", is_done=_can_practise(progress),
              result=str(progress["connection"]), act=connect),
         Step(title="Generate your webhook URL", is_done=progress["has_token"],
              result="shown in Setup whenever you need it", act=generate),
@@ -93,6 +93,12 @@ def draw_steps(user: User, progress: Row, steps: tuple[Step, ...]) -> None:
 
 def connect(user: User, progress: Row) -> None:
     """Offer the paper broker by one click, and the way to the others."""
+    if progress["mode"] == "live":
+        st.caption("Your connection trades real money; a test trade needs play money.")
+    elif progress["last_error"]:
+        st.warning(
+            f"{plain(progress['connection'])}: {plain(progress['last_error'])}", icon=":material/link_off:"
+        )
     st.caption("The built-in paper broker needs no keys: $100,000 of play money, simulated prices.")
     with st.container(horizontal=True):
         if st.button("Connect the paper broker", key="first-connect", type="primary", icon=":material/link:"):
@@ -150,6 +156,14 @@ def draw_end(is_complete: bool) -> None:
     elif st.button("Hide for now", key="first-hide", type="tertiary"):
         st.session_state[HIDDEN] = True
         st.rerun()
+
+
+def _can_practise(progress: Row) -> bool:
+    return (
+        progress["connection_id"] is not None
+        and progress["status"] != "PROBLEM"
+        and progress["mode"] != "live"
+    )
 
 
 def _trade(progress: Row) -> str:

@@ -7,7 +7,9 @@ from streamlit.testing.v1 import AppTest
 
 from actions import bots as bot_actions
 from actions import connections as connection_actions
+from actions import practice
 from actions import tokens as token_actions
+from actions.acting import Refused
 from core.bot import ConnectionStatus
 from database import bot_list, bots
 from tests.database.office import Office, open_office, with_database
@@ -273,3 +275,19 @@ def test_the_checklist_is_gone_a_while_after_the_first_trade(settled: Office) ->
     with settled.services.database.transaction() as transaction:
         transaction.execute("UPDATE bot_trades SET updated_at = now() - interval '1 hour'")
     assert words(settled.draw(first_run.draw)) == ""
+
+
+def test_a_live_or_broken_connection_does_not_serve_for_the_test_trade(office: Office) -> None:
+    connection_actions.connect_paper(office.services, office.acting, "mine")
+    with office.services.database.transaction() as transaction:
+        transaction.execute("UPDATE user_api_keys SET mode = 'live'")
+    page = office.draw(first_run.draw)
+    assert "a test trade needs play money" in words(page)
+    with pytest.raises(Refused, match="trades real money"):
+        practice.practice_bot(office.services, office.acting, 1)
+    with office.services.database.transaction() as transaction:
+        transaction.execute(
+            "UPDATE user_api_keys SET mode = 'paper', status = 'PROBLEM', last_error = 'Oh no'"
+        )
+    assert "mine: Oh no" in words(page.run())
+    assert "1 of 5" in press(page, "Connect the paper broker").get("progress")[0].proto.text

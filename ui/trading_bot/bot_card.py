@@ -40,6 +40,8 @@ def draw_head(row: Row) -> None:
         badges += " :red-badge[LIVE]"
     if row["archive_when_closed"]:
         badges += " :orange-badge[⏳ closing, then deleted]"
+    elif row["exit_asked"] and row["holds"]:
+        badges += " :orange-badge[⏳ closing]"
     st.markdown(f"**{plain(row['name'])}** {badges}")
     size = {"notional": f"{money(row['position_size'])} per trade", "units": f"{quantity(row['position_size'])} units",
             "risk_percent": f"{quantity(row['position_size'])} % at risk"}[row["size_mode"]]  # fmt: skip
