@@ -17,6 +17,7 @@ MARGIN = {"l": 8, "r": 8, "t": 8, "b": 8}
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 WEEK = timedelta(days=7)
 WEEKS = 26
+FEW = 8
 MONEY, TICKS = ",.2f", ",~f"
 
 
@@ -143,7 +144,8 @@ def distribution(frame: pd.DataFrame) -> go.Figure:
     )
     figure.add_vline(x=0, line={"color": MUTED, "width": 1, "dash": "dot"})
     figure.update_xaxes(title_text="P&L of a trade", tickformat=TICKS)
-    figure.update_yaxes(title_text="Trades", tickformat=TICKS, rangemode="tozero")
+    whole = {"dtick": 1} if max(frame["trades"], default=0) < FEW else {}
+    figure.update_yaxes(title_text="Trades", tickformat=TICKS, rangemode="tozero", **whole)
     return _plain(figure, height=300)
 
 

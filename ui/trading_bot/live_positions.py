@@ -122,7 +122,8 @@ def draw_mismatch(user: User, row: Row) -> None:
     if not row["settled"]:
         st.caption("An order moves it just now; decide when the order has ended.")
         return
-    with st.popover("This holding is mine…", icon=":material/person:"):
+    label = "This holding is mine…" if unexplained > 0 else "The difference is mine…"
+    with st.popover(label, icon=":material/person:"):
         st.markdown(_meaning(symbol, unexplained))
         if st.button("Yes, it is mine", key=f"mine-{row['lane_id']}-{unexplained}", type="primary"):
             with doing():
