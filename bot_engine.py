@@ -62,10 +62,10 @@ def run_lane(desk: Desk, lane_id: int) -> None:
         with lanes.hold_lane(desk.database, lane_id) as session:
             if session is None:
                 return
-            with session.transaction() as transaction:
+            with session.reading() as transaction:
                 rung = lanes.bells_rung(transaction, lane_id)
             while work_lane(desk, session, lane_id):
                 pass
-        with desk.database.transaction() as transaction:
+        with desk.database.session() as session, session.reading() as transaction:
             if lanes.bells_rung(transaction, lane_id) == rung:
                 return

@@ -90,6 +90,21 @@ class Session:
             raise
 
 
+    @contextmanager
+    def reading(self) -> Iterator[Transaction]:
+        """Read without a transaction around it: each statement sees what is committed by then.
+
+        It spares the two round trips of a transaction. What is decided on is read again, under a
+        lock, by the transaction that decides.
+        """
+        self._connection.autocommit = True
+        try:
+            yield Transaction(self._connection)
+        finally:
+            if not self._connection.closed:
+                self._connection.autocommit = False
+
+
 class Database:
     """A bounded pool of PostgreSQL connections, safe to use from several threads.
 

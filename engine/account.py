@@ -57,7 +57,7 @@ def read_account(
 
 
 def _bring_up_to_date(desk: Desk, session: Session, broker: Broker, lane_id: int) -> bool:
-    with session.transaction() as transaction:
+    with session.reading() as transaction:
         open_orders = orders.open_orders_in_lane(transaction, lane_id)
     if not all(order.is_at_broker for order in open_orders):
         return False

@@ -51,7 +51,7 @@ def start_entry(desk: Desk, session: Session, plan: PlanRecord, leg: LegRecord) 
     Return that order, else whether the leg moved on without one. Checks that need no broker come
     first; while the broker cannot be asked the entry waits, until it is too old.
     """
-    with session.transaction() as transaction:
+    with session.reading() as transaction:
         facts = _facts(transaction, desk, plan, leg, lock=False)
         row = bots.bot_row(transaction, plan.bot_id)
         lane = lanes.instrument_of_lane(transaction, plan.lane_id)
@@ -128,7 +128,7 @@ def _read(
     try:
         instrument = broker.instrument(bot.symbol)
     except Rejected as error:
-        with session.transaction() as transaction:
+        with session.reading() as transaction:
             connection = bots.connection(transaction, bot.connection_id)
         return not_tradeable(bot.symbol, connection, error.message)
     clock = broker.clock(instrument.asset_class)

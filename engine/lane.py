@@ -27,11 +27,13 @@ def work_lane(desk: Desk, session: Session, lane_id: int) -> bool:
 
     What a bot's plans have not sent ends first where something newer came for the bot.
     """
-    with session.transaction() as transaction:
+    with session.reading() as transaction:
         exits = work.open_risk_exits(transaction, lane_id)
         signals = work.undecided_signals(transaction, lane_id)
-        _supersede(transaction, desk, exits, signals)
         plans = work.unfinished_plans(transaction, lane_id)
+    if plans and (exits or signals):
+        with session.transaction() as transaction:
+            _supersede(transaction, desk, exits, signals)
     moved = False
     for plan in plans:
         with about_signal(plan.event_uuid):
@@ -57,7 +59,7 @@ def _supersede(
 
 def advance_plan(desk: Desk, session: Session, plan: PlanRecord) -> bool:
     """Take the next step of a plan: its first leg that is not final, or its end."""
-    with session.transaction() as transaction:
+    with session.reading() as transaction:
         legs = work.legs_of(transaction, plan.id)
     for leg in legs:
         if leg.state in {LegState.FAILED, LegState.REFUSED} and leg.purpose is LegPurpose.CLOSE:
@@ -99,7 +101,7 @@ def _take_signal(desk: Desk, session: Session, stored: StoredSignal) -> bool:
 
 
 def _decide(desk: Desk, session: Session, stored: StoredSignal) -> bool:
-    with session.transaction() as transaction:
+    with session.reading() as transaction:
         bot = bots.bot_from(bots.bot_row(transaction, stored.bot_id))
     no_shorts = _no_shorts(desk, bot, stored)
     opens_at = _opens_at(desk, session, bot)
@@ -153,7 +155,7 @@ def _no_shorts(desk: Desk, bot: Bot, stored: StoredSignal) -> Refusal | None:
 
 def _opens_at(desk: Desk, session: Session, bot: Bot) -> datetime | None:
     """Return when the market opens, None where it is open, unknown, or nothing is held to be closed."""
-    with session.transaction() as transaction:
+    with session.reading() as transaction:
         row = bots.bot_row(transaction, bot.id)
         instrument = lanes.instrument_of_lane(transaction, bot.lane_id)
     if instrument.is_dust(row["quantity"]):
@@ -193,7 +195,7 @@ def _await(desk: Desk, session: Session, bot: Bot, decision: Await) -> bool:
     """Cancel the bot's open entries where the decision says so; tell whether that is news."""
     if not decision.cancel:
         return False
-    with session.transaction() as transaction:
+    with session.reading() as transaction:
         entries = [
             order
             for order in orders.open_orders_in_lane(transaction, bot.lane_id)
