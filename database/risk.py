@@ -123,12 +123,13 @@ def risk_events_of(transaction: Transaction, user_id: int, limit: int = 100) -> 
 
 
 def unpriced_connections(transaction: Transaction) -> set[int]:
-    """Return the connections with a bot's position for which no price has been shown yet."""
+    """Return the connections with a position just opened for which no price has been shown yet."""
     rows = transaction.all(
         """
         SELECT DISTINCT bots.connection_id FROM user_bot_configs AS bots
           JOIN lanes ON lanes.id = bots.lane_id
          WHERE bots.quantity <> 0 AND abs(bots.quantity) >= lanes.dust_below
+           AND bots.opened_at > now() - interval '20 s'
            AND NOT EXISTS (SELECT FROM position_snapshots AS shown
                             WHERE shown.connection_id = bots.connection_id AND shown.symbol = bots.symbol)
         """
