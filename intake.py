@@ -18,7 +18,7 @@ import psycopg2
 from core.matching import Candidate, choose
 from core.plan import Code, Refusal
 from core.signal import Signal
-from database import inbox
+from database import inbox, replays
 from database.inbox import Arrival, Sender
 from database.pool import Database, Transaction
 from database.tokens import note_token_use
@@ -118,6 +118,21 @@ def receive_from_service(
         receipt = take(transaction, sender, arrival, reading, bots)
     _note(database, sender, receipt, arrival.received_at)
     return receipt
+
+
+def receive_replay(
+    transaction: Transaction,
+    sender: Sender,
+    arrival: Arrival,
+    signal: Signal,
+    bot: Candidate,
+    *,
+    original: int,
+) -> UUID:
+    """Store a signal again for a bot on paper, as a new one that says which it repeats; the caller commits."""
+    stored = inbox.store(transaction, sender, arrival, signal, bot)
+    replays.mark(transaction, sender.user_id, stored.uuid, original)
+    return stored.uuid
 
 
 def take(

@@ -1,7 +1,5 @@
 """Back everything up and restore it."""
 
-import os
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +8,9 @@ from pathlib import Path
 import click
 import psycopg2
 import psycopg2.errors
-from psycopg2.extensions import make_dsn, parse_dsn
 
 import settings
+from actions import backups
 from administration.console import Console, Problem, agree, note, pass_console
 from database import embedded, health, kill_switch, migrate
 
@@ -28,17 +26,8 @@ def backup(console: Console, file: Path) -> None:
 
     Secrets in it stay sealed: keep ENCRYPTION_KEY apart from it, without the key they are lost.
     """
-    new = file.with_name(file.name + ".new")
     with _database_running(console):
-        address, environment = _connection(console)
-        new.unlink(missing_ok=True)
-        os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        command = ["pg_dump", "--format=custom", "--no-owner", "--no-acl", f"--file={new}", address]
-        try:
-            _run(command, environment)
-            new.replace(file)
-        finally:
-            new.unlink(missing_ok=True)
+        backups.write(console, file)
     click.echo(f"{file}: {file.stat().st_size:,} bytes. Keep ENCRYPTION_KEY too, and apart from it.")
 
 
@@ -91,32 +80,12 @@ def _require_stopped(console: Console) -> None:
         raise Problem(f"DashTrade is running ({', '.join(alive)}): stop it, wait 15 seconds, and repeat")
 
 
-def _connection(console: Console) -> tuple[str, dict[str, str]]:
-    """Return the database's address without the password, and the environment that carries it."""
-    parts = parse_dsn(console.settings.database)
-    password = parts.pop("password", "")
-    return make_dsn(**parts), {"PGPASSWORD": password}
-
-
 def _replace(console: Console, file: Path) -> None:
     """Put the backup in the place of everything, in one transaction."""
-    address, environment = _connection(console)
+    address, environment = backups.connection(console)
     with tempfile.TemporaryDirectory() as folder:
         script = str(Path(folder) / "restore.sql")
-        _run(["pg_restore", "--no-owner", "--no-acl", f"--file={script}", str(file)], {})
+        backups.run(["pg_restore", "--no-owner", "--no-acl", f"--file={script}", str(file)], {})
         options = ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--single-transaction"]
         steps = [f"--command={REPLACE}", f"--file={script}", f"--command={kill_switch.HALT_AFTER_RESTORE}"]
-        _run(["psql", *options, *steps, f"--dbname={address}"], environment)
-
-
-def _run(command: list[str], environment: dict[str, str]) -> None:
-    program, *arguments = command
-    done = subprocess.run(
-        [str(embedded.program(program)), *arguments],
-        env={**os.environ, **environment},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode != 0:
-        raise Problem(f"{program} failed, nothing was changed: {done.stderr.strip()}")
+        backups.run(["psql", *options, *steps, f"--dbname={address}"], environment)

@@ -6,11 +6,14 @@ from datetime import UTC, datetime
 
 import click
 
+from actions import people
 from actions import tokens as token_actions
 from actions.acting import Acting
+from actions.people import Operator
 from actions.tokens import NoSuchToken
 from administration import inputs
 from administration.console import (
+    ACTOR,
     Console,
     Problem,
     acting_for,
@@ -22,6 +25,8 @@ from administration.console import (
 from administration.output import print_json, print_table
 from database import accounts, tokens
 from database.accounts import Role, SignUp
+
+SERVER = Operator(actor=ACTOR)
 
 
 @click.group()
@@ -85,22 +90,17 @@ def add_token(console: Console, email: str, name: str, connection: str | None) -
 @click.argument("email")
 @pass_console
 def reset_user(console: Console, email: str) -> None:
-    """Print a link with which the user sets a new password, once within a day."""
+    """Print a link that sets a new password, once within a day, and takes the second factor away."""
     with console.transaction() as transaction:
         owner = the_user(transaction, email)
-        code = accounts.allow_reset(transaction, owner.id, datetime.now(UTC))
-        note(transaction, owner.id, "user reset", f"user {owner.id}")
-    click.echo(_dashboard_link(console, f"/auth/reset?code={code}"))
+    click.echo(people.reset_link(console, SERVER, owner.id, datetime.now(UTC)))
 
 
 @user.command("invite")
 @pass_console
 def invite_user(console: Console) -> None:
     """Print a link with which somebody makes an account, once within a week."""
-    with console.transaction() as transaction:
-        code = accounts.invite(transaction, datetime.now(UTC))
-        note(transaction, None, "user invite", "invitation")
-    click.echo(_dashboard_link(console, f"/auth/signup?code={code}"))
+    click.echo(people.invite(console, SERVER, datetime.now(UTC)))
 
 
 @user.command("sign-up")
@@ -108,9 +108,7 @@ def invite_user(console: Console) -> None:
 @pass_console
 def sign_up(console: Console, who: str) -> None:
     """Decide who may make an account: by invitation (default), open to all, or closed."""
-    with console.transaction() as transaction:
-        accounts.set_sign_up(transaction, SignUp(who))
-        note(transaction, None, "user sign-up", "server", sign_up=who)
+    people.set_sign_up(console, SERVER, SignUp(who))
     click.echo(f"Sign-up is {who} now.")
 
 
@@ -182,13 +180,6 @@ def revoke_token(console: Console, email: str, token_id: int) -> None:
 def webhook_url(console: Console, text: str) -> str:
     """Return the address that alerts are sent to."""
     return token_actions.webhook_url(console.settings, text)
-
-
-def _dashboard_link(console: Console, path: str) -> str:
-    # PUBLIC_URL is the webhook's; a proxy or Replit puts the dashboard on the same host.
-    address = console.settings.public_url
-    local = f"http://localhost:{console.settings.webhook_port}"
-    return (f"http://localhost:{console.settings.dashboard_port}" if address == local else address) + path
 
 
 @contextmanager

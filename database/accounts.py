@@ -17,7 +17,8 @@ from argon2 import PasswordHasher
 
 from core.bot import TradingState
 from database.keys import is_sign_up_code
-from database.pool import Transaction
+from database.pool import Row, Transaction
+from database.second_factor import drop_second_factor
 from encryption import Vault
 
 SHORTEST_PASSWORD = 10
@@ -126,6 +127,25 @@ def all_users(transaction: Transaction) -> list[User]:
     return [user_from(row) for row in transaction.all("SELECT * FROM users ORDER BY id")]
 
 
+def accounts_page(transaction: Transaction, text: str, *, limit: int, offset: int) -> list[Row]:
+    """Return a page of the accounts whose address holds `text`, oldest first, with what each has.
+
+    `total` is how many there are, on every row.
+    """
+    return transaction.all(
+        """
+        SELECT users.id, email, role, is_active, trading_state, flatten, created_at,
+               totp_sealed IS NOT NULL AS has_second_factor, count(*) OVER () AS total,
+               (SELECT max(last_seen_at) FROM user_sessions WHERE user_id = users.id) AS last_seen_at,
+               (SELECT count(*) FROM user_bot_configs
+                 WHERE user_id = users.id AND archived_at IS NULL) AS bots
+          FROM users WHERE strpos(lower(email), lower(%(text)s)) > 0
+         ORDER BY users.id LIMIT %(limit)s OFFSET %(offset)s
+        """,
+        {"text": text.strip(), "limit": limit, "offset": offset},
+    )
+
+
 def checked_email(text: str) -> str:
     """Return an address without spaces around it; raise `AccountError` for what is none."""
     address = text.strip()
@@ -144,10 +164,39 @@ def check_password(password: str, email: str) -> None:
 
 def set_password(transaction: Transaction, user_id: int, password: str) -> None:
     """Change a password and end every session of the account; raise `AccountError` for a bad one."""
+    change_password(transaction, user_id, password)
+    end_sessions_of(transaction, user_id)
+
+
+def change_password(transaction: Transaction, user_id: int, password: str) -> None:
+    """Change a password and let sessions live; raise `AccountError` for a bad one."""
     email = transaction.one("SELECT email FROM users WHERE id = %s FOR UPDATE", (user_id,))["email"]
     check_password(password, email)
     transaction.execute("UPDATE users SET password_hash = %s WHERE id = %s", (HASHER.hash(password), user_id))
-    end_sessions_of(transaction, user_id)
+
+
+def set_time_zone(transaction: Transaction, user_id: int, zone: str) -> None:
+    """Set in which time zone an account sees times."""
+    transaction.execute("UPDATE users SET time_zone = %s WHERE id = %s", (zone, user_id))
+
+
+def set_active(transaction: Transaction, user_id: int, *, active: bool) -> None:
+    """Open or close an account; a closed one cannot sign in, and its webhook tokens are invalid."""
+    transaction.execute("UPDATE users SET is_active = %s WHERE id = %s", (active, user_id))
+    if not active:
+        end_sessions_of(transaction, user_id)
+
+
+def set_role(transaction: Transaction, user_id: int, role: Role) -> None:
+    """Make an account an admin's or a user's."""
+    transaction.execute("UPDATE users SET role = %s WHERE id = %s", (role, user_id))
+
+
+def lock_admins(transaction: Transaction) -> list[int]:
+    """Return the admins that can sign in; nobody else changes who is one until the transaction ends."""
+    transaction.one("SELECT only_row FROM server_settings FOR UPDATE")
+    rows = transaction.all("SELECT id FROM users WHERE role = 'admin' AND is_active ORDER BY id")
+    return [row["id"] for row in rows]
 
 
 def sign_up(
@@ -191,9 +240,13 @@ def allow_reset(transaction: Transaction, user_id: int, now: datetime) -> str:
 
 
 def reset_password(transaction: Transaction, code: str, password: str, now: datetime) -> User:
-    """Set the new password of whom the code was made for; raise `AccountError` for a dead code."""
+    """Set the new password of whom the code was made for; raise `AccountError` for a dead code.
+
+    The second factor goes too: who lost it comes in by this link alone.
+    """
     user_id = _use_link(transaction, LinkKind.RESET, code, now)
     set_password(transaction, user_id, password)
+    drop_second_factor(transaction, user_id)
     return user_from(transaction.one("SELECT * FROM users WHERE id = %s", (user_id,)))
 
 

@@ -46,6 +46,24 @@ def newest(transaction: Transaction, *, user_id: int | None = None, limit: int =
     )
 
 
+def page(
+    transaction: Transaction, *, before: int | None = None, text: str = "", limit: int = 50
+) -> list[Row]:
+    """Return a page of the whole server's records, newest first, with whose things were touched.
+
+    `before` is the id of the last row of the page before; `text` is looked for in actor, action, subject.
+    """
+    return transaction.all(
+        """
+        SELECT audit_log.*, users.email AS owner FROM audit_log LEFT JOIN users ON users.id = audit_log.user_id
+         WHERE (%(before)s::bigint IS NULL OR audit_log.id < %(before)s)
+           AND (%(text)s = '' OR strpos(lower(actor || ' ' || action || ' ' || subject), lower(%(text)s)) > 0)
+         ORDER BY audit_log.id DESC LIMIT %(limit)s
+        """,
+        {"before": before, "text": text.strip(), "limit": limit},
+    )
+
+
 def _json(values: Mapping[str, Any] | None) -> Json | None:
     return None if values is None else Json({name: _plain(value) for name, value in values.items()})
 

@@ -167,6 +167,11 @@ def server_state(transaction: Transaction) -> TradingState:
     return TradingState(transaction.value("SELECT trading_state FROM server_settings"))
 
 
+def server_wanted(transaction: Transaction) -> Wanted:
+    """Return what the switch of the whole server is set to."""
+    return _shown(transaction.one("SELECT trading_state, flatten FROM server_settings"))
+
+
 def switches_of(transaction: Transaction, user_id: int) -> list[Row]:
     """Return every switch that stands over a user's bots: the server's, the user's, connections', bots'."""
     return transaction.all(

@@ -35,7 +35,10 @@ SAFE = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """One input; `kind` is the input's type, `fills` what a password manager puts there."""
+    """One input; `kind` is the input's type, `fills` what a password manager puts there.
+
+    `digits` asks a phone for its keys of numbers.
+    """
 
     name: str
     label: str
@@ -43,6 +46,7 @@ class Field:
     fills: str = "off"
     value: str = ""
     hint: str = ""
+    digits: bool = False
 
 
 def page(
@@ -85,8 +89,9 @@ def _input(field: Field) -> str:
     value = f' value="{escape(field.value)}"' if field.value else ""
     if field.kind == "hidden":
         return f'<input type="hidden" name="{name}"{value}>'
+    digits = ' inputmode="numeric" autofocus' if field.digits else ""
     hint = f'<p class="hint">{escape(field.hint)}</p>' if field.hint else ""
     return (
         f'<label for="{name}">{escape(field.label)}</label><input id="{name}" name="{name}" type="{kind}"'
-        f' autocomplete="{escape(field.fills)}"{value} required maxlength="1000">{hint}'
+        f' autocomplete="{escape(field.fills)}"{value}{digits} required maxlength="1000">{hint}'
     )

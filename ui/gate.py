@@ -26,7 +26,7 @@ CHECK_SECONDS = 5.0
 # hidden tab's timers run once a minute. Closed at once it would be left standing with its last figures.
 CLOSE_AFTER_SECONDS = 75.0
 MOST_REMEMBERED = 10_000
-OPEN_PATHS = ("/auth/login", "/auth/logout", "/auth/signup", "/auth/reset")
+OPEN_PATHS = ("/auth/login", "/auth/code", "/auth/logout", "/auth/signup", "/auth/reset")
 # Streamlit's own scripts, the same for everybody: a page that must leave still loads one of them.
 PROGRAM = "/static/"
 SIGNED_OUT = 4401

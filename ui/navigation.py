@@ -7,7 +7,10 @@ from ui.session import leave_when_signed_out, sign_out, signed_in_user
 PAGES = (
     ("pages/overview.py", "Overview", ":material/dashboard:"),
     ("pages/7_🤖_Trading_Bot.py", "Trading Bot", "🤖"),
+    ("pages/signals.py", "Signals", ":material/sensors:"),
+    ("pages/settings.py", "Settings", ":material/settings:"),
 )
+FOR_ADMINS = (("pages/admin.py", "Admin", ":material/admin_panel_settings:"),)
 
 st.set_page_config(page_title="DashTrade", page_icon="📈", layout="wide")
 user = signed_in_user()
@@ -15,7 +18,7 @@ leave_when_signed_out()
 page = st.navigation(
     [
         st.Page(f"../{path}", title=title, icon=icon, default=not index)
-        for index, (path, title, icon) in enumerate(PAGES)
+        for index, (path, title, icon) in enumerate((*PAGES, *(FOR_ADMINS if user.is_admin else ())))
     ]
 )
 with st.sidebar:

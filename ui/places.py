@@ -2,3 +2,6 @@
 
 OVERVIEW = "../pages/overview.py"
 TRADING_BOT = "../pages/7_🤖_Trading_Bot.py"
+SIGNALS = "../pages/signals.py"
+SETTINGS = "../pages/settings.py"
+ADMIN = "../pages/admin.py"

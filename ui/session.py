@@ -24,6 +24,11 @@ def signed_in_user() -> User:
     return user
 
 
+def page_token() -> str:
+    """Return the token of this page's session."""
+    return _token()
+
+
 def sign_out() -> None:
     """End this page's session, and with it every page of it."""
     token = _token()

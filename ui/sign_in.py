@@ -12,7 +12,8 @@ from starlette.routing import Route
 from database import accounts, audit, sign_in
 from database.accounts import AccountError, LinkKind, SignUp, User
 from database.pool import Transaction
-from database.sign_in import SESSION_LIFE, SignInRefused, TooManyAttempts
+from database.sign_in import SESSION_LIFE, CodeNeeded, SignInRefused, TooManyAttempts
+from encryption import WrongKey
 from ui.bodies import BodyTooLarge, read_body
 from ui.forms import Field, page
 from ui.gate import COOKIE, Sessions, session_token
@@ -28,6 +29,13 @@ NEW_PASSWORD = Field(
     kind="password",
     fills="new-password",
     hint=f"At least {accounts.SHORTEST_PASSWORD} characters.",
+)
+CODE = Field(
+    name="code",
+    label="Code",
+    fills="one-time-code",
+    hint="The six digits that your authenticator shows now.",
+    digits=True,
 )
 AGAIN = Field(name="again", label="The same password again", kind="password", fills="new-password")
 
@@ -47,6 +55,7 @@ class SignInPages:
         """Return the routes under /auth."""
         pages: tuple[tuple[str, Handler, Handler], ...] = (
             ("/auth/login", self.show_login, self.log_in),
+            ("/auth/code", self.show_login, self.take_code),
             ("/auth/signup", self.show_sign_up, self.sign_up),
             ("/auth/reset", self.show_reset, self.reset),
             ("/auth/logout", self.show_logout, self.log_out),
@@ -74,6 +83,24 @@ class SignInPages:
             return _login_page(email=email, error=str(refused), status=429)
         except SignInRefused as refused:
             return _login_page(email=email, error=str(refused), status=401)
+        if isinstance(user, CodeNeeded):
+            return _code_page(user.ticket)
+        return await self._let_in(request, user, "sign in")
+
+    async def take_code(self, request: Request) -> Response:
+        """Open a session after the second factor; the ticket says that the password was right."""
+        form = await read_form(request)
+        ticket = form.get("ticket", "")
+        try:
+            user = await asyncio.to_thread(_check_code, ticket, form.get("code", ""), _address(request))
+        except TooManyAttempts as refused:
+            return _login_page(error=str(refused), status=429)
+        except SignInRefused as refused:
+            if str(refused) == sign_in.TICKET_DEAD:
+                return _login_page(error=str(refused), status=401)
+            return _code_page(ticket, error=str(refused), status=401)
+        except WrongKey as refused:
+            return _code_page(ticket, error=str(refused), status=503)
         return await self._let_in(request, user, "sign in")
 
     async def show_sign_up(self, request: Request) -> Response:
@@ -234,6 +261,19 @@ def _code_field(first: bool, code: str) -> tuple[Field, ...]:
     return (Field(name="code", label="", kind="hidden", value=code),) if code else ()
 
 
+def _code_page(ticket: str, *, error: str = "", status: int = 200) -> Response:
+    return page(
+        "Second factor",
+        words="Your password was right.",
+        error=error,
+        action="/auth/code",
+        fields=(CODE, Field(name="ticket", label="", kind="hidden", value=ticket)),
+        button="Sign in",
+        links=(("Begin again", "/auth/login"),),
+        status=status,
+    )
+
+
 def _reset_page(code: str, *, error: str = "") -> Response:
     return page(
         "New password",
@@ -250,8 +290,14 @@ def _is_there_an_account() -> bool:
         return accounts.there_is_an_account(transaction)
 
 
-def _check(email: str, password: str, address: str) -> User:
-    return sign_in.sign_in(services().database, email, password, address=address, now=now())
+def _check(email: str, password: str, address: str) -> User | CodeNeeded:
+    made = services()
+    return sign_in.sign_in(made.database, made.vault, email, password, address=address, now=now())
+
+
+def _check_code(ticket: str, code: str, address: str) -> User:
+    made = services()
+    return sign_in.sign_in_with_code(made.database, made.vault, ticket, code, address=address, now=now())
 
 
 def _make_account(email: str, password: str, code: str) -> User:

@@ -31,6 +31,16 @@ TRADE_SIGNS = {
     "FAILED": "✕ FAILED",
     "CANCELED": "– CANCELED",
 }
+SIGNAL_SIGNS = {
+    "STORED": "… stored",
+    "WAITING_FOR_OPEN": "… waits for the open",
+    "PLANNED": "… under way",
+    "EXECUTED": "● executed",
+    "SKIPPED": "○ skipped",
+    "REFUSED": "⊘ refused",
+    "FAILED": "✕ failed",
+}
+SOURCES = {"tradingview": "Webhook", "replay": "↻ Replay on paper"}
 RISK_KINDS = {
     "STOP": "Stop reached",
     "TARGET": "Target reached",
@@ -240,9 +250,33 @@ def signals(rows: Rows, zone: str) -> pd.DataFrame:
     )
 
 
+def all_signals(rows: Rows, zone: str) -> pd.DataFrame:
+    """Return signals with their source, what each was understood as, and what became of it."""
+    return _frame(
+        rows,
+        {
+            "Received": lambda row: moment(row["received_at"], zone),
+            "Signal": _asked,
+            "Outcome": lambda row: SIGNAL_SIGNS[row["state"]],
+            "Code": lambda row: row["code"] or NOTHING,
+            "Why": lambda row: row["sentence"] or NOTHING,
+            "Bot": lambda row: row["bot"] or NOTHING,
+            "Source": lambda row: SOURCES.get(row["source"]) or str(row["source"]),
+            "Copies": lambda row: str(row["duplicates"] or NOTHING),
+        },
+    )
+
+
 def plain(text: str) -> str:
     """Return a text of the user's that Markdown shows as it is."""
     return "".join(f"\\{sign}" if sign in "\\`*_{}[]<>()#+-.!|$:~" else sign for sign in text)
+
+
+def _asked(row: Mapping[str, Any]) -> str:
+    if row["action"] is None:
+        return "not understood"
+    wanted = f" → {row['position_after']}" if row["position_after"] else ""
+    return " ".join(filter(None, (row["action"], row["symbol"], row["timeframe"]))) + wanted
 
 
 def _slippage(value: Decimal | None) -> str:

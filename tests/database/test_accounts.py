@@ -26,9 +26,12 @@ def light_hashing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sign_in, "HASHER", light)
 
 
+VAULT = Vault(SecretStr(new_key()))
+
+
 @pytest.fixture
 def vault() -> Vault:
-    return Vault(SecretStr(new_key()))
+    return VAULT
 
 
 @pytest.fixture
@@ -38,7 +41,9 @@ def ann(database: Database) -> User:
 
 
 def enter(database: Database, email: str, password: str, address: str = HOME, at: datetime = NOW) -> User:
-    return sign_in.sign_in(database, email, password, address=address, now=at)
+    entered = sign_in.sign_in(database, VAULT, email, password, address=address, now=at)
+    assert isinstance(entered, User)
+    return entered
 
 
 def test_the_first_account_is_the_admins_and_no_other(database: Database) -> None:

@@ -1,0 +1,9 @@
+"""Settings: profile, password, sessions, second factor, and the kill switch of the user."""
+
+import streamlit as st
+
+from ui.session import signed_in_user
+from ui.settings import page
+
+st.title("Settings")
+page.draw(signed_in_user())

@@ -1,0 +1,1 @@
+"""The page Admin: the whole server, for admins alone."""

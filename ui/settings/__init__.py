@@ -1,0 +1,1 @@
+"""The page Settings: what belongs to the user's own account."""
