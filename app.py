@@ -9,6 +9,11 @@ import streamlit as st
 from starlette.middleware import Middleware
 
 import log
+
+# Loaded before any script runs: while one does, Streamlit looks first in its folder, where ui/settings and
+# ui/signals would hide the packages of these names.
+import settings  # noqa: F401
+import signals  # noqa: F401
 from ui import forwarding
 from ui.forwarding import Forwarder
 from ui.gate import Gate, Sessions

@@ -102,3 +102,8 @@ def test_broad_excepts_stand_at_the_tops_of_loops(path: Path) -> None:
 @pytest.mark.parametrize("path", MODULES)
 def test_no_file_outgrows_its_reader(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= LONGEST
+
+
+def test_nothing_beside_the_dashboards_script_hides_another_room() -> None:
+    beside = {path.stem for path in (ROOT / "ui").iterdir()}
+    assert beside & OURS <= imported(ROOT / "app.py")
