@@ -8,7 +8,7 @@ import psycopg2
 
 import settings
 from actions.acting import Refused
-from administration import backups, bot_commands, connecting, doctor, people, reading, safety, server
+from administration import backups, bot_commands, connecting, demo, doctor, people, reading, safety, server
 from administration.console import Console
 from core.errors import BrokerError
 from database.accounts import AccountError
@@ -47,6 +47,7 @@ for part in (
     backups.backup,
     backups.restore,
     doctor.doctor,
+    demo.make_demo,
 ):
     command.add_command(part)
 

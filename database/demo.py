@@ -1,0 +1,87 @@
+"""The demo's history: it happens in a minute, and is dated as if it had happened in its time."""
+
+from datetime import datetime, timedelta
+
+from database import audit
+from database.pool import Transaction
+
+MADE = "demo made"
+
+# Columns that the database itself dates; all others get their time from the engine's clock.
+_DATED = {
+    "signals": ("stored_at",),
+    "orders": ("created_at",),
+    "bot_trades": ("created_at", "updated_at"),
+    "fills": ("booked_at",),
+    "bot_risk_events": ("created_at", "finished_at"),
+    "notifications": ("created_at",),
+}
+
+
+def date_back(transaction: Transaction, user_id: int, *, since: datetime, by: timedelta) -> None:
+    """Date a user's rows that the database dated `since` (real time) back by as much as the clock is."""
+    for table, columns in _DATED.items():
+        changes = ", ".join(
+            f"{name} = CASE WHEN {name} >= %(since)s THEN {name} - %(by)s ELSE {name} END" for name in columns
+        )
+        new = " OR ".join(f"{name} >= %(since)s" for name in columns)
+        sql = f"UPDATE {table} SET {changes} WHERE user_id = %(user)s AND ({new})"
+        transaction.execute(sql, {"user": user_id, "since": since, "by": by})
+    transaction.execute(
+        """
+        UPDATE protections SET created_at = protections.created_at - %(by)s
+          FROM user_bot_configs AS bots
+         WHERE bots.id = protections.bot_config_id AND bots.user_id = %(user)s
+           AND protections.created_at >= %(since)s
+        """,
+        {"user": user_id, "since": since, "by": by},
+    )
+
+
+def note_watching(transaction: Transaction, user_id: int, now: datetime) -> None:
+    """Say that the user's protections were looked at just now: the demo's clock jumps, a real one does not."""
+    transaction.execute(
+        """
+        UPDATE protections SET checked_at = %s FROM user_bot_configs AS bots
+         WHERE bots.id = protections.bot_config_id AND bots.user_id = %s
+        """,
+        (now, user_id),
+    )
+
+
+def begin(transaction: Transaction, user_id: int, connection_id: int, at: datetime) -> None:
+    """Date the demo's account, connection and bots to the day that its history begins with."""
+    values = {"user": user_id, "connection": connection_id, "at": at}
+    transaction.execute("UPDATE users SET created_at = %(at)s WHERE id = %(user)s", values)
+    transaction.execute(
+        """
+        UPDATE user_api_keys SET created_at = %(at)s, status = 'OK', last_checked_at = now()
+         WHERE id = %(connection)s
+        """,
+        values,
+    )
+    transaction.execute("UPDATE user_bot_configs SET created_at = %(at)s WHERE user_id = %(user)s", values)
+
+
+def is_made(transaction: Transaction, user_id: int) -> bool:
+    """Tell whether the demo of a user was made to its end."""
+    sql = "SELECT 1 FROM audit_log WHERE user_id = %s AND action = %s LIMIT 1"
+    return transaction.value(sql, (user_id, MADE)) is not None
+
+
+def note_made(transaction: Transaction, user_id: int, actor: str, signals: int) -> None:
+    """Note that a demo was made to its end."""
+    subject = f"user {user_id}"
+    audit.record(
+        transaction, actor=actor, action=MADE, subject=subject, user_id=user_id, after={"signals": signals}
+    )
+
+
+def forget(transaction: Transaction, user_id: int) -> None:
+    """Take a demo away with everything that is its."""
+    transaction.execute("DELETE FROM users WHERE id = %s", (user_id,))
+
+
+def count_signals(transaction: Transaction, user_id: int) -> int:
+    """Return how many signals a user has had."""
+    return int(transaction.value("SELECT count(*) FROM signals WHERE user_id = %s", (user_id,)))
