@@ -155,7 +155,9 @@ class Database:
             if time.monotonic() - returned_at < CHECK_AFTER_IDLE_SECONDS or _is_alive(connection):
                 return connection
             connection.close()
-        return psycopg2.connect(self.url, application_name=self._name, connect_timeout=self._connect_timeout)
+        connection = psycopg2.connect(self.url, application_name=self._name, connect_timeout=self._connect_timeout)
+        _keep_what_is_committed(connection)
+        return connection
 
     def _give_back(self, connection: psycopg2.extensions.connection) -> None:
         if connection.closed:
@@ -164,6 +166,15 @@ class Database:
             connection.close()
             return
         self._idle.put((time.monotonic(), connection))
+
+
+def _keep_what_is_committed(connection: psycopg2.extensions.connection) -> None:
+    """Overrule a server that answers a commit before it is on disk: an answered signal must not be lost."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+        )
+    connection.commit()
 
 
 def _is_alive(connection: psycopg2.extensions.connection) -> bool:
