@@ -18,7 +18,7 @@ from engine.lane import work_lane
 from engine.monitor import watch_risk
 from intake import receive_alert
 
-WATCH_EVERY = timedelta(hours=2)
+WATCH_EVERY = timedelta(hours=3)
 LOOKS_AFTER_AN_ALERT = 8
 
 
@@ -92,30 +92,39 @@ class Past:
             demo.date_back(transaction, self.user_id, since=began, by=self.clock.behind)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happens at a time of the past."""
+
+    at: datetime
+    happen: Callable[[], None]
+    is_alert: bool
+
+
 def live_through(past: Past, start: datetime, end: datetime, *, seconds: float) -> Iterator[float]:
     """Go through the time from `start` to `end`, giving after each step how far it has come, 0 to 1.
 
-    After `seconds` of real time the rest of the alerts is left out, for nobody should wait for a demo.
+    After `seconds` of real time the rest is left out, for nobody should wait for a demo.
     """
-    deadline = time.monotonic() + seconds
-    events = _events(past, start, end)
-    for at, happen in events:
-        if time.monotonic() > deadline:
+    began = time.monotonic()
+    for event in _events(past, start, end):
+        share = (event.at - start) / (end - start)
+        spent = (time.monotonic() - began) / seconds
+        if spent >= 1:
             break
-        happen()
-        yield (at - start) / (end - start)
+        # On a slow machine looks are left out first, the trades last.
+        if event.is_alert or spent <= share:
+            event.happen()
+        yield share
     past.watch(utc_now())
     yield 1.0
 
 
-def _events(past: Past, start: datetime, end: datetime) -> list[tuple[datetime, Callable[[], None]]]:
-    came = [(each.at, partial(past.alert, each)) for each in alerts(start, end)]
+def _events(past: Past, start: datetime, end: datetime) -> list[Event]:
+    came = [Event(at=each.at, happen=partial(past.alert, each), is_alert=True) for each in alerts(start, end)]
     looks = [start + WATCH_EVERY * number for number in range(int((end - start) / WATCH_EVERY))]
-    events: list[tuple[datetime, Callable[[], None]]] = [
-        *came,
-        *((at, partial(past.watch, at)) for at in looks),
-    ]
-    return sorted(events, key=lambda event: event[0])
+    events = [*came, *(Event(at=at, happen=partial(past.watch, at), is_alert=False) for at in looks)]
+    return sorted(events, key=lambda event: event.at)
 
 
 def open_past(

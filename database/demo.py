@@ -20,13 +20,8 @@ _DATED = {
 
 def date_back(transaction: Transaction, user_id: int, *, since: datetime, by: timedelta) -> None:
     """Date a user's rows that the database dated `since` (real time) back by as much as the clock is."""
-    for table, columns in _DATED.items():
-        changes = ", ".join(
-            f"{name} = CASE WHEN {name} >= %(since)s THEN {name} - %(by)s ELSE {name} END" for name in columns
-        )
-        new = " OR ".join(f"{name} >= %(since)s" for name in columns)
-        sql = f"UPDATE {table} SET {changes} WHERE user_id = %(user)s AND ({new})"
-        transaction.execute(sql, {"user": user_id, "since": since, "by": by})
+    values = {"user": user_id, "since": since, "by": by}
+    transaction.execute(";".join(_date_back(table, columns) for table, columns in _DATED.items()), values)
     transaction.execute(
         """
         UPDATE protections SET created_at = protections.created_at - %(by)s
@@ -34,8 +29,16 @@ def date_back(transaction: Transaction, user_id: int, *, since: datetime, by: ti
          WHERE bots.id = protections.bot_config_id AND bots.user_id = %(user)s
            AND protections.created_at >= %(since)s
         """,
-        {"user": user_id, "since": since, "by": by},
+        values,
     )
+
+
+def _date_back(table: str, columns: tuple[str, ...]) -> str:
+    changes = ", ".join(
+        f"{name} = CASE WHEN {name} >= %(since)s THEN {name} - %(by)s ELSE {name} END" for name in columns
+    )
+    new = " OR ".join(f"{name} >= %(since)s" for name in columns)
+    return f"UPDATE {table} SET {changes} WHERE user_id = %(user)s AND ({new})"
 
 
 def note_watching(transaction: Transaction, user_id: int, now: datetime) -> None:

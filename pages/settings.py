@@ -3,7 +3,7 @@
 import streamlit as st
 
 from ui.session import signed_in_user
-from ui.settings import page
+from ui.account_pages import page
 
 st.title("Settings")
 page.draw(signed_in_user())

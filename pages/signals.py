@@ -3,7 +3,7 @@
 import streamlit as st
 
 from ui.session import signed_in_user
-from ui.signals import page
+from ui.signal_pages import page
 
 st.title("Signals")
 page.draw(signed_in_user())

@@ -8,7 +8,7 @@ from database.accounts import User
 from database.kill_switch import Change, Wanted
 from ui.admin.operator import operator
 from ui.services import services
-from ui.settings.switches import draw_switch
+from ui.account_pages.switches import draw_switch
 
 
 def draw(user: User) -> None:

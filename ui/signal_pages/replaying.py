@@ -10,8 +10,8 @@ from database.pool import Row
 from ui.calm import acting, calm
 from ui.formatting import moment
 from ui.services import services
-from ui.signals.address import go_to
-from ui.signals.timeline import Trace
+from ui.signal_pages.address import go_to
+from ui.signal_pages.timeline import Trace
 from ui.tables import SIGNAL_SIGNS, plain
 
 MEANING = (

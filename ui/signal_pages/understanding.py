@@ -5,7 +5,7 @@ from typing import Any
 import streamlit as st
 
 from ui.formatting import moment
-from ui.signals.timeline import Trace
+from ui.signal_pages.timeline import Trace
 from ui.tables import plain
 
 LABELS = {

@@ -11,7 +11,7 @@ from ui import tables
 from ui.calm import calm
 from ui.drawing import page_buttons, page_key
 from ui.services import services
-from ui.signals.address import go_to
+from ui.signal_pages.address import go_to
 from ui.trading_bot.trade_history import time_range
 
 NAME = "signals"

@@ -6,8 +6,8 @@ import streamlit as st
 
 from database.accounts import User
 from ui.calm import tell_what_was_done
-from ui.signals import listing, trace
-from ui.signals.address import NAMED
+from ui.signal_pages import listing, trace
+from ui.signal_pages.address import NAMED
 
 
 def draw(user: User) -> None:

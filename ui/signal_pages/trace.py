@@ -13,9 +13,9 @@ from ui.calm import calm
 from ui.drawing import table
 from ui.formatting import NOTHING, gain, moment, price, quantity
 from ui.services import services
-from ui.signals import replaying, understanding
-from ui.signals.advice import ADVICE
-from ui.signals.timeline import NOT_TRADED, Mark, Stage, Trace, gap_in_words, gaps, stages
+from ui.signal_pages import replaying, understanding
+from ui.signal_pages.advice import ADVICE
+from ui.signal_pages.timeline import NOT_TRADED, Mark, Stage, Trace, gap_in_words, gaps, stages
 
 LOOK_SECONDS = 2
 NO_SUCH = "There is no such signal of yours."

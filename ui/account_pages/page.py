@@ -4,7 +4,7 @@ import streamlit as st
 
 from database.accounts import User
 from ui.calm import calm, tell_what_was_done
-from ui.settings import profile, second_factor, sessions, switches
+from ui.account_pages import profile, second_factor, sessions, switches
 
 TABS = {
     "Kill switch": switches.draw,
