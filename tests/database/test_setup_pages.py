@@ -50,6 +50,13 @@ def press(page: AppTest, label: str) -> AppTest:
     return button.click().run()
 
 
+def adding(office: Office) -> AppTest:
+    """Return My Bots with the form for a new bot open."""
+    page = office.draw(my_bots.draw)
+    page.session_state["add-bot"] = True
+    return page.run()
+
+
 def row_of(office: Office, bot_id: int = 1) -> dict[str, object]:
     with office.services.database.transaction() as transaction:
         return bots.bot_row(transaction, bot_id)
@@ -149,7 +156,7 @@ def test_my_bots_shows_a_card(settled: Office) -> None:
 
 
 def test_a_bot_is_made_with_every_limit(settled: Office) -> None:
-    page = settled.draw(my_bots.draw)
+    page = adding(settled)
     typed = {
         "symbol": "aapl", "size": "$2,500", "risk": "5", "daily_loss_limit": "300", "stop_loss_percent": "1.5",
         "age": "60", "from": "22:00", "to": "04:30", "zone": "UTC",
@@ -181,7 +188,7 @@ def test_a_bot_is_made_with_every_limit(settled: Office) -> None:
     ],
 )
 def test_a_wrong_entry_is_explained(settled: Office, key: str, text: str, said: str) -> None:
-    page = settled.draw(my_bots.draw)
+    page = adding(settled)
     page.text_input(key="new-symbol").set_value("MSFT")
     page.text_input(key=f"new-{key}").set_value(text)
     assert said in words(press(page, "Create Bot"))

@@ -30,8 +30,13 @@ def draw(user: User) -> None:
         if not places:
             st.info("Connect a broker first: open the tab **Setup** above.", icon=":material/link:")
             return
-        with st.expander("➕ Add New Bot", expanded=counts["total"] == 0):
-            new_bot.draw(user, places)
+        # The form is long; a page of cards need not wait for it.
+        adding = st.expander(
+            "➕ Add New Bot", expanded=counts["total"] == 0, key="add-bot", on_change="rerun"
+        )
+        if adding.open:
+            with adding:
+                new_bot.draw(user, places)
         if counts["total"]:
             draw_list(user, counts["total"])
         else:
