@@ -20,6 +20,7 @@ from intake import receive_alert
 
 WATCH_EVERY = timedelta(hours=3)
 LOOKS_AFTER_AN_ALERT = 8
+ALERTS_TO_TRY = 10
 
 
 class Clock:
@@ -104,20 +105,43 @@ class Event:
 def live_through(past: Past, start: datetime, end: datetime, *, seconds: float) -> Iterator[float]:
     """Go through the time from `start` to `end`, giving after each step how far it has come, 0 to 1.
 
-    After `seconds` of real time the rest is left out, for nobody should wait for a demo.
+    Nobody should wait for a demo: a machine too slow to do it all in so many `seconds` leaves the first
+    weeks out, so that the last ones are whole, and looks at positions less often.
     """
     began = time.monotonic()
-    for event in _events(past, start, end):
-        share = (event.at - start) / (end - start)
+    events = _events(past, start, end)
+    first, rest = _split(events, ALERTS_TO_TRY)
+    for event in first:
+        event.happen()
+        yield (event.at - start) / (end - start)
+    each = (time.monotonic() - began) / max(len(first), 1)
+    rest = _newest(rest, int((seconds - each * len(first)) / each) if each else len(rest))
+    alerts_left = sum(event.is_alert for event in rest)
+    done = 0
+    for event in rest:
         spent = (time.monotonic() - began) / seconds
         if spent >= 1:
             break
-        # On a slow machine looks are left out first, the trades last.
-        if event.is_alert or spent <= share:
+        if event.is_alert or spent <= done / alerts_left:
             event.happen()
-        yield share
+        done += event.is_alert
+        yield (event.at - start) / (end - start)
     past.watch(utc_now())
     yield 1.0
+
+
+def _split(events: list[Event], count: int) -> tuple[list[Event], list[Event]]:
+    """Return the first alerts, and everything after them."""
+    first = [event for event in events if event.is_alert][:count]
+    return first, [event for event in events if first and event.at > first[-1].at]
+
+
+def _newest(events: list[Event], alerts_at_most: int) -> list[Event]:
+    """Return what happens from so many alerts before the end on."""
+    times = [event.at for event in events if event.is_alert]
+    if alerts_at_most >= len(times):
+        return events
+    return [event for event in events if event.at >= times[len(times) - max(alerts_at_most, 1)]]
 
 
 def _events(past: Past, start: datetime, end: datetime) -> list[Event]:

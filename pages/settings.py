@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from ui.session import signed_in_user
 from ui.account_pages import page
+from ui.session import signed_in_user
 
 st.title("Settings")
 page.draw(signed_in_user())

@@ -3,8 +3,8 @@
 import streamlit as st
 
 from database.accounts import User
-from ui.calm import calm, tell_what_was_done
 from ui.account_pages import profile, second_factor, sessions, switches
+from ui.calm import calm, tell_what_was_done
 
 TABS = {
     "Kill switch": switches.draw,

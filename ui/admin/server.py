@@ -6,9 +6,9 @@ from actions import people as actions
 from database import kill_switch
 from database.accounts import User
 from database.kill_switch import Change, Wanted
+from ui.account_pages.switches import draw_switch
 from ui.admin.operator import operator
 from ui.services import services
-from ui.account_pages.switches import draw_switch
 
 
 def draw(user: User) -> None:
