@@ -57,13 +57,12 @@ def api_root(url: str) -> str:
 
 @dataclass(slots=True)
 class Market:
-    """What is the same for every account at one host: assets and the clock, each with its last moment.
+    """What is the same for every account at one host: its assets, each with its last moment.
 
-    Give one to all brokers of a host, and a bar's close costs one look at the clock, not one per account.
+    Give one to all brokers of a host, and an asset is asked for once, not once per account.
     """
 
     instruments: dict[str, tuple[Instrument, float]] = field(default_factory=dict)
-    clock: tuple[MarketClock, float] | None = None
 
 
 class AlpacaBroker:
@@ -109,6 +108,7 @@ class AlpacaBroker:
         self._rest = _Library(_header(key), _header(secret), api_root(base_url), timeout)
         self._data_url = api_root(data_url)
         self._clock_seconds = clock_seconds
+        self._clock: tuple[MarketClock, float] | None = None
         self._market = market or Market()
 
     def __repr__(self) -> str:
@@ -167,13 +167,13 @@ class AlpacaBroker:
         """Return the session; the stock market's is kept until it changes, at most `clock_seconds`."""
         if asset_class is AssetClass.CRYPTO:
             return MarketClock(is_open=True)
-        kept = self._market.clock
+        kept = self._clock
         if kept is not None and kept[1] > time.monotonic():
             return kept[0]
         raw = self._rest.get("/clock")
         with _understood():
             clock, at = mapping.read_clock(raw)
-        self._market.clock = (clock, time.monotonic() + self._clock_life(clock, at))
+        self._clock = (clock, time.monotonic() + self._clock_life(clock, at))
         return clock
 
     def submit(self, intent: OrderIntent) -> Order:
