@@ -58,10 +58,12 @@ class Past:
         self.clock.set(alert.at)
         receive_alert(self.database, self.token_hash, alert.body, "application/json", self.clock())
         for _ in range(LOOKS_AFTER_AN_ALERT):
-            if not self._work():
+            went_on = self._work()
+            self._date_back(began)
+            if not went_on:
                 break
+            began = utc_now()
             self.clock.set(self.clock() + timedelta(seconds=2))
-        self._date_back(began)
 
     def watch(self, at: datetime) -> None:
         """Look at the positions, as the broker watch does all the time, and keep a point of the curve."""

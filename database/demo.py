@@ -9,7 +9,7 @@ MADE = "demo made"
 
 # Columns that the database itself dates; all others get their time from the engine's clock.
 _DATED = {
-    "signals": ("stored_at",),
+    "signals": ("stored_at", "finished_at"),
     "orders": ("created_at",),
     "bot_trades": ("created_at", "updated_at"),
     "fills": ("booked_at",),

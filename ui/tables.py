@@ -256,8 +256,8 @@ def all_signals(rows: Rows, zone: str) -> pd.DataFrame:
         rows,
         {
             "Received": lambda row: moment(row["received_at"], zone),
-            "Signal": _asked,
             "Outcome": lambda row: SIGNAL_SIGNS[row["state"]],
+            "Signal": _asked,
             "Code": lambda row: row["code"] or NOTHING,
             "Why": lambda row: row["sentence"] or NOTHING,
             "Bot": lambda row: row["bot"] or NOTHING,

@@ -120,7 +120,7 @@ class Stack:
         """Run manage.py as people do, whatever comes of it."""
         return subprocess.run(
             [sys.executable, "manage.py", *map(str, arguments)],
-            input=given, capture_output=True, text=True, cwd=ROOT, env=self.environ, timeout=60,
+            input=given, capture_output=True, text=True, cwd=ROOT, env=self.environ, timeout=90,
         )  # fmt: skip
 
     def read(self, *arguments: object) -> Any:

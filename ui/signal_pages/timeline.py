@@ -54,7 +54,8 @@ def stages(trace: Trace) -> list[Stage]:
 def orders_of(trace: Trace) -> list[Trace]:
     """Return the orders of all legs in their order."""
     legs = trace["plan"]["legs"] if trace["plan"] else []
-    return [order for leg in legs for order in leg["orders"]]
+    names = {"OPEN": "entry", "CLOSE": "exit"}
+    return [{**order, "for": names[leg["purpose"]]} for leg in legs for order in leg["orders"]]
 
 
 def gap_in_words(gap: timedelta) -> str:
@@ -85,12 +86,13 @@ def _of_order(order: Trace, *, several: bool) -> list[tuple[str, datetime | None
     )
     ending = "Filled" if filled else order["state"].replace("_", " ").capitalize()
     at = fills[-1]["filled_at"] if fills else order["finished_at"]
-    which = f" ({order['side'].lower()})" if several else ""
-    return [
-        (f"Order sent{which}", order["sent_at"], name),
-        (f"Taken by the broker{which}", order["acknowledged_at"], ""),
-        (f"{ending if at else 'Filled'}{which}", at, said),
-    ]
+    which = f" ({order['for']})" if several else ""
+    steps = [(f"Order sent{which}", order["sent_at"], name)]
+    acknowledged = order["acknowledged_at"]
+    # A broker that fills at once says both in one answer.
+    if acknowledged is not None and (at is None or acknowledged < at):
+        steps.append((f"Taken by the broker{which}", acknowledged, ""))
+    return [*steps, (f"{ending if at else 'Filled'}{which}", at, said)]
 
 
 def _decided(trace: Trace) -> str:

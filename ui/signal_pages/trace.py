@@ -123,7 +123,8 @@ def draw_plan(trace: Trace, zone: str) -> None:
         return
     st.markdown("##### Plan, orders and fills")
     held = plan["position_before"]
-    st.caption(f"Decided when the bot held {quantity(held) if held else 'nothing'}.")
+    side = "LONG" if held > 0 else "SHORT"
+    st.caption(f"Decided when the bot held {f'{side} {quantity(abs(held))}' if held else 'nothing'}.")
     table(pd.DataFrame([_leg(leg) for leg in plan["legs"]]), "", key="legs")
     orders = [_order(order, zone) for leg in plan["legs"] for order in leg["orders"]]
     table(pd.DataFrame(orders), "No order was sent.", key="orders")
