@@ -10,7 +10,7 @@ from core.checks import TradingStates
 from core.instrument import Instrument, symbol_key
 from core.signal import PositionSide
 from core.wording import number
-from database.lanes import instrument_of_lane, lane_for
+from database.lanes import lane_for
 from database.pool import Row, Transaction
 
 EDITABLE = frozenset(

@@ -12,23 +12,25 @@ from database.pool import Row, Transaction
 HUNDRED = Decimal(100)
 POINTS = 400
 BARS_EACH_SIDE = 12
+EXTREMES = 5
 
-# A round trip runs from flat to flat (or to dust); what only corrects a fee is none.
-_TRIPS = """
+# A round trip runs from flat to flat (or to dust); what only corrects a fee is none. They are gathered once
+# for all that is asked of them, since to find them every fill of the user is read.
+_GATHER = """
+    DROP TABLE IF EXISTS pg_temp.trips;
+    CREATE TEMP TABLE trips ON COMMIT DROP AS
     WITH booked AS (
-        SELECT fills.id, fills.bot_config_id, fills.kind, fills.realized_pnl, fills.filled_at, bots.symbol,
+        SELECT fills.id, fills.bot_config_id, fills.kind, fills.realized_pnl, fills.filled_at,
                fills.position_after = 0 OR abs(fills.position_after) < lanes.dust_below AS flat
           FROM fills JOIN user_bot_configs AS bots ON bots.id = fills.bot_config_id
           JOIN lanes ON lanes.id = bots.lane_id
          WHERE fills.user_id = %(user)s AND (%(bot)s::bigint IS NULL OR fills.bot_config_id = %(bot)s)),
     numbered AS (
-        SELECT *, coalesce(sum(flat::int) OVER (PARTITION BY bot_config_id ORDER BY id
-                           ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS trip FROM booked),
-    trips AS (
-        SELECT bot_config_id, symbol, sum(realized_pnl) AS pnl, min(filled_at) AS opened_at,
-               max(filled_at) AS closed_at, max(id) AS last_fill_id
-          FROM numbered GROUP BY bot_config_id, symbol, trip
-        HAVING bool_or(flat) AND bool_or(kind = 'TRADE'))
+        SELECT *, count(*) FILTER (WHERE flat) OVER (PARTITION BY bot_config_id ORDER BY id
+                  ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS trip FROM booked)
+    SELECT bot_config_id, sum(realized_pnl) AS pnl, min(filled_at) AS opened_at, max(filled_at) AS closed_at,
+           max(id) AS last_fill_id
+      FROM numbered GROUP BY bot_config_id, trip HAVING bool_or(flat) AND bool_or(kind = 'TRADE')
 """
 _TRIP_FIGURES = """
     count(*) AS trades, count(*) FILTER (WHERE pnl > 0) AS wins, count(*) FILTER (WHERE pnl < 0) AS losses,
@@ -42,13 +44,17 @@ _NO_TRIPS = {
 }
 
 
-def performance_of(transaction: Transaction, user_id: int, bot_id: int | None = None) -> dict[str, Any]:
+def performance_of(
+    transaction: Transaction, user_id: int, bot_id: int | None = None, *, with_plots: bool = False
+) -> dict[str, Any]:
     """Return the figures of a user, or of one bot; archived bots included, P&L realized and net of fees.
 
     `win_rate` is in percent and `profit_factor` gross profit over gross loss, both None where there
     is nothing to divide by. `max_drawdown` is the largest fall of the sum of all realized P&L.
+    With plots, `curve`, `distribution`, `best` and `worst` are there too: see the functions below.
     """
     whose = {"user": user_id, "bot": bot_id}
+    transaction.execute(_GATHER, whose)
     booked = transaction.one(
         f"""
         SELECT coalesce(sum(pnl), 0) AS total_pnl, coalesce(sum(fees), 0) AS fees FROM bot_performance
@@ -56,26 +62,32 @@ def performance_of(transaction: Transaction, user_id: int, bot_id: int | None = 
         """,
         whose,
     )
-    total, bots, symbols = _trip_figures(transaction, whose)
-    return {
-        "total": {**booked, **_ratios(total), "max_drawdown": _max_drawdown(transaction, whose)},
+    total, bots, symbols = _trip_figures(transaction)
+    curve = realized_curve(transaction, user_id, bot_id)
+    deepest = min((row["drawdown"] for row in curve), default=ZERO)
+    found = {
+        "total": {**booked, **_ratios(total), "max_drawdown": -deepest},
         "bots": _bots_with(transaction, whose, bots),
         "symbols": [_ratios(symbols[name]) for name in sorted(symbols)],
         "days": per_day(transaction, user_id, bot_id=bot_id),
     }
+    if with_plots:
+        best, worst = _best_and_worst(transaction)
+        found |= {"curve": curve, "distribution": _distribution(transaction), "best": best, "worst": worst}
+    return found
 
 
 _WHOSE = "user_id = %(user)s AND (%(bot)s::bigint IS NULL OR bot_config_id = %(bot)s)"
 
 
-def _trip_figures(transaction: Transaction, whose: Row) -> tuple[Row, dict[int, Row], dict[str, Row]]:
-    """Return the figures of all trips, of each bot and of each symbol, in one pass over the fills."""
+def _trip_figures(transaction: Transaction) -> tuple[Row, dict[int, Row], dict[str, Row]]:
+    """Return the figures of all trips, of each bot and of each symbol, in one pass."""
     rows = transaction.all(
         f"""
-        {_TRIPS} SELECT bot_config_id AS bot_id, symbol, coalesce(sum(pnl), 0) AS total_pnl, {_TRIP_FIGURES}
-          FROM trips GROUP BY GROUPING SETS ((), (bot_config_id), (symbol))
-        """,
-        whose,
+        SELECT trips.bot_config_id AS bot_id, bots.symbol, coalesce(sum(pnl), 0) AS total_pnl, {_TRIP_FIGURES}
+          FROM trips JOIN user_bot_configs AS bots ON bots.id = trips.bot_config_id
+         GROUP BY GROUPING SETS ((), (trips.bot_config_id), (bots.symbol))
+        """
     )
     total: Row = {}
     bots, symbols = {}, {}
@@ -106,40 +118,31 @@ def _bots_with(transaction: Transaction, whose: Row, figures: dict[int, Row]) ->
     return [_ratios({**row, **figures.get(row["bot_id"], _NO_TRIPS)}) for row in rows]
 
 
-def per_bot(transaction: Transaction, user_id: int) -> list[Row]:
-    """Return the figures of each bot, archived ones too."""
-    whose = {"user": user_id, "bot": None}
-    return _bots_with(transaction, whose, _trip_figures(transaction, whose)[1])
-
-
-def best_and_worst(
-    transaction: Transaction, user_id: int, bot_id: int | None = None, limit: int = 5
-) -> tuple[list[Row], list[Row]]:
-    """Return the round trips that made the most and those that cost the most, `limit` of each at most."""
+def _best_and_worst(transaction: Transaction) -> tuple[list[Row], list[Row]]:
+    """Return the trips that made the most and those that cost the most."""
     rows = transaction.all(
-        f"""
-        {_TRIPS}, extremes AS (
+        """
+        WITH extremes AS (
             (SELECT * FROM trips WHERE pnl > 0 ORDER BY pnl DESC, last_fill_id LIMIT %(limit)s)
             UNION ALL (SELECT * FROM trips WHERE pnl < 0 ORDER BY pnl, last_fill_id LIMIT %(limit)s))
-        SELECT extremes.pnl, extremes.symbol, extremes.opened_at, extremes.closed_at,
-               bots.name AS bot, bots.timeframe
+        SELECT extremes.pnl, extremes.opened_at, extremes.closed_at, bots.name AS bot, bots.symbol, bots.timeframe
           FROM extremes JOIN user_bot_configs AS bots ON bots.id = extremes.bot_config_id
          ORDER BY abs(pnl) DESC, last_fill_id
         """,
-        {"user": user_id, "bot": bot_id, "limit": limit},
+        {"limit": EXTREMES},
     )
     return [row for row in rows if row["pnl"] > 0], [row for row in rows if row["pnl"] < 0]
 
 
-def distribution(transaction: Transaction, user_id: int, bot_id: int | None = None) -> list[Row]:
-    """Return how many round trips ended in which range of P&L: `low` included, `high` not.
+def _distribution(transaction: Transaction) -> list[Row]:
+    """Return how many trips ended in which range of P&L: `low` included, `high` not.
 
     The ranges are equally wide, 1, 2 or 5 times a power of ten, and zero is an edge of one, so that
     none mixes gains with losses; a trip of exactly zero counts among the gains' first.
     """
     return transaction.all(
-        f"""
-        {_TRIPS}, rough AS (SELECT greatest(max(abs(pnl)), 0.01) / %(bars)s AS width FROM trips),
+        """
+        WITH rough AS (SELECT greatest(max(abs(pnl)), 0.01) / %(bars)s AS width FROM trips),
         power AS (SELECT width, power(10::numeric, floor(log(width))) AS ten FROM rough),
         nice AS MATERIALIZED (
             SELECT ten * CASE WHEN width <= ten THEN 1 WHEN width <= 2 * ten THEN 2
@@ -147,7 +150,7 @@ def distribution(transaction: Transaction, user_id: int, bot_id: int | None = No
         counted AS (SELECT floor(pnl / step) AS place, count(*) AS trades FROM trips, nice GROUP BY 1)
         SELECT place * step AS low, (place + 1) * step AS high, trades FROM counted, nice ORDER BY place
         """,
-        {"user": user_id, "bot": bot_id, "bars": BARS_EACH_SIDE},
+        {"bars": BARS_EACH_SIDE},
     )
 
 
@@ -163,14 +166,16 @@ def realized_curve(
         f"""
         WITH curve AS (SELECT id, filled_at, sum(realized_pnl) OVER (ORDER BY filled_at, id) AS total
                          FROM fills WHERE {_WHOSE}),
-             peaks AS (SELECT *, greatest(max(total) OVER (ORDER BY filled_at, id), 0) AS peak FROM curve),
-             span AS (SELECT min(filled_at) AS start,
-                             greatest(extract(epoch FROM max(filled_at) - min(filled_at)) / %(points)s, 0.001) AS width
-                        FROM curve)
-        SELECT max(filled_at) AS at, (array_agg(total ORDER BY filled_at DESC, id DESC))[1] AS total,
-               -max(peak - total) AS drawdown
-          FROM peaks, span
-         GROUP BY floor(extract(epoch FROM filled_at - start) / width) ORDER BY 1
+             span AS MATERIALIZED (
+                 SELECT extract(epoch FROM min(filled_at))::float AS start, greatest(
+                        extract(epoch FROM max(filled_at) - min(filled_at))::float / %(points)s, 0.001) AS width
+                   FROM fills WHERE {_WHOSE}),
+             peaks AS (SELECT id, filled_at, total, greatest(max(total) OVER (ORDER BY filled_at, id), 0) AS peak,
+                              floor((extract(epoch FROM filled_at)::float - start) / width) AS step FROM curve, span),
+             marked AS (SELECT *, lead(step) OVER (ORDER BY filled_at, id) IS DISTINCT FROM step AS is_last
+                          FROM peaks)
+        SELECT max(filled_at) AS at, max(total) FILTER (WHERE is_last) AS total, -max(peak - total) AS drawdown
+          FROM marked GROUP BY step ORDER BY step
         """,
         {"user": user_id, "bot": bot_id, "points": points},
     )
@@ -265,19 +270,6 @@ def today_of(transaction: Transaction, user_id: int, now: datetime) -> Decimal:
         {"user": user_id, **days},
     )
     return Decimal(realized)
-
-
-def _max_drawdown(transaction: Transaction, whose: Row) -> Decimal:
-    fall = transaction.value(
-        f"""
-        WITH curve AS (SELECT id, filled_at, sum(realized_pnl) OVER (ORDER BY filled_at, id) AS total
-                         FROM fills WHERE {_WHOSE}),
-             peaks AS (SELECT total, greatest(max(total) OVER (ORDER BY filled_at, id), 0) AS peak FROM curve)
-        SELECT coalesce(max(peak - total), 0) FROM peaks
-        """,
-        whose,
-    )
-    return Decimal(fall)
 
 
 def _ratios(row: Row) -> Row:

@@ -5,7 +5,6 @@ Pure ASGI, since Starlette's BaseHTTPMiddleware does not see websockets.
 
 import asyncio
 import logging
-import time
 from http.cookies import CookieError, SimpleCookie
 
 import psycopg2
@@ -20,12 +19,10 @@ from ui.services import now, services
 
 COOKIE = "dashtrade_session"
 USER_HEADER = b"x-dashtrade-user"
-BELIEVED_SECONDS = 5.0
 CHECK_SECONDS = 5.0
 # A page whose session ended gets nothing more and leaves by itself at its next look (ui/session.py), a
 # hidden tab's timers run once a minute. Closed at once it would be left standing with its last figures.
 CLOSE_AFTER_SECONDS = 75.0
-MOST_REMEMBERED = 10_000
 OPEN_PATHS = ("/auth/login", "/auth/code", "/auth/logout", "/auth/signup", "/auth/reset")
 # Streamlit's own scripts, the same for everybody: a page that must leave still loads one of them.
 PROGRAM = "/static/"
@@ -35,33 +32,22 @@ logger = logging.getLogger(__name__)
 
 
 class Sessions:
-    """Know the sessions that were seen lately, and the pages that are open with them."""
+    """Know whose a session is, and which pages are open with it."""
 
     def __init__(
         self, *, check_every: float = CHECK_SECONDS, close_after: float = CLOSE_AFTER_SECONDS
     ) -> None:
         self._check_every = check_every
         self._close_after = close_after
-        self._seen: dict[str, tuple[User, float]] = {}
         self._pages: dict[str, set[asyncio.Event]] = {}
         self._ended: set[str] = set()
 
     async def user(self, token: str) -> User | None:
-        """Return whose session it is, None where it ended; what was seen is believed for 5 s."""
-        seen = self._seen.get(token)
-        if seen is not None and time.monotonic() < seen[1]:
-            return seen[0]
-        user = await asyncio.to_thread(_look_up, token)
-        self._seen.pop(token, None)
-        if user is not None:
-            if len(self._seen) >= MOST_REMEMBERED:
-                self._seen.clear()
-            self._seen[token] = (user, time.monotonic() + BELIEVED_SECONDS)
-        return user
+        """Return whose session it is, None where it ended; asked anew each time, so that an end holds at once."""
+        return await asyncio.to_thread(_look_up, token)
 
     def end(self, token: str) -> None:
-        """Forget a session that ended, and close those of its pages that do not leave by themselves."""
-        self._seen.pop(token, None)
+        """Close those pages of a session that ended that do not leave by themselves."""
         if token in self._pages and token not in self._ended:
             self._ended.add(token)
             asyncio.get_running_loop().call_later(self._close_after, self._close_pages, token)

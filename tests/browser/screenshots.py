@@ -14,6 +14,7 @@ from urllib.parse import quote
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.browser.conftest import FLAGS, MISSING, PROGRAMS
+from tests.browser.visitor import SETTLED
 from tests.end_to_end.stack import PASSWORD, Stack, running_stack
 
 ADMIN = "admin@example.com"
@@ -22,8 +23,6 @@ SCREENS = {"wide": (1280, 900), "phone": (390, 844)}
 SCHEMES = ("light", "dark")
 TABS = ("Setup", "My Bots", "Live Positions", "Trade History", "Performance", "Risk Events")
 TALLEST = 6000
-SETTLED = """() => !document.querySelector('[data-testid=stSkeleton]')
-    && document.querySelector('[data-testid=stApp]')?.dataset.testScriptState !== 'running'"""
 
 
 def pages(stack: Stack) -> Iterator[tuple[str, str]]:

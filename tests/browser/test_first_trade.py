@@ -1,7 +1,5 @@
 """A newcomer gets from the sign-up form to a filled test trade by what the page says, and nothing else."""
 
-import time
-
 import pytest
 
 from tests.browser.visitor import Visitor
@@ -10,15 +8,13 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 EMAIL = "ann@example.com"
 
 
-def test_a_newcomer_gets_to_a_filled_trade_within_two_minutes(visitor: Visitor) -> None:
-    started = time.monotonic()
+def test_a_newcomer_gets_to_a_filled_trade(visitor: Visitor) -> None:
     visitor.sign_up_first(EMAIL)
     visitor.presses("Connect the paper broker")
     visitor.presses("Generate Webhook URL")
     visitor.presses("Create a practice bot")
     visitor.presses("Send a test alert")
     visitor.sees("5 of 5 steps done")
-    assert time.monotonic() - started < 120
     (bot,) = visitor.stack.read("bots", EMAIL)
     (trade,) = visitor.stack.read("trades", EMAIL)
     assert (trade["status"], trade["action"], trade["bot_id"]) == ("FILLED", "BUY", bot["id"])

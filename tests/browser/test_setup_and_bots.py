@@ -40,6 +40,9 @@ def test_real_money_needs_the_name_typed(ben: Visitor, trader: Trader) -> None:
     ben.opens("Setup")
     ben.page.get_by_text("Connect another broker").click()
     ben.page.get_by_text("Live: real money").click()
+    # The form for paper stands there until the one for live has come.
+    ben.sees("Live: bots on this connection trade real money.")
+    ben.settles()
     ben.types("API key ID", KEY)
     ben.types("API secret key", SECRET)
     ben.presses("Save API Keys")

@@ -84,6 +84,8 @@ def test_the_file_holds_what_the_database_holds(cat: Visitor, trader: Trader, tm
     trader.alert("buy", SYMBOL, "15")
     trader.alert("sell", SYMBOL, "15")
     cat.opens("Trade History")
+    cat.sees("Export to CSV")
+    cat.settles()
     with cat.page.expect_download(timeout=PATIENCE) as download:
         cat.presses("Export to CSV")
     assert re.fullmatch(r"trades-\d{4}-\d\d-\d\d\.csv", download.value.suggested_filename)
@@ -109,7 +111,9 @@ def test_a_filter_goes_into_the_file(cat: Visitor, trader: Trader) -> None:
     cat.opens("Trade History")
     cat.page.get_by_label("Action", exact=False).first.click()
     cat.page.get_by_role("option", name="CLOSE").click()
+    expect(cat.page.get_by_test_id("stDataFrame").first.locator("td", has_text="BUY")).to_have_count(0)
     wait_for_cell(cat.page, "CLOSE")
+    cat.settles()
     with cat.page.expect_download(timeout=PATIENCE) as download:
         cat.presses("Export to CSV")
     rows = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text())))

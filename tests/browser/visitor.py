@@ -9,6 +9,8 @@ from playwright.sync_api import Locator, Page, expect
 from tests.end_to_end.stack import PASSWORD, Stack
 
 PATIENCE = 30_000
+SETTLED = """() => !document.querySelector('[data-testid=stSkeleton]')
+    && document.querySelector('[data-testid=stApp]')?.dataset.testScriptState !== 'running'"""
 
 
 @dataclass(slots=True)
@@ -62,6 +64,10 @@ class Visitor:
     def sees(self, text: str) -> None:
         """Wait until a text is on the page."""
         expect(self.page.get_by_text(text).first).to_be_visible(timeout=PATIENCE)
+
+    def settles(self) -> None:
+        """Wait until the page stands still: what is pressed earlier may be what the old page meant."""
+        self.page.wait_for_function(SETTLED, timeout=PATIENCE)
 
     def does_not_see(self, text: str) -> None:
         """Make sure that a text is not on the page."""

@@ -139,8 +139,11 @@ def test_nobody_reads_anothers_trades(floor: TradingFloor, eve: TradingFloor) ->
         assert history.risk_events_page(transaction, stranger.user_id).rows == []
         assert figures.fills_of_bot(transaction, floor.user_id, bot_of_eve) == []
         assert figures.realized_curve(transaction, stranger.user_id) == []
-        assert figures.distribution(transaction, floor.user_id, bot_of_eve) == []
-        assert figures.best_and_worst(transaction, floor.user_id, bot_of_eve) == ([], [])
+        found = figures.performance_of(transaction, floor.user_id, bot_of_eve, with_plots=True)
+        assert not any(
+            found[name] for name in ("bots", "symbols", "days", "curve", "distribution", "best", "worst")
+        )
+        assert (found["total"]["trades"], found["total"]["total_pnl"]) == (0, 0)
         assert holdings.held_positions(transaction, stranger.user_id) == []
 
 
@@ -220,7 +223,7 @@ def test_the_curve_ends_at_the_sum_and_loses_no_fall(floor: TradingFloor, eve: T
 
 def test_the_distribution_counts_every_trip_in_its_range_and_parts_at_zero(floor: TradingFloor) -> None:
     with floor.database.transaction() as transaction:
-        bars = figures.distribution(transaction, floor.user_id)
+        bars = figures.performance_of(transaction, floor.user_id, with_plots=True)["distribution"]
     pnls = trips(floor)
     for bar in bars:
         assert bar["trades"] == sum(bar["low"] <= pnl < bar["high"] for pnl in pnls)
@@ -231,11 +234,13 @@ def test_the_distribution_counts_every_trip_in_its_range_and_parts_at_zero(floor
 
 def test_the_best_and_the_worst_are_these(floor: TradingFloor, eve: TradingFloor) -> None:
     with floor.database.transaction() as transaction:
-        best, worst = figures.best_and_worst(transaction, floor.user_id, limit=3)
+        found = figures.performance_of(transaction, floor.user_id, with_plots=True)
     ranked = sorted(trips(floor))
-    assert [row["pnl"] for row in best] == ranked[::-1][:3]
-    assert [row["pnl"] for row in worst] == ranked[:3]
-    assert all(row["opened_at"] < row["closed_at"] for row in (*best, *worst))
+    assert [row["pnl"] for row in found["best"]] == [pnl for pnl in ranked[::-1] if pnl > 0][:5]
+    assert [row["pnl"] for row in found["worst"]] == [pnl for pnl in ranked if pnl < 0][:5]
+    assert found["best"]
+    assert found["worst"]
+    assert all(row["opened_at"] < row["closed_at"] for row in (*found["best"], *found["worst"]))
 
 
 def test_an_accounts_equity_is_its_brokers_last_word_of_each_span(

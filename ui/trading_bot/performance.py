@@ -39,16 +39,16 @@ def draw(user: User) -> None:
         bot = _chosen_bot(bots)
         bot_id = bot["id"] if bot else None
         with services().database.transaction() as transaction:
-            found = figures.performance_of(transaction, user.id, bot_id)
+            found = figures.performance_of(transaction, user.id, bot_id, with_plots=True)
         draw_totals(found["total"])
         if not found["days"]:
             st.info(NOTHING_YET, icon=":material/monitoring:")
         else:
-            draw_curve(user, bot_id)
+            draw_curve(user, found["curve"], of_all=bot is None)
             draw_days(found["days"])
             if bot is None:
                 draw_breakdown(found)
-            draw_trades(user, bot_id)
+            draw_trades(user, found)
         if bot is not None:
             draw_fills(user, bot)
 
@@ -69,27 +69,23 @@ def draw_totals(total: Row) -> None:
 
 
 @st.fragment
-def draw_curve(user: User, bot_id: int | None) -> None:
+def draw_curve(user: User, realized: list[Row], *, of_all: bool) -> None:
     """Draw the realized P&L over time, or the equity of an account."""
-    with calm(), services().database.transaction() as transaction:
-        st.subheader("Equity curve")
-        accounts = {row["connection"]: row for row in risk.accounts_of(transaction, user.id)}
-        chosen: str | None = REALIZED
-        if bot_id is None and accounts:
-            names = [REALIZED, *accounts]
-            chosen = st.segmented_control("Of", names, default=REALIZED, required=True, label_visibility="collapsed",
-                                          key="curve of")  # fmt: skip
-        if chosen is None or chosen == REALIZED:
-            rows = figures.realized_curve(transaction, user.id, bot_id)
+    st.subheader("Equity curve")
+    with calm():
+        with services().database.transaction() as transaction:
+            accounts = {row["connection"]: row for row in risk.accounts_of(transaction, user.id)}
+        chosen = _chosen_curve(accounts) if of_all and accounts else REALIZED
+        if chosen == REALIZED:
             words = "The sum of realized P&L over time, with its drawdown below."
-        else:
-            rows = _equity(transaction, user, accounts[chosen]["connection_id"])
-            words = f"The equity of {chosen} over time as its broker said it, with its drawdown below."
+            chart(charts.curve(_local(pd.DataFrame(realized), user), "P&L"), key="curve", words=words)
+            return
+        rows = _equity(user, accounts[chosen]["connection_id"])
         if not rows:
             st.caption("Nothing is known of this account yet; its equity is kept once a minute.")
             return
-        name = "P&L" if chosen == REALIZED else "Equity"
-        chart(charts.curve(_local(pd.DataFrame(rows), user), name), key="curve", words=words)
+        words = f"The equity of {chosen} over time as its broker said it, with its drawdown below."
+        chart(charts.curve(_local(pd.DataFrame(rows), user), "Equity"), key="curve", words=words)
 
 
 def draw_days(days: list[Row]) -> None:
@@ -131,27 +127,28 @@ def draw_part(what: str, rows: list[Row]) -> None:
             st.caption(f"The best {ROWS_OF_BREAKDOWN} of {len(ranked):,}.")
 
 
-def draw_trades(user: User, bot_id: int | None) -> None:
+def draw_trades(user: User, found: dict[str, Any]) -> None:
     """Draw how the trades are spread, and the best and the worst of them."""
-    with services().database.transaction() as transaction:
-        spread = figures.distribution(transaction, user.id, bot_id)
-        best, worst = figures.best_and_worst(transaction, user.id, bot_id)
-    if not spread:
+    if not found["distribution"]:
         st.caption("No trade has ended yet: how they are spread is drawn when one has.")
         return
     st.subheader("Wins and losses")
     chart(
-        charts.distribution(pd.DataFrame(spread)),
+        charts.distribution(pd.DataFrame(found["distribution"])),
         key="distribution",
         words="How many trades ended in which range of P&L.",
     )
     left, right = st.columns(2)
     with left:
         st.markdown("**Best trades**")
-        table(tables.round_trips(best, user.time_zone), "None has made money yet.", key="best trades")
+        table(
+            tables.round_trips(found["best"], user.time_zone), "None has made money yet.", key="best trades"
+        )
     with right:
         st.markdown("**Worst trades**")
-        table(tables.round_trips(worst, user.time_zone), "None has lost money yet.", key="worst trades")
+        table(
+            tables.round_trips(found["worst"], user.time_zone), "None has lost money yet.", key="worst trades"
+        )
 
 
 def draw_fills(user: User, bot: Row) -> None:
@@ -193,12 +190,25 @@ def _name(bot: Row) -> str:
     return f"{bot['name']} (archived)" if bot["archived"] else str(bot["name"])
 
 
-def _equity(transaction: Any, user: User, connection_id: int) -> list[Row]:
-    begins = figures.equity_begins(transaction, user.id, connection_id)
-    if begins is None:
-        return []
-    since = begins - timedelta(seconds=1)
-    return figures.equity_curve(transaction, user.id, connection_id, since=since, until=now())
+def _chosen_curve(accounts: dict[str, Row]) -> str:
+    chosen: str | None = st.segmented_control(
+        "Curve of",
+        [REALIZED, *accounts],
+        default=REALIZED,
+        required=True,
+        label_visibility="collapsed",
+        key="curve of",
+    )
+    return chosen or REALIZED
+
+
+def _equity(user: User, connection_id: int) -> list[Row]:
+    with services().database.transaction() as transaction:
+        begins = figures.equity_begins(transaction, user.id, connection_id)
+        if begins is None:
+            return []
+        since = begins - timedelta(seconds=1)
+        return figures.equity_curve(transaction, user.id, connection_id, since=since, until=now())
 
 
 def _local(frame: pd.DataFrame, user: User) -> pd.DataFrame:

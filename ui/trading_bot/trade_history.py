@@ -26,11 +26,11 @@ NONE_MATCH = "No trade matches. Take a filter away above."
 
 
 def draw(user: User) -> None:
-    """Draw the tab; its table refreshes by itself."""
+    """Draw the tab; a filter draws this part anew and nothing around it."""
     trades(user)
 
 
-@st.fragment(run_every=REFRESH_SECONDS)
+@st.fragment
 def trades(user: User) -> None:
     """Draw the filters, one page of trades, and the button for the file."""
     with calm():
@@ -40,14 +40,20 @@ def trades(user: User) -> None:
             st.info("No bot yet. Make one in the tab My Bots.", icon=":material/smart_toy:")
             return
         wanted = _filters(bots, user.time_zone)
+        rows(user, wanted)
+        _export(user, wanted)
+
+
+@st.fragment(run_every=REFRESH_SECONDS)
+def rows(user: User, wanted: TradeFilter) -> None:
+    """Draw one page of trades; runs again by itself, without the filters."""
+    with calm():
         before = page_key(NAME, wanted)
         with services().database.transaction() as transaction:
             page = history.trades_page(transaction, user.id, wanted, before=before)
         nothing = NOTHING_YET if wanted == TradeFilter() else NONE_MATCH
         table(tables.trades(page.rows, user.time_zone), nothing, key=f"{NAME} table")
         page_buttons(NAME, page, history.PAGE)
-        if page.rows:
-            _export(user, wanted)
 
 
 def exported(user_id: int, wanted: TradeFilter) -> bytes:
