@@ -9,10 +9,13 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-GAIN, LOSS, LINE, MUTED = "#2a9d6f", "#d1495b", "#3b82f6", "#8a8f98"
-# From loss to gain, told apart by those who do not see red and green alike; zero shows the page through.
-DIVERGING = ((0.0, "#c2410c"), (0.5, "rgba(138, 143, 152, 0.18)"), (1.0, "#1d6fd1"))
-NO_TRADES = "rgba(138, 143, 152, 0.12)"
+from ui.formatting import gain
+
+# A green with blue in it and a red with yellow in it: told apart by those who do not see red and green alike.
+GAIN, LOSS, LINE, MUTED = "#0b9e78", "#d5492b", "#4b78e3", "#8a97a6"
+# From loss to gain; zero shows the page through.
+DIVERGING = ((0.0, LOSS), (0.5, "rgba(138, 151, 166, 0.18)"), (1.0, GAIN))
+NO_TRADES = "rgba(138, 151, 166, 0.12)"
 MARGIN = {"l": 8, "r": 8, "t": 8, "b": 8}
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 WEEK = timedelta(days=7)
@@ -118,12 +121,13 @@ def breakdown(frame: pd.DataFrame, label: str, most: int = 12) -> go.Figure:
             y=list(shown[label]),
             orientation="h",
             marker=_marker(values),
-            text=[f"{value:+,.2f}" for value in values],
-            textposition="auto",
+            text=[gain(value) for value in shown["total_pnl"]],
+            textposition="outside",
+            cliponaxis=False,
             hovertemplate=f"%{{y}}<br>%{{x:+{MONEY}}}<extra></extra>",
         )
     )
-    figure.update_xaxes(tickformat=TICKS, nticks=6)
+    figure.update_xaxes(tickformat=TICKS, nticks=6, range=_with_room_for_labels(values))
     figure.update_yaxes(type="category", automargin=True)
     return _plain(figure, height=80 + 30 * max(len(shown), 1))
 
@@ -238,6 +242,13 @@ def _marker(values: Sequence[float]) -> Mapping[str, Any]:
             "solidity": 0.2,
         },
     }
+
+
+def _with_room_for_labels(values: Sequence[float]) -> tuple[float, float]:
+    low, high = min(values, default=0.0), max(values, default=0.0)
+    low, high = min(low, 0.0), max(high, 0.0)
+    room = ((high - low) or 1.0) * 0.4
+    return (low - room if low else 0.0, high + room if high else 0.0)
 
 
 def _mode(frame: pd.DataFrame) -> str:

@@ -70,7 +70,7 @@ def test_a_breakdown_is_ordered_with_the_best_on_top_and_marks_losses() -> None:
     (bar,) = charts.breakdown(rows, "bot").data
     assert list(bar.y) == ["A", "C", "B"]
     assert list(bar.x) == [-5.0, 0.0, 7.25]
-    assert list(bar.text) == ["-5.00", "+0.00", "+7.25"]
+    assert list(bar.text) == ["▼ −5.00", "0.00", "▲ +7.25"]
     assert list(bar.marker.pattern.shape) == ["/", "", ""]
 
 
