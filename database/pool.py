@@ -109,13 +109,22 @@ class Database:
     """A bounded pool of PostgreSQL connections, safe to use from several threads.
 
     Nothing connects before the first use. A connection that was idle is tried before it is
-    handed out, so that a restarted server costs at most the call that was under way.
+    handed out, so that a restarted server costs at most the call that was under way. With a
+    `patience`, in seconds, a statement that takes longer fails, as does one whose server is gone
+    without a word; else it waits for as long as it takes.
     """
 
     def __init__(
-        self, url: str, *, size: int = 8, application_name: str = "dashtrade", connect_timeout: int = 5
+        self,
+        url: str,
+        *,
+        size: int = 8,
+        application_name: str = "dashtrade",
+        connect_timeout: int = 5,
+        patience: int | None = None,
     ) -> None:
         self.url = url
+        self._patience = patience
         self._connect_timeout = connect_timeout
         self._name = application_name
         self._idle: queue.LifoQueue[tuple[float, psycopg2.extensions.connection]] = queue.LifoQueue()
@@ -155,9 +164,16 @@ class Database:
             if time.monotonic() - returned_at < CHECK_AFTER_IDLE_SECONDS or _is_alive(connection):
                 return connection
             connection.close()
-        connection = psycopg2.connect(self.url, application_name=self._name, connect_timeout=self._connect_timeout)
-        _keep_what_is_committed(connection)
-        return connection
+        made: psycopg2.extensions.connection = psycopg2.connect(
+            self.url,
+            application_name=self._name,
+            connect_timeout=self._connect_timeout,
+            **_noticing_silence(self._patience),
+        )
+        _keep_what_is_committed(made)
+        if self._patience is not None:
+            _give_up_after(made, self._patience)
+        return made
 
     def _give_back(self, connection: psycopg2.extensions.connection) -> None:
         if connection.closed:
@@ -173,6 +189,23 @@ def _keep_what_is_committed(connection: psycopg2.extensions.connection) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+        )
+    connection.commit()
+
+
+def _noticing_silence(patience: int | None) -> dict[str, Any]:
+    if patience is None:
+        return {}
+    probing = {"keepalives_idle": patience, "keepalives_interval": patience, "keepalives_count": 1}
+    return {**probing, "tcp_user_timeout": patience * 1000}
+
+
+def _give_up_after(connection: psycopg2.extensions.connection, seconds: int) -> None:
+    """Bound each statement, where the operator's own address does not."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT set_config('statement_timeout', %s, false) WHERE current_setting('statement_timeout') = '0'",
+            (f"{seconds}s",),
         )
     connection.commit()
 

@@ -5,6 +5,7 @@ import streamlit as st
 from core.bot import TradingState
 from database import bots, figures, kill_switch, reports, risk
 from ui import first_run, tables
+from ui.calm import calm
 from ui.formatting import age, gain, money
 from ui.services import now, services
 from ui.session import signed_in_user
@@ -17,24 +18,25 @@ SIGNALS = 15
 def overview() -> None:
     """Draw everything from the database; runs again by itself."""
     user = signed_in_user()
-    with services().database.transaction() as transaction:
-        switches = kill_switch.switches_of(transaction, user.id)
-        accounts = risk.accounts_of(transaction, user.id)
-        today = figures.today_of(transaction, user.id, now())
-        positions = reports.bot_positions_of(transaction, user.id)
-        user_bots = bots.bots_of(transaction, user.id)
-        signals = reports.signals_of(transaction, user.id, limit=SIGNALS)
-    draw_switches(switches)
-    draw_accounts(accounts, today, user.email)
-    st.subheader("Open positions")
-    draw_table(tables.positions(positions, user.time_zone), "No bot holds anything.")
-    st.subheader("Bots")
-    draw_table(
-        tables.bots(user_bots), f"No bot yet. On the server: `manage.py bot add {user.email} AAPL 15m`"
-    )
-    st.subheader("Last signals")
-    hint = f"No signal came yet. `manage.py user token {user.email}` prints the address for your alerts."
-    draw_table(tables.signals(signals, user.time_zone), hint)
+    with calm():
+        with services().database.transaction() as transaction:
+            switches = kill_switch.switches_of(transaction, user.id)
+            accounts = risk.accounts_of(transaction, user.id)
+            today = figures.today_of(transaction, user.id, now())
+            positions = reports.bot_positions_of(transaction, user.id)
+            user_bots = bots.bots_of(transaction, user.id)
+            signals = reports.signals_of(transaction, user.id, limit=SIGNALS)
+        draw_switches(switches)
+        draw_accounts(accounts, today, user.email)
+        st.subheader("Open positions")
+        draw_table(tables.positions(positions, user.time_zone), "No bot holds anything.")
+        st.subheader("Bots")
+        draw_table(
+            tables.bots(user_bots), f"No bot yet. On the server: `manage.py bot add {user.email} AAPL 15m`"
+        )
+        st.subheader("Last signals")
+        hint = f"No signal came yet. `manage.py user token {user.email}` prints the address for your alerts."
+        draw_table(tables.signals(signals, user.time_zone), hint)
 
 
 def draw_switches(switches):

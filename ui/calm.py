@@ -16,6 +16,7 @@ from encryption import KeyMissing, WrongKey
 from ui.tables import plain
 
 SAID = "what the last action came to"
+FAILED = "the database did not answer"
 FAILURES = (BrokerError, KeyMissing, WrongKey, psycopg2.Error)
 NO_DATABASE = (
     "The database does not answer at present, so nothing can be shown or changed here. What is at the broker"
@@ -41,7 +42,12 @@ def calm(beside: Mapping[str, DeltaGenerator] | None = None) -> Iterator[None]:
         place = (beside or {}).get(error.field or "")
         (place or st).error(error.sentence, icon=":material/error:")
     except FAILURES as error:
-        st.error(_in_words(error), icon=":material/error:")
+        tell(error)
+
+
+def tell(error: Exception) -> None:
+    """Say what went wrong as a sentence."""
+    st.error(_in_words(error), icon=":material/error:")
 
 
 @contextmanager
@@ -80,6 +86,8 @@ def _in_words(error: Exception) -> str:
             return f"The broker does not answer: {error.message} Nothing was changed; try again in a moment."
         case psycopg2.Error():
             logger.error("the database failed on a page", exc_info=error)
+            # The page looks for it (ui/session.py) and draws itself anew when the database is back.
+            st.session_state[FAILED] = True
             return NO_DATABASE
         case _:
             return str(error)

@@ -4,8 +4,10 @@ Pure ASGI, since Starlette's BaseHTTPMiddleware does not see websockets.
 """
 
 import asyncio
+import hmac
 import logging
 from http.cookies import CookieError, SimpleCookie
+from urllib.parse import urlsplit
 
 import psycopg2
 from starlette.datastructures import Headers
@@ -98,6 +100,9 @@ class Gate:
         if scope["type"] == "http" and is_open(scope["path"]):
             await self._app(scope, receive, send)
             return
+        if scope["type"] == "websocket" and _is_from_elsewhere(Headers(scope=scope)):
+            await _refuse(scope, receive, send, 403, "This page is not of this dashboard.")
+            return
         token = session_token(Headers(scope=scope))
         try:
             user = await self._sessions.user(token) if token else None
@@ -141,6 +146,14 @@ def is_open(path: str) -> bool:
     return path in OPEN_PATHS or is_forwarded(path) or (path.startswith(PROGRAM) and ".." not in path)
 
 
+def is_same_origin(headers: Headers) -> bool:
+    """Tell whether the browser says that a request came from a page of this very host and port."""
+    origin = urlsplit(headers.get("origin", ""))
+    host = headers.get("host", "")
+    same = hmac.compare_digest(origin.netloc.lower().encode(), host.lower().encode())
+    return origin.scheme in ("http", "https") and bool(host) and same
+
+
 def session_token(headers: Headers) -> str | None:
     """Return the session's token from the browser's cookies."""
     try:
@@ -148,6 +161,12 @@ def session_token(headers: Headers) -> str | None:
     except CookieError:
         return None
     return cookie.value if cookie is not None and cookie.value else None
+
+
+def _is_from_elsewhere(headers: Headers) -> bool:
+    # A browser always names the origin of a websocket. Streamlit's own check lets every port of this machine
+    # pass, and cookies know no ports: another program's page on this host would come with the session.
+    return "origin" in headers and not is_same_origin(headers)
 
 
 async def _turn_away(scope: Scope, receive: Receive, send: Send) -> None:

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from ui.calm import calm
 from ui.session import leave_when_signed_out, sign_out, signed_in_user
 
 PAGES = (
@@ -24,6 +25,7 @@ page = st.navigation(
 with st.sidebar:
     st.caption(user.email)
     if st.button("Sign out", icon=":material/logout:", width="stretch"):
-        sign_out()
-        st.rerun()
+        with calm():
+            sign_out()
+            st.rerun()
 page.run()

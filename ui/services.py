@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from brokers.registry import Registry
 
 CONNECTIONS = 8
+# Longer than any page's query takes; without an end to it a slow database would hold every page for ever.
+PATIENCE_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +35,9 @@ class Services:
 def services() -> Services:
     """Return the services of this process, made at the first call."""
     loaded = settings.load()
-    database = Database(loaded.database, size=CONNECTIONS, application_name="dashtrade dashboard")
+    database = Database(
+        loaded.database, size=CONNECTIONS, application_name="dashtrade dashboard", patience=PATIENCE_SECONDS
+    )
     return Services(settings=loaded, database=database, vault=Vault(loaded.encryption_key))
 
 

@@ -1,9 +1,8 @@
 """Sign in, sign up, sign out, set a new password: the forms and what they do."""
 
 import asyncio
-import hmac
 from collections.abc import Awaitable, Callable, Mapping
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -16,7 +15,7 @@ from database.sign_in import SESSION_LIFE, CodeNeeded, SignInRefused, TooManyAtt
 from encryption import WrongKey
 from ui.bodies import BodyTooLarge, read_body
 from ui.forms import Field, page
-from ui.gate import COOKIE, Sessions, session_token
+from ui.gate import COOKIE, Sessions, is_same_origin, session_token
 from ui.services import now, services
 
 LARGEST_FORM = 16 * 1024
@@ -176,7 +175,7 @@ def guarded(handler: Handler) -> Handler:
     """Refuse a form that another site sent."""
 
     async def handle(request: Request) -> Response:
-        if not is_same_origin(request):
+        if not is_same_origin(request.headers):
             words = "This form was not sent from this dashboard. Open it here and try again."
             return page("Refused", error=words, links=(("Sign in", "/auth/login"),), status=403)
         try:
@@ -185,14 +184,6 @@ def guarded(handler: Handler) -> Handler:
             return page("Refused", error="The form is too long.", status=413)
 
     return handle
-
-
-def is_same_origin(request: Request) -> bool:
-    """Tell whether the browser says that the form came from a page of this very host."""
-    origin = urlsplit(request.headers.get("origin", ""))
-    host = request.headers.get("host", "")
-    same = hmac.compare_digest(origin.netloc.lower().encode(), host.lower().encode())
-    return origin.scheme in ("http", "https") and bool(host) and same
 
 
 async def read_form(request: Request) -> Form:

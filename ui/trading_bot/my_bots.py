@@ -73,28 +73,29 @@ def cards(user: User, text: str, offset: int) -> None:
 @st.fragment(run_every=REFRESH_SECONDS)
 def switch_over_all(user: User) -> None:
     """Draw the totals of all bots and what pauses them together."""
-    with services().database.transaction() as transaction:
-        counts = bot_list.count_bots(transaction, user.id)
-        me = accounts.user(transaction, user.id)
-    state = me.trading_state if me else TradingState.ACTIVE
-    pnl, noun = gain(counts["total_pnl"]), "bot" if counts["total"] == 1 else "bots"
-    st.markdown(f"**{counts['total']:,}** {noun} · **{counts['enabled']:,}** enabled ·"
-                f" **{counts['holding']:,}** in a position · realized P&L **{pnl}**")  # fmt: skip
-    if state is TradingState.ACTIVE:
-        if st.button("Pause all bots", icon=":material/pause:", help="No new entries; exits still pass."):
+    with calm():
+        with services().database.transaction() as transaction:
+            counts = bot_list.count_bots(transaction, user.id)
+            me = accounts.user(transaction, user.id)
+        state = me.trading_state if me else TradingState.ACTIVE
+        pnl, noun = gain(counts["total_pnl"]), "bot" if counts["total"] == 1 else "bots"
+        st.markdown(f"**{counts['total']:,}** {noun} · **{counts['enabled']:,}** enabled ·"
+                    f" **{counts['holding']:,}** in a position · realized P&L **{pnl}**")  # fmt: skip
+        if state is TradingState.ACTIVE:
+            if st.button("Pause all bots", icon=":material/pause:", help="No new entries; exits still pass."):
+                with doing():
+                    actions.pause_all(services(), acting(user))
+                    done("All bots are paused: nothing new is entered, exits still pass.")
+            return
+        words = {
+            TradingState.REDUCING: "All bots are paused: nothing new is entered, exits still pass.",
+            TradingState.HALTED: "Everything of yours is HALTED: nothing is sent, not even protection.",
+        }
+        st.warning(words[state], icon=":material/pause_circle:")
+        if st.button("Resume all bots", icon=":material/play_arrow:", type="primary"):
             with doing():
-                actions.pause_all(services(), acting(user))
-                done("All bots are paused: nothing new is entered, exits still pass.")
-        return
-    words = {
-        TradingState.REDUCING: "All bots are paused: nothing new is entered, exits still pass.",
-        TradingState.HALTED: "Everything of yours is HALTED: nothing is sent, not even protection.",
-    }
-    st.warning(words[state], icon=":material/pause_circle:")
-    if st.button("Resume all bots", icon=":material/play_arrow:", type="primary"):
-        with doing():
-            actions.resume_all(services(), acting(user))
-            done("All bots that are enabled trade again.")
+                actions.resume_all(services(), acting(user))
+                done("All bots that are enabled trade again.")
 
 
 def _named_bot() -> int | None:
