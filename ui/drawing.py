@@ -3,6 +3,7 @@
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
+from streamlit.elements.lib.layout_utils import Width
 
 from database.history import Key, Page
 
@@ -26,13 +27,14 @@ NUMBERS = frozenset(
     }
 )
 # Two beside each other on a phone
-FACT_WIDTH = 145
+FACT_WIDTH, FACT_GAP = 150, 16
 ROW_HEIGHT, HIGHEST_TABLE = 35, 640
 
 
-def facts(*pairs: tuple[str, str]) -> None:
-    """Draw figures beside each other, each under its name; they wrap where the page is narrow."""
-    with st.container(horizontal=True, gap="small"):
+def facts(*pairs: tuple[str, str], across: int | None = None) -> None:
+    """Draw figures beside each other, each under its name; they wrap after `across` or where the page is narrow."""
+    width: Width = across * (FACT_WIDTH + FACT_GAP) if across else "stretch"
+    with st.container(horizontal=True, gap="small", width=width):
         for name, value in pairs:
             st.markdown(f":gray[:small[{name}]]  \n**{value}**", width=FACT_WIDTH)
 

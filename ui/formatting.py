@@ -28,6 +28,13 @@ def gain(amount: Decimal | None, currency: str | None = None) -> str:
     return f"▲ +{money(amount, currency)}" if amount > 0 else f"▼ {money(amount, currency)}"
 
 
+def painted(text: str, amount: Decimal | None) -> str:
+    """Return a figure as Markdown in the colour of its amount: gains green, losses red; the text has the sign."""
+    if amount is None or to_cents(amount) == 0:
+        return text
+    return f":green[{text}]" if amount > 0 else f":red[{text}]"
+
+
 def quantity(amount: Decimal | None) -> str:
     """Write a size exactly, without trailing zeros: `0.0025`, `1,200`."""
     if amount is None:

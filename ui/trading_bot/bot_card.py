@@ -1,13 +1,15 @@
 """One bot as a card: what it is, how it stands, what its last signal came to."""
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from actions import bots as actions
 from core.bot import TradingState
 from database.accounts import User
 from database.pool import Row
 from ui.calm import acting, doing, done
-from ui.formatting import age, gain, money, price, quantity
+from ui.drawing import facts
+from ui.formatting import age, average, gain, money, painted, quantity
 from ui.services import now, services
 from ui.tables import STATUS_SIGNS, plain
 
@@ -18,22 +20,29 @@ COLOURS = {
 CLOSED_BY_HAND = "Closed in the dashboard."
 
 
-def draw(user: User, row: Row) -> None:
-    """Draw the card with its buttons."""
-    draw_head(row)
+def draw(user: User, row: Row, *, details: bool = True) -> None:
+    """Draw the card with its buttons; `details` draws the one that opens the bot in full."""
+    with head_line():
+        draw_name(row)
+        with st.container(horizontal=True, width="content"):
+            if details and st.button("Details", key=f"open-{row['id']}", icon=":material/settings:"):
+                st.query_params["bot"] = str(row["id"])
+                st.rerun()
+            draw_switch(user, row)
+            if row["holds"]:
+                draw_close(user, row)
+    draw_place(row)
     draw_figures(row)
     draw_last_signal(row)
-    with st.container(horizontal=True):
-        if st.button("Details", key=f"open-{row['id']}", icon=":material/settings:"):
-            st.query_params["bot"] = str(row["id"])
-            st.rerun()
-        draw_switch(user, row)
-        if row["holds"]:
-            draw_close(user, row)
 
 
-def draw_head(row: Row) -> None:
-    """Draw name, status and place, and say what keeps the bot from entering."""
+def head_line() -> DeltaGenerator:
+    """Return the place for a card's name and, at the right or below it, its buttons."""
+    return st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center")
+
+
+def draw_name(row: Row) -> None:
+    """Draw name and status."""
     status = row["order_status"]
     badges = f":{COLOURS[status]}-badge[{STATUS_SIGNS[status]}]"
     if row["mode"] == "live":
@@ -42,7 +51,11 @@ def draw_head(row: Row) -> None:
         badges += " :orange-badge[⏳ closing, then deleted]"
     elif row["exit_asked"] and row["holds"]:
         badges += " :orange-badge[⏳ closing]"
-    st.markdown(f"**{plain(row['name'])}** {badges}")
+    st.markdown(f"**{plain(row['name'])}** {badges}", width="content")
+
+
+def draw_place(row: Row) -> None:
+    """Say what the bot trades and where, and what keeps it from entering."""
     size = {"notional": f"{money(row['position_size'])} per trade", "units": f"{quantity(row['position_size'])} units",
             "risk_percent": f"{quantity(row['position_size'])} % at risk"}[row["size_mode"]]  # fmt: skip
     st.caption(
@@ -60,17 +73,21 @@ def draw_head(row: Row) -> None:
 
 
 def draw_figures(row: Row) -> None:
-    """Draw what the bot holds and what it made."""
-    held = "Flat"
+    """Draw what the bot made and what it holds."""
+    pairs = [
+        ("Realized P&L", painted(gain(row["total_pnl"]), row["total_pnl"])),
+        ("Trades", f"{row['total_trades']:,}"),
+    ]
     if row["holds"]:
-        side = "LONG" if row["quantity"] > 0 else "SHORT"
-        held = f"{side} {quantity(abs(row['quantity']))} at {price(row['average_price'])}"
-    words = [f"**{held}**"]
-    if row["holds"]:
-        words.append(f"unrealized **{gain(row['unrealized'])}**")
-    trades = "trade" if row["total_trades"] == 1 else "trades"
-    words.append(f"realized **{gain(row['total_pnl'])}** in {row['total_trades']:,} {trades}")
-    st.markdown(" · ".join(words))
+        side = "▲ LONG" if row["quantity"] > 0 else "▼ SHORT"
+        pairs += [
+            ("Holds", f"{side} {quantity(abs(row['quantity']))}"),
+            ("Entry", average(row["average_price"])),
+            ("Unrealized P&L", painted(gain(row["unrealized"]), row["unrealized"])),
+        ]
+    else:
+        pairs.append(("Holds", "nothing"))
+    facts(*pairs)
 
 
 def draw_last_signal(row: Row) -> None:

@@ -52,13 +52,7 @@ def card(user: User, bot_id: int) -> None:
         if row is None:
             _leave()
         with st.container(border=True):
-            bot_card.draw_head(row)
-            bot_card.draw_figures(row)
-            bot_card.draw_last_signal(row)
-            with st.container(horizontal=True):
-                bot_card.draw_switch(user, row)
-                if row["holds"]:
-                    bot_card.draw_close(user, row)
+            bot_card.draw(user, row, details=False)
 
 
 def settings_form(user: User, row: Row) -> None:

@@ -8,7 +8,7 @@ from core.money import ZERO
 from database.accounts import User
 from database.pool import Row
 from ui.drawing import facts
-from ui.formatting import MINUS, NOTHING, age, average, gain, moment, price, quantity
+from ui.formatting import MINUS, NOTHING, age, average, gain, moment, painted, price, quantity
 from ui.services import now
 from ui.tables import plain
 from ui.trading_bot import bot_card
@@ -23,7 +23,12 @@ def draw(user: User, row: Row) -> None:
     badges = ":green-badge[▲ LONG]" if long else ":orange-badge[▼ SHORT]"
     badges += " :red-badge[LIVE]" if row["mode"] == "live" else ""
     badges += " :blue-badge[… closing]" if row["exit_asked"] else ""
-    st.markdown(f"**{plain(row['symbol'])}** {badges} {plain(row['name'])}")
+    with bot_card.head_line():
+        st.markdown(f"**{plain(row['symbol'])}** {badges} {plain(row['name'])}", width="content")
+        if row["exit_asked"]:
+            st.caption("Its close is under way.", width="content")
+        else:
+            bot_card.draw_close(user, row)
     facts(
         ("Quantity", quantity(abs(row["quantity"]))),
         ("Entry", average(row["average_price"])),
@@ -35,10 +40,6 @@ def draw(user: User, row: Row) -> None:
         f" · price from {age(row['priced_at'], now())}"
     )
     _tell_old_price(row)
-    if row["exit_asked"]:
-        st.caption("Its close is under way.")
-    else:
-        bot_card.draw_close(user, row)
 
 
 def unrealized(row: Row) -> str:
@@ -47,8 +48,7 @@ def unrealized(row: Row) -> str:
     if share is None:
         return f"{NOTHING} (no price yet)"
     text = f"{gain(row['unrealized'])} ({share:+.2f} %)".replace("-", MINUS)
-    colour = "green" if row["unrealized"] > 0 else "red"
-    return f":{colour}[{text}]" if row["unrealized"] else text
+    return painted(text, row["unrealized"])
 
 
 def percent_of_cost(row: Row) -> Decimal | None:
