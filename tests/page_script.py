@@ -7,7 +7,7 @@ import importlib
 
 import streamlit as st
 
-from ui.places import OVERVIEW, TRADING_BOT
+from ui.places import OVERVIEW, SETTINGS, SIGNALS, TRADING_BOT
 
 
 def part() -> None:
@@ -16,4 +16,5 @@ def part() -> None:
     getattr(importlib.import_module(module), name)(st.session_state["user"])
 
 
-st.navigation([st.Page(part, default=True), st.Page(OVERVIEW), st.Page(TRADING_BOT)], position="hidden").run()
+others = [st.Page(place) for place in (OVERVIEW, TRADING_BOT, SIGNALS, SETTINGS)]
+st.navigation([st.Page(part, default=True), *others], position="hidden").run()

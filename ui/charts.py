@@ -62,6 +62,27 @@ def curve(frame: pd.DataFrame, name: str) -> go.Figure:
     return _plain(figure, height=380)
 
 
+def equity(frame: pd.DataFrame) -> go.Figure:
+    """Draw what an account was worth over time, without its drawdown; `frame` has `at` and `total`, oldest first."""
+    worth = _floats(frame["total"])
+    figure = go.Figure(
+        go.Scatter(
+            x=list(frame["at"]),
+            y=worth,
+            name="Equity",
+            mode=_mode(frame),
+            line={"color": LINE, "width": 2},
+            fill="tozeroy",
+            fillcolor="rgba(75, 120, 227, 0.12)",
+            hovertemplate=f"%{{x|%d %b %Y %H:%M}}<br>%{{y:{MONEY}}}",
+        )
+    )
+    low, high = min(worth), max(worth)
+    room = max((high - low) * 0.15, abs(high) * 0.0005, 0.01)
+    figure.update_yaxes(tickformat=TICKS, nticks=5, range=(low - room, high + room))
+    return _plain(figure, height=240)
+
+
 def calendar(frame: pd.DataFrame, today: date) -> go.Figure:
     """Draw each day's P&L as a cell, a column for each of the last 26 weeks; `frame` has `day` and `pnl`.
 

@@ -1,5 +1,7 @@
 """The script that Streamlit runs: who is it, which page, and what stands beside every page."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from ui.calm import calm
@@ -13,7 +15,11 @@ PAGES = (
 )
 FOR_ADMINS = (("pages/admin.py", "Admin", ":material/admin_panel_settings:"),)
 
-st.set_page_config(page_title="DashTrade", page_icon="📈", layout="wide")
+LOGO = Path(__file__).with_name("logo.svg").read_text()
+SIDEBAR_WIDTH = 220
+
+st.set_page_config(page_title="DashTrade", page_icon="📈", layout="wide", initial_sidebar_state=SIDEBAR_WIDTH)
+st.logo(LOGO, size="large")
 user = signed_in_user()
 leave_when_signed_out()
 page = st.navigation(
@@ -23,7 +29,8 @@ page = st.navigation(
     ]
 )
 with st.sidebar:
-    st.caption(user.email)
+    # Not as Markdown, which would make a link for writing mail of it.
+    st.text(user.email)
     if st.button("Sign out", icon=":material/logout:", width="stretch"):
         with calm():
             sign_out()

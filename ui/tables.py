@@ -65,22 +65,19 @@ RISK_STATES = {
 }
 
 
-def positions(rows: Rows, zone: str) -> pd.DataFrame:
+def held(rows: Rows) -> pd.DataFrame:
     """Return what the bots hold, priced at what the broker last said."""
     return _frame(
         rows,
         {
-            "Bot": lambda row: row["bot"],
-            "Side": lambda row: row["side"],
-            "Quantity": lambda row: quantity(row["quantity"]),
+            "Bot": lambda row: row["name"],
+            "Side": lambda row: "▲ LONG" if row["quantity"] > 0 else "▼ SHORT",
+            "Quantity": lambda row: quantity(abs(row["quantity"])),
             "Entry": lambda row: average(row["average_price"]),
             "Now": lambda row: price(row["current_price"]),
             "Unrealized P&L": lambda row: gain(row["unrealized"]),
             "Stop": lambda row: price(row["stop_price"]),
             "Target": lambda row: price(row["target_price"]),
-            "Connection": lambda row: row["connection"],
-            "Priced": lambda row: moment(row["priced_at"], zone),
-            "Open since": lambda row: moment(row["opened_at"], zone),
         },
     )
 
@@ -218,38 +215,6 @@ def factor(row: Mapping[str, Any]) -> str:
     return "no loss yet" if row["wins"] else NOTHING
 
 
-def bots(rows: Rows) -> pd.DataFrame:
-    """Return the bots with their status and what they made."""
-    return _frame(
-        rows,
-        {
-            "Bot": lambda row: row["name"],
-            "Status": lambda row: STATUS_SIGNS[row["order_status"]],
-            "Symbol": lambda row: row["symbol"],
-            "Timeframe": lambda row: row["timeframe"] or "any",
-            "Size": _size,
-            "Realized P&L": lambda row: gain(row["total_pnl"]),
-            "Trades": lambda row: f"{row['total_trades']:,}",
-            "Connection": lambda row: row["connection"],
-        },
-    )
-
-
-def signals(rows: Rows, zone: str) -> pd.DataFrame:
-    """Return the signals with what became of each."""
-    return _frame(
-        rows,
-        {
-            "Received": lambda row: moment(row["received_at"], zone),
-            "Action": lambda row: row["action"] or NOTHING,
-            "Symbol": lambda row: row["symbol"] or NOTHING,
-            "Bot": lambda row: row["bot"] or NOTHING,
-            "Outcome": lambda row: row["code"] or row["state"],
-            "Why": lambda row: row["sentence"] or "Under way.",
-        },
-    )
-
-
 def all_signals(rows: Rows, zone: str) -> pd.DataFrame:
     """Return signals with their source, what each was understood as, and what became of it."""
     return _frame(
@@ -292,12 +257,6 @@ def _reason(row: Mapping[str, Any]) -> str:
     if row["reason"] is None:
         return NOTHING
     return f"{row['reason']}: {row['message']}" if row["message"] else str(row["reason"])
-
-
-def _size(row: Mapping[str, Any]) -> str:
-    size = row["position_size"]
-    texts = {"notional": money(size), "units": f"{quantity(size)} units"}
-    return texts.get(row["size_mode"], f"{quantity(size)} % at risk")
 
 
 def _frame(rows: Rows, columns: Mapping[str, Column]) -> pd.DataFrame:
