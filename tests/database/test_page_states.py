@@ -1,11 +1,13 @@
 """Every page and tab in every state: empty, normal, broker down, real money, database slow, away, and back."""
 
+import ast
 import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import psycopg2
 import pytest
@@ -27,6 +29,7 @@ DOWN = "The broker answers nothing but 503."
 # A page's statement is given up this soon here; see PATIENCE_SECONDS for the real dashboard.
 IMPATIENT = "?options=-c%20statement_timeout%3D300"
 WHO = ("users", "user_sessions")
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,3 +263,22 @@ def test_the_dashboard_does_not_wait_for_ever(usual: World, monkeypatch: pytest.
     assert limit() == "300ms"
     with closing(Database(usual.url)) as worker, worker.transaction() as transaction:
         assert transaction.value("SHOW statement_timeout") == "0"
+
+
+def fragments() -> Iterator[tuple[str, ast.FunctionDef]]:
+    """Give each function that Streamlit runs alone, by itself, after the page was drawn."""
+    for path in sorted((*ROOT.glob("ui/**/*.py"), *ROOT.glob("pages/*.py"))):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef) and "st.fragment" in map(_name, node.decorator_list):
+                yield f"{path.relative_to(ROOT)} {node.name}", node
+
+
+def _name(decorator: ast.expr) -> str:
+    return ast.unparse(decorator).partition("(")[0]
+
+
+@pytest.mark.parametrize("function", [pytest.param(node, id=name) for name, node in fragments()])
+def test_what_runs_alone_stays_calm_by_itself(function: ast.FunctionDef) -> None:
+    """What AppTest cannot run: a part that refreshes alone, without the page that caught its failures."""
+    text = ast.unparse(function)
+    assert "with calm():" in text or "except psycopg2.Error" in text
