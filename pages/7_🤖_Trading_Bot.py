@@ -15,7 +15,7 @@ TABS = {
 }
 
 user = signed_in_user()
-st.title("🤖 Trading Bot")
+st.title("🤖 Trading Bot", anchor=False)
 for tab, draw in zip(st.tabs(list(TABS), key="tab", bind="query-params"), TABS.values(), strict=True):
     with tab:
         if tab.open:

@@ -6,6 +6,6 @@ from ui import first_run, overview
 from ui.session import signed_in_user
 
 user = signed_in_user()
-st.title("Overview")
+st.title("Overview", anchor=False)
 first_run.draw(user)
 overview.draw(user)

@@ -5,5 +5,5 @@ import streamlit as st
 from ui.account_pages import page
 from ui.session import signed_in_user
 
-st.title("Settings")
+st.title("Settings", anchor=False)
 page.draw(signed_in_user())

@@ -5,5 +5,5 @@ import streamlit as st
 from ui.session import signed_in_user
 from ui.signal_pages import page
 
-st.title("Signals")
+st.title("Signals", anchor=False)
 page.draw(signed_in_user())

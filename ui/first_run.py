@@ -57,7 +57,8 @@ def _steps(user: User) -> None:
             progress = first_run.progress_of(transaction, user.id)
         steps = steps_of(progress)
         count = sum(step.is_done for step in steps)
-        st.subheader("Your first trade" if count < len(steps) else "You are set up")
+        title = "Your first trade" if count < len(steps) else "You are set up"
+        st.subheader(title, anchor=False)
         st.progress(count / len(steps), text=f"{count} of {len(steps)} steps done")
         draw_steps(user, progress, steps)
         draw_end(count == len(steps))

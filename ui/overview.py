@@ -128,7 +128,7 @@ def curve(user: User) -> None:
             accounts = {row["connection"]: row for row in risk.accounts_of(transaction, user.id)}
         if not accounts:
             return
-        st.subheader("Equity")
+        st.subheader("Equity", anchor=False)
         account, span = _choices(list(accounts))
         rows = _equity(user, accounts[account]["connection_id"], SPANS[span])
         if len(rows) < 2:

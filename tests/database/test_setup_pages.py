@@ -166,6 +166,7 @@ def test_a_bot_is_made_with_every_limit(settled: Office) -> None:
     page.selectbox(key="new-timeframe").set_value("1 Hour")
     page = press(page, "Create Bot")
     assert "Bot AAPL 1 Hour is ready" in words(page)
+    assert [page.text_input(key=f"new1-{name}").value for name in ("symbol", "size")] == ["", "5,000"]
     row = row_of(settled, 2)
     assert (row["position_size"], row["risk_limit_percent"], row["daily_loss_limit"]) == (2500, 5, 300)
     assert (row["max_signal_age_seconds"], row["window_zone"], str(row["window_end"])) == (
@@ -191,7 +192,9 @@ def test_a_wrong_entry_is_explained(settled: Office, key: str, text: str, said: 
     page = adding(settled)
     page.text_input(key="new-symbol").set_value("MSFT")
     page.text_input(key=f"new-{key}").set_value(text)
-    assert said in words(press(page, "Create Bot"))
+    page = press(page, "Create Bot")
+    assert said in words(page)
+    assert page.text_input(key=f"new-{key}").value == text
     with settled.services.database.transaction() as transaction:
         assert bot_list.count_bots(transaction, settled.user.id)["total"] == 1
 

@@ -20,10 +20,10 @@ NAMES = {
     Wanted.FLATTEN: "Flatten",
 }
 MEANINGS = [
-    "entries and exits go",
-    "only exits go",
-    "nothing goes, not even protection",
-    "closes everything, then halts",
+    "Entries and exits go.",
+    "Only exits go.",
+    "Nothing is sent, not even protection.",
+    "Everything is closed, then it halts.",
 ]
 SIGNS = {
     Wanted.ACTIVE: ":green-badge[● ACTIVE]",
@@ -69,7 +69,7 @@ def draw_switch(key: str, now: Wanted, set_it: Setter) -> None:
     slots: Slots = {}
     wanted = st.radio(
         "Set it to", list(NAMES), index=list(NAMES).index(now), format_func=NAMES.__getitem__, captions=MEANINGS,
-        horizontal=True, key=f"switch-{key}-{now}", label_visibility="collapsed",
+        key=f"switch-{key}-{now}", label_visibility="collapsed",
     )  # fmt: skip
     with st.form(f"switch-{key}-form", border=False):
         typed = ""

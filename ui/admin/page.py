@@ -28,7 +28,7 @@ def draw(user: User) -> None:
         except Refused:
             st.warning("This page is for admins.", icon=":material/lock:")
             return
-        st.title("Admin")
+        st.title("Admin", anchor=False)
         tell_what_was_done()
         for tab, part in zip(st.tabs(list(TABS), key="tab", bind="query-params"), TABS.values(), strict=True):
             with tab:

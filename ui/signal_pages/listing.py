@@ -70,7 +70,7 @@ def _filters(known: dict[str, list[str]], bots: list[Any], zone: str) -> SignalF
         state = _choice("Outcome", tables.SIGNAL_SIGNS)
         code = _choice("Code", {code: code for code in known["codes"]})
         source = _choice("Source", sources)
-        days = st.date_input(f"From, to ({zone})", value=[], key=f"{NAME} days", width=220)
+        days = st.date_input(f"From, to ({zone})", value=[], key=f"{NAME} days", width=256)
     since, until = time_range(days, zone)
     return SignalFilter(bot_id=bot_id, state=state, code=code, source=source, since=since, until=until)
 
@@ -81,5 +81,5 @@ def _choice(label: str, names: dict[Any, str]) -> Any:
         [None, *names],
         format_func=lambda value: "All" if value is None else names[value],
         key=f"{NAME} {label}",
-        width=170,
+        width=144,
     )

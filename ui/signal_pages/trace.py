@@ -11,7 +11,7 @@ from database.accounts import User
 from ui import tables
 from ui.calm import calm
 from ui.drawing import table
-from ui.formatting import NOTHING, gain, moment, price, quantity
+from ui.formatting import NOTHING, gain, moment, money, price, quantity
 from ui.services import services
 from ui.signal_pages import replaying, understanding
 from ui.signal_pages.advice import ADVICE
@@ -73,8 +73,9 @@ def _way(user: User, signal_id: UUID, was_under_way: bool) -> None:
         left, right = st.columns([3, 2], gap="large")
         with left:
             st.markdown("##### The way it went")
-            for stage in stages(trace):
-                draw_stage(stage, user.time_zone)
+            with st.container(gap="xsmall"):
+                for stage in stages(trace):
+                    draw_stage(stage, user.time_zone)
         with right:
             understanding.draw(trace, user.time_zone)
         draw_plan(trace, user.time_zone)
@@ -102,7 +103,7 @@ def draw_stage(stage: Stage, zone: str) -> None:
     """Draw one stage in a line: its sign, when, how long after the one before, and what there is to say."""
     at = f" · {clock(stage.at, zone)}" if stage.at else ""
     after = f" :gray-badge[{gap_in_words(stage.after)}]" if stage.after is not None else ""
-    words = f"  \n{tables.plain(stage.words)}" if stage.words else ""
+    words = f"  \n:gray[{tables.plain(stage.words)}]" if stage.words else ""
     if stage.mark is Mark.NEVER:
         st.markdown(f"{SIGNS[stage.mark]} :gray[{stage.name}: not reached]")
     else:
@@ -141,7 +142,9 @@ def draw_details(trace: Trace, zone: str) -> None:
         ]
         table(pd.DataFrame(rows), "No step yet.", key="steps")
     if trace["notifications"]:
-        with st.expander(f"{len(trace['notifications'])} notifications", icon=":material/notifications:"):
+        count = len(trace["notifications"])
+        label = f"{count} notification{'' if count == 1 else 's'}"
+        with st.expander(label, icon=":material/notifications:"):
             told = [_told(each, zone) for each in trace["notifications"]]
             table(pd.DataFrame(told), "", key="notifications")
     st.caption(f"Signal id `{trace['signal_id']}`")
@@ -183,9 +186,14 @@ def _fill(fill: dict[str, Any], zone: str) -> dict[str, str]:
         "Side": fill["side"],
         "Quantity": quantity(fill["quantity"]),
         "Price": price(fill["price"]),
-        "Fees": f"{quantity(fill['fee'])} {fill['fee_asset'] or ''}".strip(),
+        "Fees": _fee(fill),
         "P&L": gain(fill["realized_pnl"]),
     }
+
+
+def _fee(fill: dict[str, Any]) -> str:
+    asset = fill["fee_asset"]
+    return money(fill["fee"], asset) if asset == "USD" else f"{quantity(fill['fee'])} {asset or ''}".strip()
 
 
 def _told(each: dict[str, Any], zone: str) -> dict[str, str]:

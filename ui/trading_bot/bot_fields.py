@@ -74,9 +74,10 @@ def main_fields(row: Mapping[str, Any], key: str, slots: Slots) -> dict[str, Any
 def advanced_fields(row: Mapping[str, Any], key: str, slots: Slots) -> dict[str, Any]:
     """Draw every other limit of a bot; return what was typed."""
     typed: dict[str, Any] = {}
-    left, right = st.columns(2)
+    # Row by row, so that the Tab key goes the way that people read.
+    places = iter([column for _ in range(4) for column in st.columns(2)])
     modes = list(SIZE_MODES)
-    with left:
+    with next(places):
         typed["size_mode"] = st.selectbox(
             "Size counts",
             modes,
@@ -85,19 +86,20 @@ def advanced_fields(row: Mapping[str, Any], key: str, slots: Slots) -> dict[str,
             format_func=SIZE_MODES.__getitem__,
             help="What the number under Position size means.",
         )
-    for number, (name, (label, help)) in enumerate(LIMITS.items()):
-        with (right, left)[number % 2]:
+    for name, (label, help) in LIMITS.items():
+        with next(places):
             typed[name] = amount_input(
                 slots, name, label, row[name], key=f"{key}-{name}", help=help, optional=True
             )
-    with left:
+    with next(places):
         typed["max_signal_age_seconds"] = st.text_input(
-            "Oldest signal that enters (seconds)", str(row["max_signal_age_seconds"]), key=f"{key}-age"
-        )
+            "Oldest signal that enters (seconds)", str(row["max_signal_age_seconds"]), key=f"{key}-age",
+            autocomplete="off",
+        )  # fmt: skip
         slots["max_signal_age_seconds"] = st.empty()
-    with right:
+    with next(places):
         typed["cooldown_minutes"] = st.text_input("Minutes without entry after a stop", str(row["cooldown_minutes"]),
-                                                  key=f"{key}-cooldown")  # fmt: skip
+                                                  key=f"{key}-cooldown", autocomplete="off")  # fmt: skip
         slots["cooldown_minutes"] = st.empty()
     typed |= _window_fields(row, key, slots)
     typed["allow_short"] = st.checkbox("May sell short", row["allow_short"], key=f"{key}-short",
@@ -111,10 +113,10 @@ def _window_fields(row: Mapping[str, Any], key: str, slots: Slots) -> dict[str, 
     start, end, zone = st.columns(3)
     typed = {
         "window_start": start.text_input("Enter only from", _clock(row["window_start"]), key=f"{key}-from",
-                                         placeholder="09:30"),
+                                         placeholder="09:30", autocomplete="off"),
         "window_end": end.text_input("to", _clock(row["window_end"]), key=f"{key}-to", placeholder="16:00",
-                                     help="May be before the start: then the hours cross midnight."),
-        "window_zone": zone.text_input("in the time zone", row["window_zone"], key=f"{key}-zone"),
+                                     autocomplete="off", help="May be before the start: the hours cross midnight."),
+        "window_zone": zone.text_input("in the time zone", row["window_zone"], key=f"{key}-zone", autocomplete="off"),
     }  # fmt: skip
     slots["window_start"] = st.empty()
     slots["window_zone"] = slots["window_start"]

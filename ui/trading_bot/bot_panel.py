@@ -35,11 +35,11 @@ def draw(user: User, bot_id: int) -> None:
         st.info(f"There is no bot {bot_id}.", icon=":material/search_off:")
         return
     card(user, bot_id)
-    st.subheader("Settings")
+    st.subheader("Settings", anchor=False)
     settings_form(user, row)
-    st.subheader("Kill switch")
+    st.subheader("Kill switch", anchor=False)
     kill_switch_form(user, row)
-    st.subheader("Delete")
+    st.subheader("Delete", anchor=False)
     deletion(user, row)
 
 

@@ -12,7 +12,7 @@ from database.pool import Row
 from ui import tables
 from ui.calm import acting, calm, doing, done, tell_what_was_done
 from ui.drawing import facts, table
-from ui.formatting import age, gain, moment, money, quantity
+from ui.formatting import age, gain, moment, money, painted, quantity
 from ui.services import now, services
 from ui.tables import plain
 from ui.trading_bot import position_card
@@ -33,7 +33,7 @@ def draw(user: User) -> None:
             st.info("Connect a broker first: open the tab **Setup** above.", icon=":material/link:")
             return
         accounts(user)
-        st.subheader("Positions of the bots")
+        st.subheader("Positions of the bots", anchor=False)
         text = _search() if total > PAGE else ""
         held(user, text)
         rest(user)
@@ -83,9 +83,9 @@ def rest(user: User) -> None:
         with services().database.transaction() as transaction:
             orders = reports.orders_of(transaction, user.id, only_open=True)
             positions = risk.positions_of(transaction, user.id)
-        st.subheader("Orders in flight")
+        st.subheader("Orders in flight", anchor=False)
         table(tables.orders(orders, user.time_zone), "No order is on its way.", key="orders in flight")
-        st.subheader("In the accounts")
+        st.subheader("In the accounts", anchor=False)
         st.caption("What the brokers last said the accounts hold, whoever it belongs to.")
         frame = tables.account_positions(positions, user.time_zone)
         table(frame, "The accounts hold nothing.", key="account positions")
@@ -153,7 +153,7 @@ def _meaning(symbol: str, unexplained: Decimal) -> str:
 
 def _in_all(total: Row) -> str:
     words = [f"**{total['total']:,}** open", f"**{total['longs']:,}** long", f"**{total['shorts']:,}** short"]
-    words.append(f"unrealized P&L **{gain(total['unrealized'])}**")
+    words.append(f"unrealized P&L **{painted(gain(total['unrealized']), total['unrealized'])}**")
     if total["unpriced"]:
         words.append(f"{total['unpriced']:,} without a price yet")
     return " · ".join(words)

@@ -6,8 +6,9 @@ from actions import bots as actions
 from core.bot import TradingState
 from database import accounts, bot_list, connections
 from database.accounts import User
+from database.pool import Row
 from ui.calm import acting, calm, doing, done, tell_what_was_done
-from ui.formatting import gain
+from ui.formatting import gain, painted
 from ui.services import services
 from ui.trading_bot import bot_card, bot_panel, new_bot
 
@@ -78,14 +79,15 @@ def switch_over_all(user: User) -> None:
             counts = bot_list.count_bots(transaction, user.id)
             me = accounts.user(transaction, user.id)
         state = me.trading_state if me else TradingState.ACTIVE
-        pnl, noun = gain(counts["total_pnl"]), "bot" if counts["total"] == 1 else "bots"
-        st.markdown(f"**{counts['total']:,}** {noun} · **{counts['enabled']:,}** enabled ·"
-                    f" **{counts['holding']:,}** in a position · realized P&L **{pnl}**")  # fmt: skip
-        if state is TradingState.ACTIVE:
-            if st.button("Pause all bots", icon=":material/pause:", help="No new entries; exits still pass."):
+        with bot_card.head_line():
+            st.markdown(_in_all(counts), width="content")
+            if state is TradingState.ACTIVE and st.button(
+                "Pause all bots", icon=":material/pause:", help="No new entries; exits still pass."
+            ):
                 with doing():
                     actions.pause_all(services(), acting(user))
                     done("All bots are paused: nothing new is entered, exits still pass.")
+        if state is TradingState.ACTIVE:
             return
         words = {
             TradingState.REDUCING: "All bots are paused: nothing new is entered, exits still pass.",
@@ -96,6 +98,14 @@ def switch_over_all(user: User) -> None:
             with doing():
                 actions.resume_all(services(), acting(user))
                 done("All bots that are enabled trade again.")
+
+
+def _in_all(counts: Row) -> str:
+    noun = "bot" if counts["total"] == 1 else "bots"
+    words = [f"**{counts['total']:,}** {noun}", f"**{counts['enabled']:,}** enabled"]
+    words.append(f"**{counts['holding']:,}** in a position")
+    words.append(f"realized P&L **{painted(gain(counts['total_pnl']), counts['total_pnl'])}**")
+    return " · ".join(words)
 
 
 def _named_bot() -> int | None:

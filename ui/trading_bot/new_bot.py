@@ -12,30 +12,35 @@ from ui.inputs import Slots
 from ui.services import services
 from ui.trading_bot import bot_fields
 
+MADE = "bots made on this page"
+
 
 def draw(user: User, places: list[Row]) -> None:
     """Draw the form with the usual settings filled in; Advanced holds every other limit."""
     slots: Slots = {}
+    key = f"new{st.session_state.get(MADE, '')}"
     labels = {row["id"]: f"{row['label']} ({row['mode']})" for row in places}
     with st.form("new-bot", border=False, enter_to_submit=True):
         left, right = st.columns(2)
         with left:
-            symbol = st.text_input("Symbol", key="new-symbol", autocomplete="off", placeholder="AAPL or BTC/USD",
+            symbol = st.text_input("Symbol", key=f"{key}-symbol", autocomplete="off", placeholder="AAPL or BTC/USD",
                                    help="Shares trade in New York's hours, coins at all hours.")  # fmt: skip
             slots["symbol"] = st.empty()
         with right:
             connection_id = st.selectbox(
-                "Trades at", list(labels), format_func=labels.__getitem__, key="new-place"
+                "Trades at", list(labels), format_func=labels.__getitem__, key=f"{key}-place"
             )
             slots["connection"] = st.empty()
-        typed = bot_fields.main_fields(bot_fields.NEW, "new", slots)
+        typed = bot_fields.main_fields(bot_fields.NEW, key, slots)
         with st.expander("Advanced"):
             name = st.text_input(
-                "Name", key="new-name", placeholder="symbol and timeframe", autocomplete="off"
+                "Name", key=f"{key}-name", placeholder="symbol and timeframe", autocomplete="off"
             )
             slots["name"] = st.empty()
-            source = st.text_input("Follows signals of", "tradingview", key="new-source", autocomplete="off")
-            typed |= bot_fields.advanced_fields(bot_fields.NEW, "new", slots)
+            source = st.text_input(
+                "Follows signals of", "tradingview", key=f"{key}-source", autocomplete="off"
+            )
+            typed |= bot_fields.advanced_fields(bot_fields.NEW, key, slots)
         if st.form_submit_button("Create Bot", type="primary", icon=":material/smart_toy:"):
             with calm(slots), st.spinner("Looking the symbol up at the broker…"):
                 _create(user, connection_id, symbol or "", name or "", source or "", bot_fields.read(typed))
@@ -48,4 +53,6 @@ def _create(
         services(), acting(user), connection_id=connection_id, symbol=symbol, name=name,
         source=source or "tradingview", **columns,
     )  # fmt: skip
+    # Other keys for the fields, so that the next bot's form is empty; after an error they keep what was typed.
+    st.session_state[MADE] = st.session_state.get(MADE, 0) + 1
     done(f"Bot {made.name} is ready and waits for alerts. {made.remark or ''}")

@@ -17,6 +17,6 @@ def draw(user: User) -> None:
         ("4. Try it", trial.draw),
     )
     for title, part in parts:
-        st.subheader(title)
+        st.subheader(title, anchor=False)
         with calm():
             part(user)

@@ -82,7 +82,7 @@ def _filters(bots: list[Row], zone: str) -> TradeFilter:
         symbol = _choice("Symbol", {name: name for name in sorted({row["symbol"] for row in bots})})
         action = _choice("Action", dict.fromkeys(ACTIONS, str))
         status = _choice("Status", {status.value: tables.TRADE_SIGNS[status] for status in TradeStatus})
-        days = st.date_input(f"From, to ({zone})", value=[], key=f"{NAME} days", width=220)
+        days = st.date_input(f"From, to ({zone})", value=[], key=f"{NAME} days", width=260)
         with_pnl = st.toggle("Only with P&L", key=f"{NAME} with P&L")
     since, until = time_range(days, zone)
     return TradeFilter(
