@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from core.addresses import address_behind, networks
 from database import accounts, audit, sign_in
 from database.accounts import AccountError, LinkKind, SignUp, User
 from database.pool import Transaction
@@ -158,6 +159,7 @@ class SignInPages:
     async def _let_in(self, request: Request, user: User, action: str) -> Response:
         agent = request.headers.get("user-agent", "")
         token = await asyncio.to_thread(_open, user, agent, action, _address(request))
+        await self._replace(session_token(request.headers))
         response = RedirectResponse("/", status_code=303)
         response.set_cookie(
             COOKIE,
@@ -169,6 +171,12 @@ class SignInPages:
             secure=_is_https(request),
         )
         return response
+
+    async def _replace(self, token: str | None) -> None:
+        """End the session that the browser had: nobody has its cookie any more, but who copied it."""
+        if token is not None:
+            await asyncio.to_thread(_forget, token)
+            self._sessions.end(token)
 
 
 def guarded(handler: Handler) -> Handler:
@@ -199,7 +207,10 @@ def _is_https(request: Request) -> bool:
 
 
 def _address(request: Request) -> str:
-    return request.client.host if request.client else "unknown"
+    if request.client is None:
+        return "unknown"
+    proxies = networks(services().settings.trusted_proxies)
+    return address_behind(request.client.host, request.headers.getlist("x-forwarded-for"), proxies)
 
 
 def _require_same(form: Form) -> None:
@@ -318,6 +329,11 @@ def _end(token: str, address: str) -> None:
         user = sign_in.end_session(transaction, token)
         if user is not None:
             _note(transaction, user, "sign out", address)
+
+
+def _forget(token: str) -> None:
+    with services().database.transaction() as transaction:
+        sign_in.end_session(transaction, token)
 
 
 def _note(transaction: Transaction, user: User, action: str, address: str) -> None:

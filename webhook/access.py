@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from flask import request
 
+from core.addresses import is_in
 from database.pool import Transaction
 from database.tokens import (
     NOTED_EVERY,
@@ -16,7 +17,7 @@ from database.tokens import (
     note_token_use,
 )
 from webhook.errors import ApiError
-from webhook.services import client_address, is_in, services
+from webhook.services import client_address, services
 
 LONGEST_SECRET = 200
 INVALID_TOKEN = "INVALID_TOKEN"  # noqa: S105  a code

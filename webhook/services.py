@@ -1,6 +1,5 @@
 """What the routes share: the database, the settings, and who may come in."""
 
-import ipaddress
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +8,7 @@ from typing import cast
 
 from flask import Flask, current_app, request
 
+from core.addresses import Network, address_behind, networks
 from database.keys import hash_key
 from database.pool import Database, Transaction
 from encryption import Vault, keyed_hash
@@ -17,8 +17,6 @@ from webhook.counts import Counts
 
 WAITING_AT_ONCE = 4
 _NAME = "dashtrade"
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,35 +76,3 @@ def client_address() -> str:
     return address_behind(
         request.remote_addr or "", request.headers.getlist("X-Forwarded-For"), services().proxies
     )
-
-
-def address_behind(peer: str, forwarded: list[str], proxies: tuple[Network, ...]) -> str:
-    """Return who really sent: the last address on the way that is no proxy of ours.
-
-    Each proxy appends the one it heard from; what stands further left is only that one's word.
-    """
-    way = [part.strip() for header in forwarded for part in header.split(",")]
-    address = peer
-    while way and is_in(address, proxies):
-        address = way.pop()
-    return address if _parsed(address) else peer
-
-
-def is_in(address: str, networks: tuple[Network, ...]) -> bool:
-    """Tell whether an address lies in one of the networks."""
-    parsed = _parsed(address)
-    return parsed is not None and any(parsed in network for network in networks)
-
-
-def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return None
-    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
-    return mapped or parsed
-
-
-def networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
-    """Return networks of their texts."""
-    return tuple(ipaddress.ip_network(text) for text in texts)

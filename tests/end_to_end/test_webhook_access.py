@@ -7,9 +7,9 @@ import pytest
 import requests
 
 from core.account import Account, AccountPosition
+from core.addresses import address_behind, is_in, networks
 from database import risk, tokens
 from tests.end_to_end.webhook_desk import WebhookDesk, gunicorn
-from webhook.services import address_behind, is_in, networks
 
 ALERT = {"action": "buy", "symbol": "AAPL", "timeframe": "15"}
 WRONG = "usr_0123456789012345678901234567890123456789abc"
