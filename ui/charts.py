@@ -19,7 +19,7 @@ NO_TRADES = "rgba(138, 151, 166, 0.12)"
 MARGIN = {"l": 8, "r": 8, "t": 8, "b": 8}
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 WEEK = timedelta(days=7)
-WEEKS = 26
+WEEKS, FEWEST_WEEKS = 26, 13
 FEW = 8
 MONEY, TICKS = ",.2f", ",~f"
 
@@ -84,12 +84,13 @@ def equity(frame: pd.DataFrame) -> go.Figure:
 
 
 def calendar(frame: pd.DataFrame, today: date) -> go.Figure:
-    """Draw each day's P&L as a cell, a column for each of the last 26 weeks; `frame` has `day` and `pnl`.
+    """Draw each day's P&L as a cell, a column for each week; `frame` has `day` and `pnl`.
 
-    The sign stands in the cell, so that nobody needs the colours.
+    The last 26 weeks are drawn, or fewer where the first day is nearer. The sign stands in the cell, so that
+    nobody needs the colours.
     """
     pnl: dict[Hashable, Decimal] = dict(zip(frame["day"], frame["pnl"], strict=True))
-    weeks = _weeks(today)
+    weeks = _weeks(today, min(frame["day"], default=today))
     days = [[week + timedelta(days=weekday) for week in weeks] for weekday in range(7)]
     values = [[float(pnl[day]) if day in pnl else None for day in row] for row in days]
     largest = max((abs(value) for row in values for value in row if value is not None), default=1.0) or 1.0
@@ -240,10 +241,11 @@ def _marks(part: pd.DataFrame, name: str, symbol: str, colour: str, *, opens: bo
     )
 
 
-def _weeks(today: date) -> list[date]:
+def _weeks(today: date, first: date) -> list[date]:
     """Return the Mondays of the weeks to draw, the oldest first."""
     last = today - timedelta(days=today.weekday())
-    return [last - WEEK * back for back in reversed(range(WEEKS))]
+    count = min(max((last - first) // WEEK + 2, FEWEST_WEEKS), WEEKS)
+    return [last - WEEK * back for back in reversed(range(count))]
 
 
 def _sign(pnl: Decimal | None) -> str:

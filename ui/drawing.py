@@ -6,6 +6,7 @@ import streamlit as st
 from streamlit.elements.lib.layout_utils import Width
 
 from database.history import Key, Page
+from ui.places import TRADING_BOT
 
 # What stands in these columns is read by its digits, so it is aligned to them.
 NUMBERS = frozenset(
@@ -57,6 +58,12 @@ def table(frame: pd.DataFrame, nothing: str, *, key: str) -> None:
         column_config=columns,
         key=key,
     )
+
+
+def lead(words: str, icon: str, label: str, tab: str) -> None:
+    """Say what is missing, with the way to the tab of 🤖 Trading Bot where it is made."""
+    st.info(words, icon=icon)
+    st.page_link(TRADING_BOT, label=label, icon=":material/arrow_forward:", query_params={"tab": tab})
 
 
 def chart(figure: go.Figure, *, key: str, words: str) -> None:

@@ -53,7 +53,7 @@ def test_the_calendar_puts_each_day_into_its_week_and_row() -> None:
     assert traded.text[4][-1] == "+"
     assert traded.text[5][-1] == "−"
     assert (traded.zmin, traded.zmax) == (-12.5, 12.5)
-    assert len(traded.x) == charts.WEEKS
+    assert len(traded.x) == charts.FEWEST_WEEKS
     # Days to come are neither traded nor idle.
     assert empty.z[6][-1] is None
     assert empty.z[0][-1] == 0
@@ -62,6 +62,7 @@ def test_the_calendar_puts_each_day_into_its_week_and_row() -> None:
 def test_days_before_the_calendar_begins_are_left_out() -> None:
     old = frame("day pnl", (date(2020, 1, 1), Decimal(5)))
     _, traded = charts.calendar(old, SATURDAY).data
+    assert len(traded.x) == charts.WEEKS
     assert all(value is None for row in traded.z for value in row)
 
 

@@ -11,12 +11,12 @@ from ui.formatting import moment
 from ui.inputs import Slots
 from ui.services import now, services
 from ui.session import page_token
-from ui.tables import plain
 
 
 def draw(user: User) -> None:
     """Draw the profile, then the form for another password."""
-    st.markdown(f"Signed in as **{plain(user.email)}**")
+    # Not as Markdown, which would make a link for writing mail of it.
+    st.text(f"Signed in as {user.email}")
     role = "an admin" if user.is_admin else "a user"
     st.caption(f"User id {user.id} · {role} · since {moment(user.created_at, user.time_zone)}")
     zone_form(user)

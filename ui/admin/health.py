@@ -11,7 +11,7 @@ from database import health, inbox
 from database.accounts import User
 from database.pool import Row
 from ui.calm import calm
-from ui.drawing import table
+from ui.drawing import facts, table
 from ui.formatting import age, moment
 from ui.services import now, services
 
@@ -34,9 +34,10 @@ def lights(user: User) -> None:
             beats = {row["part"]: row for row in health.heartbeats(transaction)}
             queue = inbox.waiting(transaction)
             faults = health.faults(transaction)
-        for part in {**NEEDED, **beats}:
-            draw_part(part, beats.get(part))
-        draw_queue(queue)
+        with st.container(border=True):
+            for part in {**NEEDED, **beats}:
+                draw_part(part, beats.get(part))
+            draw_queue(queue)
         st.subheader("Faults", anchor=False)
         frame = pd.DataFrame([_fault(row, user.time_zone) for row in faults])
         table(frame, "None: no loop has failed.", key="faults")
@@ -58,11 +59,12 @@ def draw_part(part: str, beat: Row | None) -> None:
 
 def draw_queue(queue: Row) -> None:
     """Draw how much waits and for how long."""
-    with st.container(horizontal=True, gap="large"):
-        st.metric("Signals waiting", f"{queue['signals']:,}", width="content")
-        st.metric("Oldest signal", f"{queue['oldest_signal_seconds']:.0f} s", width="content")
-        st.metric("Jobs waiting", f"{queue['jobs']:,}", width="content")
-        st.metric("Oldest job", f"{queue['oldest_job_seconds']:.0f} s", width="content")
+    facts(
+        ("Signals waiting", f"{queue['signals']:,}"),
+        ("Oldest signal", f"{queue['oldest_signal_seconds']:.0f} s"),
+        ("Jobs waiting", f"{queue['jobs']:,}"),
+        ("Oldest job", f"{queue['oldest_job_seconds']:.0f} s"),
+    )
     if queue["oldest_signal_seconds"] > LATE_SECONDS:
         words = "A signal has been waiting for long. Does the worker run? Faults below may say why it does not go on."
         st.warning(words, icon=":material/hourglass_top:")

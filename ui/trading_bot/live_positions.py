@@ -11,7 +11,7 @@ from database.accounts import User
 from database.pool import Row
 from ui import tables
 from ui.calm import acting, calm, doing, done, tell_what_was_done
-from ui.drawing import facts, table
+from ui.drawing import facts, lead, table
 from ui.formatting import age, gain, moment, money, painted, quantity
 from ui.services import now, services
 from ui.tables import plain
@@ -30,7 +30,8 @@ def draw(user: User) -> None:
             total = holdings.held_in_all(transaction, user.id)["total"]
             places = risk.accounts_of(transaction, user.id)
         if not places:
-            st.info("Connect a broker first: open the tab **Setup** above.", icon=":material/link:")
+            words = "What your bots and accounts hold is shown here. Connect a broker first."
+            lead(words, ":material/link:", "Connect a broker", "Setup")
             return
         accounts(user)
         st.subheader("Positions of the bots", anchor=False)

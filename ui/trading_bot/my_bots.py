@@ -8,6 +8,7 @@ from database import accounts, bot_list, connections
 from database.accounts import User
 from database.pool import Row
 from ui.calm import acting, calm, doing, done, tell_what_was_done
+from ui.drawing import lead
 from ui.formatting import gain, painted
 from ui.services import services
 from ui.trading_bot import bot_card, bot_panel, new_bot
@@ -29,7 +30,12 @@ def draw(user: User) -> None:
             places = connections.shown_connections(transaction, user.id)
             counts = bot_list.count_bots(transaction, user.id)
         if not places:
-            st.info("Connect a broker first: open the tab **Setup** above.", icon=":material/link:")
+            lead(
+                "Bots trade through a broker. Connect a broker first.",
+                ":material/link:",
+                "Connect a broker",
+                "Setup",
+            )
             return
         # The form is long; a page of cards need not wait for it.
         adding = st.expander(

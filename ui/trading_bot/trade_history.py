@@ -15,7 +15,7 @@ from database.history import TradeFilter, TradeStatus
 from database.pool import Row
 from ui import tables
 from ui.calm import calm
-from ui.drawing import page_buttons, page_key, table
+from ui.drawing import lead, page_buttons, page_key, table
 from ui.services import now, services
 
 NAME = "history"
@@ -37,7 +37,8 @@ def trades(user: User) -> None:
         with services().database.transaction() as transaction:
             bots = history.bots_with_history(transaction, user.id)
         if not bots:
-            st.info("No bot yet. Make one in the tab My Bots.", icon=":material/smart_toy:")
+            words = "No bot yet. Make one in the tab My Bots."
+            lead(words, ":material/smart_toy:", "Make a bot", "My Bots")
             return
         wanted = _filters(bots, user.time_zone)
         rows(user, wanted)
