@@ -35,7 +35,7 @@ _STEPS = (
            CASE turn %% 2 WHEN 0 THEN 'BUY' ELSE 'SELL' END AS side, CASE turn %% 2 WHEN 0 THEN 1 ELSE -1 END AS sign,
            round((100 + 20 * sin(bots.id) + 8 * sin(turn * 0.9 + bots.id) + 3 * sin(turn * bots.id)
                   + turn * 0.02 * sin(bots.id * 7))::numeric, 2) AS price,
-           now() - (%(turns)s - turn) * interval '9 hours' - (bots.id %% 3600) * interval '7 seconds' AS at
+           now() - (%(turns)s - turn) * interval '3 days' - (bots.id %% 3600) * interval '7 seconds' AS at
       FROM user_bot_configs AS bots CROSS JOIN generate_series(0, %(turns)s) AS turn
      WHERE bots.connection_id = %(connection)s AND bots.source LIKE 'bulk%%'
     """,
@@ -46,6 +46,16 @@ _STEPS = (
            sha256((bot || '/' || turn)::bytea), '{}', jsonb_build_object('action', side, 'symbol', symbol), bot,
            'EXECUTED', at, at, at, at, at + interval '1 second'
       FROM turns ORDER BY at
+    """,
+    # What nobody traded is rare and stands between the others.
+    """
+    INSERT INTO signals (user_id, source, body_hash, body, understood, bot_config_id, state, code, sentence,
+                         received_at, stored_at, decided_at, finished_at)
+    SELECT %(user)s, 'tradingview', sha256(('skipped' || bot || '/' || turn)::bytea), '{"skipped": 1}',
+           jsonb_build_object('action', side, 'symbol', symbol), bot, 'SKIPPED',
+           (ARRAY['COOLDOWN', 'OUTSIDE_TRADING_WINDOW'])[1 + turn / 25], 'The bot was not to trade then.',
+           at, at, at, at
+      FROM turns WHERE turn IN (20, 40)
     """,
     """
     INSERT INTO plans (lane_id, bot_config_id, signal_id, event_uuid, position_before, created_at, finished_at)
@@ -132,6 +142,31 @@ _STEPS = (
     SELECT %(user)s, %(connection)s, lane, bot, (ARRAY['STOP', 'TARGET', 'RISK_LIMIT'])[1 + turn %% 3], 10, 11.2,
            'position closed', 'DONE', 'The loss reached its limit.', at, at FROM turns WHERE turn %% 10 = 5
     """,
+    """
+    INSERT INTO notifications (user_id, kind, content, attempts, sent_at, created_at)
+    SELECT user_id, 'signal', jsonb_build_object('event', uuid, 'words', 'Bought as asked.'), 1,
+           received_at, received_at
+      FROM signals WHERE user_id = %(user)s
+    """,
+    """
+    INSERT INTO audit_log (user_id, actor, action, subject, before, after, at)
+    SELECT %(user)s, 'the owner', 'bots edit', 'bot ' || bot, '{"position_size": "4000"}',
+           '{"position_size": "5000"}', at
+      FROM turns WHERE turn %% 5 = 0 ORDER BY at
+    """,
+    """
+    INSERT INTO account_snapshots (connection_id, equity, cash, buying_power, currency, taken_at)
+    SELECT connection_id, equity, cash, buying_power, 'USD', now() FROM equity_snapshots
+     WHERE connection_id = %(connection)s ORDER BY taken_at DESC LIMIT 1
+    ON CONFLICT DO NOTHING
+    """,
+    # Some bots are in trouble, and some may only close.
+    """
+    UPDATE user_bot_configs SET order_status = CASE WHEN id %% 80 = 0 THEN 'ERROR' ELSE order_status END,
+           trading_state = CASE WHEN id %% 250 = 1 THEN 'REDUCING' ELSE trading_state END
+     WHERE connection_id = %(connection)s
+    """,
+    "UPDATE user_api_keys SET status = 'OK', last_checked_at = now() WHERE id = %(connection)s",
 )
 
 

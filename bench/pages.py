@@ -1,241 +1,287 @@
-"""Measure the page 🤖 Trading Bot in Chromium with a long history: first view, switch of tab, what is read.
+"""Measure every page in Chromium with a long history: first view, switch, what is read, memory of ten sessions.
 
-`python -m bench.pages`. One user has 1,000 bots with 101,000 trades from 51,000 signals, another a tenth of
-that in the same tables. Only database and dashboard run, so that nothing else is in the way.
+`python -m bench.pages` takes some ten minutes, `python -m bench.pages Overview Signals` those pages alone.
+One user has 1,000 bots with 101,000 trades from 51,000 signals, another a tenth of that in the same tables.
+Only database and dashboard run beside the browser. It prints tables as docs/performance.md has them.
 """
 
-import os
-import re
 import shutil
+import signal
 import statistics
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from types import FrameType
 from urllib.parse import quote
 
-import psutil
-import psycopg2
-from playwright.sync_api import Browser, Error, Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from bench import ground
-from bench.many_trades import fill
-from database import accounts, bots, embedded, migrate
-from database.pool import Database
-from encryption import new_key
+from bench.house import EMAIL, PASSWORD, House, another_dashboard, house
 from tests.browser.conftest import FLAGS, PROGRAMS
-from tests.conftest import KEPT_FROM_OUTSIDE, _free_port
 
-ROOT = Path(__file__).resolve().parents[1]
-EMAIL, PASSWORD = "ann@example.org", "correct horse battery"
 AGAIN, SESSIONS = 5, 10
 PATIENCE = 60_000
-# A query that a page sends, as the server's log tells it; not what begins and ends transactions.
-QUERY = re.compile(r"statement: (?!BEGIN|COMMIT|ROLLBACK|SELECT 1$)", re.MULTILINE)
+STANDING_SECONDS, SETTLING_SECONDS = 12, 10
+LIMIT_SECONDS = 1500
+AIMS = {"first view": 1.5, "switch": 0.7}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tab:
-    """A tab, what is written on it when it is complete, and how many plots it has then."""
+class View:
+    """A page or tab: what is written on it when it is complete, and how many plots it has then.
+
+    `link` is what leads to it from `next_to` by a click: a tab or, on another page, the sidebar's.
+    """
 
     name: str
+    path: str
     words: str
     plots: int = 0
+    link: str = ""
+    next_to: str = ""
+    refreshes: bool = False
 
 
-TABS = (
-    Tab(name="Setup", words="4. Try it"),
-    Tab(name="My Bots", words="MSFT 15 Min no. 1"),
-    Tab(name="Live Positions", words="In the accounts"),
-    Tab(name="Trade History", words="Export to CSV"),
-    Tab(name="Performance", words="Worst trades", plots=5),
-    Tab(name="Risk Events", words="1 to 50, newest first"),
-)
+def _tab(
+    page: str, path: str, name: str, words: str, next_to: str, *, plots: int = 0, refreshes: bool = False
+) -> View:
+    where = f"{path}?tab={quote(name)}"
+    return View(name=f"{page}, {name}" if page else name, path=where, words=words, plots=plots, link=name,
+                next_to=next_to, refreshes=refreshes)  # fmt: skip
+
+
+BOT, SETTINGS, ADMIN = "/Trading_Bot", "/settings", "/admin"
+VIEWS = (
+    View(name="Overview", path="/", words="Last signals", plots=0, link="Overview", next_to="Signals", refreshes=True),
+    _tab("", BOT, "Setup", "4. Try it", "Risk Events"),
+    _tab("", BOT, "My Bots", "MSFT 15 Min no. 1", "Setup", refreshes=True),
+    View(name="one bot", path=f"{BOT}?tab={quote('My Bots')}&bot={{bot}}", words="Set the switch"),
+    _tab("", BOT, "Live Positions", "In the accounts", "Setup", refreshes=True),
+    _tab("", BOT, "Trade History", "1 to 50, newest first", "Setup", refreshes=True),
+    _tab("", BOT, "Performance", "Worst trades", "Setup", plots=5),
+    _tab("", BOT, "Risk Events", "1 to 50, newest first", "Setup", refreshes=True),
+    View(name="Signals", path="/signals", words="1 to 50, newest first", link="Signals", next_to="Overview",
+         refreshes=True),
+    View(name="a signal's trace", path="/signals?signal={signal}", words="Signal id"),
+    _tab("Settings", SETTINGS, "Kill switch", "own switch is in My Bots", "Settings, Profile"),
+    _tab("Settings", SETTINGS, "Profile", "Change your password", "Settings, Kill switch"),
+    _tab("Settings", SETTINGS, "Sessions", "A session that you end", "Settings, Kill switch"),
+    _tab("Settings", SETTINGS, "Second factor", "Set it up", "Settings, Kill switch"),
+    _tab("Admin", ADMIN, "Health", "None: no loop has failed", "Admin, Backups", refreshes=True),
+    _tab("Admin", ADMIN, "Users", "Invite somebody", "Admin, Backups"),
+    _tab("Admin", ADMIN, "Kill switch", "over the bots of every account", "Admin, Backups"),
+    _tab("Admin", ADMIN, "Audit log", "1 to 50, newest first", "Admin, Backups"),
+    _tab("Admin", ADMIN, "Backups", "To restore, stop DashTrade", "Admin, Health"),
+)  # fmt: skip
+BY_NAME = {view.name: view for view in VIEWS}
+# Everything is drawn when no script runs, nothing is a grey placeholder, tables have their cells and plots their lines.
 COMPLETE = """([words, plots]) => {
     const app = document.querySelector('[data-testid=stApp]');
     return app && app.getAttribute('data-test-script-state') === 'notRunning'
-        && document.body.innerText.includes(words)
+        && !document.querySelector('[data-testid=stSkeleton]')
+        && [...document.querySelectorAll('[data-testid=stDataFrame]')].every(
+            table => !table.checkVisibility() || table.querySelector('canvas'))
+        && document.querySelector('[data-testid=stMain]').innerText.includes(words)
         && document.querySelectorAll('.js-plotly-plot .main-svg').length >= plots;
 }"""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """How long a view took, in seconds: from its address, by a click, and the processors' part of the former."""
+
+    first: Sequence[float]
+    switch: Sequence[float]
+    dashboard: float
+    database: float
+
+
 @dataclass(slots=True)
-class House:
-    """A database with a history, and a dashboard on it."""
+class Visit:
+    """Somebody signed in at the dashboard, in one window."""
 
-    database: Database
-    log: Path
-    port: int
-    process: "subprocess.Popen[bytes]"
+    page: Page
+    house: House
+    named: dict[str, object]
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+    def opens(self, view: View) -> None:
+        """Go to the view's address and wait until it is complete."""
+        self.page.goto(self.house.url + view.path.format(**self.named), wait_until="commit")
+        self.until_complete(view)
 
-    def address(self, tab: Tab) -> str:
-        """Return where a tab is."""
-        return f"{self.url}/Trading_Bot?tab={quote(tab.name)}"
+    def leaves(self) -> None:
+        """Go where nothing is asked of the dashboard."""
+        self.page.goto("about:blank")
 
-    def memory(self) -> float:
-        """Return the dashboard's resident memory in MB."""
-        return float(psutil.Process(self.process.pid).memory_info().rss / 2**20)
+    def until_complete(self, view: View) -> None:
+        """Wait until everything of a view is drawn."""
+        arg = [view.words, view.plots]
+        self.page.wait_for_function(COMPLETE, arg=arg, timeout=PATIENCE, polling="raf")
 
-    def rows_read(self) -> int:
-        """Return how many rows the database has read from tables, by whatever way."""
-        # A connection tells the server what it read a second after it went idle.
-        time.sleep(1.5)
-        sql = "SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) FROM pg_stat_user_tables"
-        with self.database.transaction() as transaction:
-            return int(transaction.value(sql))
+    def first_view(self, view: View) -> float:
+        """Return how long a view takes from its address, with the scripts in the browser's cache."""
+        self.leaves()
+        return timed(lambda: self.opens(view))
 
+    def switched(self, view: View) -> float:
+        """Return how long it takes from the click that leads to a view until it is complete."""
+        other = BY_NAME[view.next_to]
+        self.opens(other)
+        self.page.wait_for_timeout(500)
+        role = "tab" if "?tab=" in view.path else "link"
+        link = self.page.get_by_role(role, name=view.link, exact=role == "tab").first
 
-@contextmanager
-def house() -> Iterator[House]:
-    """Make the history and start the dashboard."""
-    with TemporaryDirectory(prefix="dashtrade-bench-") as folder:
-        server = embedded.Server(folder=Path(folder) / "data", port=_free_port(), password=new_key())
-        server.start()
-        try:
-            url = server.url("dashtrade")
-            migrate.apply(url)
-            database = Database(url)
-            make_history(database)
-            with dashboard(url) as (port, process):
-                yield House(database, Path(folder) / "data" / "start.log", port, process)
-            database.close()
-        finally:
-            server.stop()
+        def follow() -> None:
+            link.click()
+            self.until_complete(view)
+
+        return timed(follow)
 
 
-def make_history(database: Database) -> None:
-    """Make two users with bots, trades, signals and an equity of months."""
-    for email, count in ((EMAIL, 1000), ("bob@example.org", 100)):
-        with database.transaction() as transaction:
-            user = accounts.create_user(transaction, email, PASSWORD)
-            connection_id = bots.create_connection(
-                transaction, user_id=user.id, broker="paper", mode="paper", label="Practice"
-            )
-            fill(transaction, user.id, connection_id, bots=count)
-    run_alone(database, "VACUUM ANALYZE")
+def timed(action: Callable[[], None]) -> float:
+    """Return how many seconds something takes."""
+    began = time.perf_counter()
+    action()
+    return time.perf_counter() - began
 
 
-def run_alone(database: Database, *statements: str) -> None:
-    """Run statements that no transaction may hold."""
-    with closing(psycopg2.connect(database.url)) as connection:
-        connection.autocommit = True
-        for statement in statements:
-            connection.cursor().execute(statement)
-
-
-@contextmanager
-def dashboard(url: str) -> Iterator[tuple[int, "subprocess.Popen[bytes]"]]:
-    """Run the dashboard alone."""
-    port = _free_port()
-    environ = {name: os.environ[name] for name in KEPT_FROM_OUTSIDE if name in os.environ} | {
-        "DATABASE_URL": url, "ENCRYPTION_KEY": new_key(), "DASHTRADE_ENV_FILE": "/nowhere/.env",
-        "DASHBOARD_PORT": str(port), "WEBHOOK_PORT": str(_free_port()),
-    }  # fmt: skip
-    where = ["--server.headless=true", f"--server.port={port}", "--server.address=127.0.0.1"]
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", *where]
-    process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.DEVNULL)
-    try:
-        yield port, process
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def sign_in(browser: Browser, house: House) -> Page:
+def sign_in(browser: Browser, house: House) -> Visit:
     """Open a browser that was never here and sign in."""
     page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
     page.set_default_timeout(PATIENCE)
-    for _ in range(100):
-        try:
-            page.goto(house.url + "/auth/login")
-            break
-        except Error:
-            time.sleep(0.2)
+    page.goto(house.url + "/auth/login")
     page.locator("input[type=email]").fill(EMAIL)
     page.locator("input[type=password]").fill(PASSWORD)
     page.keyboard.press("Enter")
     page.get_by_text("Sign out").first.wait_for()
-    return page
+    return Visit(page, house, {"bot": house.first_bot(), "signal": house.newest_signal()})
 
 
-def until_complete(page: Page, tab: Tab) -> None:
-    """Wait until everything of a tab is drawn."""
-    page.wait_for_function(COMPLETE, arg=[tab.words, tab.plots], timeout=PATIENCE, polling="raf")
+def measure_times(visit: Visit, view: View) -> Times:
+    """Look at a view again and again, once before to warm everything."""
+    visit.first_view(view)
+    visit.leaves()
+    before = visit.house.work()
+    first = [visit.first_view(view) for _ in range(AGAIN)]
+    visit.leaves()
+    done = visit.house.work().since(before)
+    switch = [visit.switched(view) for _ in range(AGAIN)] if view.link else []
+    return Times(first=first, switch=switch, dashboard=done.dashboard / AGAIN, database=done.database / AGAIN)
 
 
-def first_view(page: Page, house: House, tab: Tab) -> float:
-    """Return how long a tab takes from its address to its last plot, with the scripts in the browser's cache."""
-    page.goto("about:blank")
-    began = time.perf_counter()
-    page.goto(house.address(tab), wait_until="commit")
-    until_complete(page, tab)
-    return time.perf_counter() - began
+def measure_reading(visit: Visit, view: View) -> list[str]:
+    """Return the queries and rows of a first view, and those of a minute in which the page stands open."""
+    visit.leaves()
+    before = visit.house.work()
+    visit.opens(view)
+    visit.leaves()
+    viewed = visit.house.work().since(before)
+    cells = [f"{viewed.queries}", f"{viewed.rows:,}"]
+    if not view.refreshes:
+        return [*cells, "", "", ""]
+    visit.opens(view)
+    before = visit.house.work()
+    began = time.monotonic()
+    visit.page.wait_for_timeout(1000 * STANDING_SECONDS)
+    stood = visit.house.work().since(before)
+    minute = 60 / (time.monotonic() - began)
+    share = (stood.dashboard + stood.database) * minute / 60
+    return [*cells, f"{stood.queries * minute:.0f}", f"{stood.rows * minute:,.0f}", f"{share:.1%}"]
 
 
-def switched(page: Page, house: House, tab: Tab) -> float:
-    """Return how long it takes from the click on a tab to its last plot."""
-    other = TABS[3] if tab is TABS[0] else TABS[0]
-    page.goto(house.address(other))
-    until_complete(page, other)
-    page.wait_for_timeout(300)
-    began = time.perf_counter()
-    page.get_by_role("tab", name=tab.name).click()
-    until_complete(page, tab)
-    return time.perf_counter() - began
+def measure_memory(browser: Browser, old: House) -> list[list[str]]:
+    """Open session after session at a fresh dashboard, each on another page, and weigh it."""
+    chosen = [BY_NAME[name] for name in ("Overview", "My Bots", "Live Positions", "Performance", "Signals")]
+    with another_dashboard(old) as house:
+        rows = [["started, nobody there", f"{_settled(house):.0f} MB", ""]]
+        one = sign_in(browser, house)
+        for view in VIEWS:
+            one.opens(view)
+        one.opens(chosen[0])
+        alone, share = _settled(house), _processor_share(house)
+        rows.append(["one session that has seen every page", f"{alone:.0f} MB", f"{share:.1%}"])
+        for number in range(1, SESSIONS):
+            sign_in(browser, house).opens(chosen[number % len(chosen)])
+        together, share = _settled(house), _processor_share(house)
+        rows.append([f"{SESSIONS} sessions", f"{together:.0f} MB", f"{share:.1%}"])
+        rows.append(["each session more", f"{(together - alone) / (SESSIONS - 1):.1f} MB", ""])
+    return rows
 
 
-def read_by(page: Page, house: House, tab: Tab) -> tuple[int, int]:
-    """Return how many queries a first view sends, and how many rows the database reads for them."""
-    before, mark = house.rows_read(), house.log.stat().st_size
-    page.goto("about:blank")
-    page.goto(house.address(tab))
-    until_complete(page, tab)
-    page.goto("about:blank")
-    with open(house.log) as log:
-        log.seek(mark)
-        queries = len(QUERY.findall(log.read()))
-    return queries, house.rows_read() - before
+def _settled(house: House) -> float:
+    time.sleep(SETTLING_SECONDS)
+    return house.memory()
+
+
+def _processor_share(house: House) -> float:
+    """Return which part of one core dashboard and database take while the pages stand open."""
+    before, began = house.work(), time.monotonic()
+    time.sleep(STANDING_SECONDS)
+    done = house.work().since(before)
+    return (done.dashboard + done.database) / (time.monotonic() - began)
+
+
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table as a page of docs/ has it."""
+    print("\n| " + " | ".join(head) + " |\n|" + "---|" * len(head))
+    for row in rows:
+        print("| " + " | ".join(row) + " |")
+    print(flush=True)
+
+
+def time_cells(name: str, times: Times) -> list[str]:
+    """Write a view's medians, with the largest, and mark what misses its aim."""
+    cells = [name, _spread(times.first, AIMS["first view"]), _spread(times.switch, AIMS["switch"])]
+    return [*cells, f"{1000 * times.dashboard:.0f} ms", f"{1000 * times.database:.0f} ms"]
+
+
+def _spread(seconds: Sequence[float], aim: float) -> str:
+    if not seconds:
+        return ""
+    middle = statistics.median(seconds)
+    text = f"{middle:.2f} s (to {max(seconds):.2f})"
+    return f"**{text}**" if middle > aim else text
+
+
+def measure(browser: Browser, here: House, views: Sequence[View]) -> None:
+    """Measure views and print each table as soon as it is full."""
+    visit = sign_in(browser, here)
+    times = []
+    for view in views:
+        times.append(time_cells(view.name, measure_times(visit, view)))
+        print(f"{'; '.join(times[-1])}  [{ground.load_words()}]", file=sys.stderr, flush=True)
+    print(f"Medians of {AGAIN}, in brackets the slowest; bold misses its aim. {ground.load_words()}.")
+    markdown(("view", "first view", "switch", "processor: dashboard", "database"), times)
+    here.count_queries()
+    read = [[view.name, *measure_reading(visit, view)] for view in views]
+    markdown(("view", "queries", "rows read", "standing open: queries/min", "rows/min", "processor"), read)
+    visit.page.context.close()
 
 
 def main() -> None:
-    """Measure every tab, then ten sessions at once."""
+    """Measure the views named, or every one and then ten sessions at once."""
+    signal.signal(signal.SIGALRM, _give_up)
+    signal.signal(signal.SIGTERM, _give_up)
+    signal.alarm(LIMIT_SECONDS)
     program = next(filter(None, map(shutil.which, PROGRAMS)))
+    named = sys.argv[1:]
+    views = [BY_NAME[name] for name in named] or list(VIEWS)
     with house() as here, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
-        page = sign_in(browser, here)
-        times = {}
-        for tab in TABS:
-            first_view(page, here, tab)
-            views = [first_view(page, here, tab) for _ in range(AGAIN)]
-            switches = [switched(page, here, tab) for _ in range(AGAIN)]
-            times[tab.name] = (statistics.median(views), statistics.median(switches))
-        run_alone(here.database, "ALTER SYSTEM SET log_statement = 'all'", "SELECT pg_reload_conf()")
-        read = {tab.name: read_by(page, here, tab) for tab in TABS}
-        one = here.memory()
-        for number in range(SESSIONS - 1):
-            until_complete_of(sign_in(browser, here), here, TABS[number % len(TABS)])
-        rows = [
-            (name, f"{first:.2f} s", f"{switch:.2f} s", *map(str, read[name]))
-            for name, (first, switch) in times.items()
-        ]
-        head = ("tab", "first view", "switch", "queries", "rows read")
-        ground.table("🤖 Trading Bot with 1,000 bots and 101,000 trades (medians of 5)", head, rows)
-        print(f"\nDashboard: {one:.0f} MB with one session, {here.memory():.0f} MB with {SESSIONS}")
-        browser.close()
+        try:
+            measure(browser, here, views)
+            if not named:
+                print(f"Memory and processor of the dashboard. {ground.load_words()}.")
+                markdown(("", "resident", "processor of one core"), measure_memory(browser, here))
+        finally:
+            browser.close()
 
 
-def until_complete_of(page: Page, house: House, tab: Tab) -> None:
-    """Open a tab and leave it open."""
-    page.goto(house.address(tab))
-    until_complete(page, tab)
+def _give_up(number: int, _frame: FrameType | None) -> None:
+    # Raised, so that everything started is stopped on the way out.
+    raise SystemExit(f"stopped by {signal.Signals(number).name}")
 
 
 if __name__ == "__main__":

@@ -53,6 +53,22 @@ def bot_card(transaction: Transaction, user_id: int, bot_id: int) -> Row | None:
     return transaction.maybe(f"{_CARD} AND bots.id = %(bot)s", {"user": user_id, "bot": bot_id})
 
 
+def bots_in_trouble(transaction: Transaction, user_id: int, limit: int) -> list[Row]:
+    """Return the user's bots whose last order failed or whose risk limit was hit, the latest first.
+
+    Each row says in `in_all` how many there are.
+    """
+    return transaction.all(
+        """
+        SELECT id, name, symbol, timeframe, order_status, updated_at, count(*) OVER () AS in_all
+          FROM user_bot_configs WHERE user_id = %(user)s AND archived_at IS NULL
+           AND order_status IN ('ERROR', 'REJECTED', 'RISK LIMIT HIT')
+         ORDER BY updated_at DESC, id LIMIT %(limit)s
+        """,
+        {"user": user_id, "limit": limit},
+    )
+
+
 def is_closing_by_hand(transaction: Transaction, bot_id: int) -> bool:
     """Tell whether a close by hand was asked for and is not final."""
     sql = """

@@ -13,6 +13,7 @@ HUNDRED = Decimal(100)
 POINTS = 400
 BARS_EACH_SIDE = 12
 EXTREMES = 5
+DAYS = 400
 
 # A round trip runs from flat to flat (or to dust); what only corrects a fee is none. They are gathered once
 # for all that is asked of them, since to find them every fill of the user is read.
@@ -37,39 +38,36 @@ _TRIP_FIGURES = """
     coalesce(sum(pnl) FILTER (WHERE pnl > 0), 0) AS gross_profit,
     coalesce(-sum(pnl) FILTER (WHERE pnl < 0), 0) AS gross_loss, max(pnl) AS best, min(pnl) AS worst
 """
-_NO_TRIPS = {
-    **dict.fromkeys(("trades", "wins", "losses"), 0),
-    **dict.fromkeys(("gross_profit", "gross_loss"), ZERO),
-    **dict.fromkeys(("best", "worst")),
-}
+_TRIP_NAMES = ("trades", "wins", "losses", "gross_profit", "gross_loss", "best", "worst")
 
 
 def performance_of(
-    transaction: Transaction, user_id: int, bot_id: int | None = None, *, with_plots: bool = False
+    transaction: Transaction,
+    user_id: int,
+    bot_id: int | None = None,
+    *,
+    with_plots: bool = False,
+    most_bots: int | None = None,
 ) -> dict[str, Any]:
     """Return the figures of a user, or of one bot; archived bots included, P&L realized and net of fees.
 
     `win_rate` is in percent and `profit_factor` gross profit over gross loss, both None where there
     is nothing to divide by. `max_drawdown` is the largest fall of the sum of all realized P&L.
     With plots, `curve`, `distribution`, `best` and `worst` are there too: see the functions below.
+    `bots` holds all, or the `most_bots` that traded best and as many furthest from zero;
+    `bots_traded` says how many traded.
     """
-    whose = {"user": user_id, "bot": bot_id}
+    whose = {"user": user_id, "bot": bot_id, "most": most_bots}
     transaction.execute(_GATHER, whose)
-    booked = transaction.one(
-        f"""
-        SELECT coalesce(sum(pnl), 0) AS total_pnl, coalesce(sum(fees), 0) AS fees FROM bot_performance
-         WHERE {_WHOSE}
-        """,
-        whose,
-    )
-    total, bots, symbols = _trip_figures(transaction)
+    booked, days = _booked(transaction, whose)
+    total, symbols = _trip_figures(transaction)
     curve = realized_curve(transaction, user_id, bot_id)
     deepest = min((row["drawdown"] for row in curve), default=ZERO)
     found = {
         "total": {**booked, **_ratios(total), "max_drawdown": -deepest},
-        "bots": _bots_with(transaction, whose, bots),
-        "symbols": [_ratios(symbols[name]) for name in sorted(symbols)],
-        "days": per_day(transaction, user_id, bot_id=bot_id),
+        **_bots_with(transaction, whose),
+        "symbols": [_ratios(row) for row in symbols],
+        "days": days,
     }
     if with_plots:
         best, worst = _best_and_worst(transaction)
@@ -80,42 +78,57 @@ def performance_of(
 _WHOSE = "user_id = %(user)s AND (%(bot)s::bigint IS NULL OR bot_config_id = %(bot)s)"
 
 
-def _trip_figures(transaction: Transaction) -> tuple[Row, dict[int, Row], dict[str, Row]]:
-    """Return the figures of all trips, of each bot and of each symbol, in one pass."""
+def _booked(transaction: Transaction, whose: Row) -> tuple[Row, list[Row]]:
+    """Return what was booked in all, and on the newest trading days, oldest first."""
     rows = transaction.all(
         f"""
-        SELECT trips.bot_config_id AS bot_id, bots.symbol, coalesce(sum(pnl), 0) AS total_pnl, {_TRIP_FIGURES}
+        SELECT day, coalesce(sum(pnl), 0) AS pnl, coalesce(sum(fees), 0) AS fees, sum(trades)::bigint AS trades,
+               sum(wins)::bigint AS wins, sum(losses)::bigint AS losses
+          FROM bot_performance WHERE {_WHOSE}
+         GROUP BY GROUPING SETS ((), (day)) ORDER BY day DESC NULLS FIRST LIMIT %(rows)s
+        """,
+        {**whose, "rows": DAYS + 1},
+    )
+    return {"total_pnl": rows[0]["pnl"], "fees": rows[0]["fees"]}, rows[:0:-1]
+
+
+def _trip_figures(transaction: Transaction) -> tuple[Row, list[Row]]:
+    """Return the figures of all trips and of each symbol's, in one pass."""
+    rows = transaction.all(
+        f"""
+        SELECT bots.symbol, coalesce(sum(pnl), 0) AS total_pnl, {_TRIP_FIGURES}
           FROM trips JOIN user_bot_configs AS bots ON bots.id = trips.bot_config_id
-         GROUP BY GROUPING SETS ((), (trips.bot_config_id), (bots.symbol))
+         GROUP BY GROUPING SETS ((), (bots.symbol)) ORDER BY bots.symbol NULLS FIRST
         """
     )
-    total: Row = {}
-    bots, symbols = {}, {}
-    for row in rows:
-        bot_id, symbol = row.pop("bot_id"), row["symbol"]
-        if bot_id is not None:
-            bots[bot_id] = {name: row[name] for name in _NO_TRIPS}
-        elif symbol is not None:
-            symbols[symbol] = row
-        else:
-            total = {name: row[name] for name in _NO_TRIPS}
-    return total, bots, symbols
+    return {name: rows[0][name] for name in _TRIP_NAMES}, rows[1:]
 
 
-def _bots_with(transaction: Transaction, whose: Row, figures: dict[int, Row]) -> list[Row]:
+def _bots_with(transaction: Transaction, whose: Row) -> dict[str, Any]:
     rows = transaction.all(
-        """
-        SELECT bots.id AS bot_id, bots.name AS bot, bots.symbol, bots.timeframe,
-               bots.archived_at IS NOT NULL AS archived, bots.total_pnl, coalesce(booked.fees, 0) AS fees
-          FROM user_bot_configs AS bots
-          LEFT JOIN (SELECT bot_config_id, sum(fees) AS fees FROM bot_performance
-                      WHERE user_id = %(user)s GROUP BY bot_config_id) AS booked
-            ON booked.bot_config_id = bots.id
-         WHERE bots.user_id = %(user)s AND (%(bot)s::bigint IS NULL OR bots.id = %(bot)s) ORDER BY bots.id
+        f"""
+        WITH traded AS (SELECT bot_config_id, {_TRIP_FIGURES} FROM trips GROUP BY bot_config_id),
+        ranked AS (
+            SELECT bots.id AS bot_id, bots.name AS bot, bots.symbol, bots.timeframe,
+                   bots.archived_at IS NOT NULL AS archived, bots.total_pnl, coalesce(traded.trades, 0) AS trades,
+                   coalesce(wins, 0) AS wins, coalesce(losses, 0) AS losses,
+                   coalesce(gross_profit, 0) AS gross_profit, coalesce(gross_loss, 0) AS gross_loss, best, worst,
+                   count(traded.trades) OVER () AS bots_traded,
+                   row_number() OVER (ORDER BY traded.trades IS NULL, bots.total_pnl DESC, bots.id) AS from_top,
+                   row_number() OVER (ORDER BY traded.trades IS NULL, abs(bots.total_pnl) DESC, bots.id) AS from_zero
+              FROM user_bot_configs AS bots LEFT JOIN traded ON traded.bot_config_id = bots.id
+             WHERE bots.user_id = %(user)s AND (%(bot)s::bigint IS NULL OR bots.id = %(bot)s))
+        SELECT ranked.*, coalesce((SELECT sum(fees) FROM bot_performance AS booked
+                                    WHERE booked.bot_config_id = ranked.bot_id), 0) AS fees
+          FROM ranked WHERE %(most)s::bigint IS NULL OR from_top <= %(most)s OR from_zero <= %(most)s
+         ORDER BY bot_id
         """,
         whose,
     )
-    return [_ratios({**row, **figures.get(row["bot_id"], _NO_TRIPS)}) for row in rows]
+    traded = rows[0]["bots_traded"] if rows else 0
+    for row in rows:
+        del row["bots_traded"], row["from_top"], row["from_zero"]
+    return {"bots": [_ratios(row) for row in rows], "bots_traded": traded}
 
 
 def _best_and_worst(transaction: Transaction) -> tuple[list[Row], list[Row]]:
@@ -164,18 +177,19 @@ def realized_curve(
     """
     return transaction.all(
         f"""
-        WITH curve AS (SELECT id, filled_at, sum(realized_pnl) OVER (ORDER BY filled_at, id) AS total
-                         FROM fills WHERE {_WHOSE}),
-             span AS MATERIALIZED (
+        WITH span AS MATERIALIZED (
                  SELECT extract(epoch FROM min(filled_at))::float AS start, greatest(
                         extract(epoch FROM max(filled_at) - min(filled_at))::float / %(points)s, 0.001) AS width
                    FROM fills WHERE {_WHOSE}),
-             peaks AS (SELECT id, filled_at, total, greatest(max(total) OVER (ORDER BY filled_at, id), 0) AS peak,
-                              floor((extract(epoch FROM filled_at)::float - start) / width) AS step FROM curve, span),
-             marked AS (SELECT *, lead(step) OVER (ORDER BY filled_at, id) IS DISTINCT FROM step AS is_last
-                          FROM peaks)
-        SELECT max(filled_at) AS at, max(total) FILTER (WHERE is_last) AS total, -max(peak - total) AS drawdown
-          FROM marked GROUP BY step ORDER BY step
+             sums AS (SELECT id, filled_at, realized_pnl, sum(realized_pnl) OVER so_far AS total
+                        FROM fills WHERE {_WHOSE} WINDOW so_far AS (ORDER BY filled_at, id ROWS UNBOUNDED PRECEDING)),
+             peaks AS (SELECT filled_at, realized_pnl, total, max(total) OVER so_far AS peak
+                         FROM sums WINDOW so_far AS (ORDER BY filled_at, id ROWS UNBOUNDED PRECEDING)),
+             steps AS MATERIALIZED (
+                 SELECT floor((extract(epoch FROM filled_at)::float - start) / width) AS step,
+                        max(filled_at) AS at, sum(realized_pnl) AS made, max(greatest(peak, 0) - total) AS fall
+                   FROM peaks, span GROUP BY step)
+        SELECT at, sum(made) OVER (ORDER BY step) AS total, -fall AS drawdown FROM steps ORDER BY step
         """,
         {"user": user_id, "bot": bot_id, "points": points},
     )
@@ -240,32 +254,18 @@ def fills_of_bot(transaction: Transaction, user_id: int, bot_id: int, limit: int
     )
 
 
-def per_day(
-    transaction: Transaction, user_id: int, days: int = 400, *, bot_id: int | None = None
-) -> list[Row]:
-    """Return the newest trading days with what they brought, oldest first."""
-    return transaction.all(
-        f"""
-        SELECT * FROM (
-            SELECT day, sum(pnl) AS pnl, sum(fees) AS fees, sum(trades)::bigint AS trades,
-                   sum(wins)::bigint AS wins, sum(losses)::bigint AS losses
-              FROM bot_performance WHERE {_WHOSE} GROUP BY day ORDER BY day DESC LIMIT %(days)s) AS newest
-         ORDER BY day
-        """,
-        {"user": user_id, "bot": bot_id, "days": days},
-    )
-
-
 def today_of(transaction: Transaction, user_id: int, now: datetime) -> Decimal:
     """Return what a user's bots realized today, each by the day of its asset class, net of fees."""
     days = {each.value: trading_day(now, each) for each in AssetClass}
     realized = transaction.value(
         """
-        SELECT coalesce(sum(today.pnl), 0) FROM bot_performance AS today
+        WITH today AS MATERIALIZED (
+            SELECT bot_config_id, day, pnl FROM bot_performance
+             WHERE user_id = %(user)s AND day IN (%(STOCK)s, %(CRYPTO)s))
+        SELECT coalesce(sum(today.pnl), 0) FROM today
           JOIN user_bot_configs AS bots ON bots.id = today.bot_config_id
           JOIN lanes ON lanes.id = bots.lane_id
-         WHERE today.user_id = %(user)s
-           AND today.day = CASE lanes.asset_class WHEN 'STOCK' THEN %(STOCK)s ELSE %(CRYPTO)s END
+         WHERE today.day = CASE lanes.asset_class WHEN 'STOCK' THEN %(STOCK)s ELSE %(CRYPTO)s END
         """,
         {"user": user_id, **days},
     )

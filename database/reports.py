@@ -120,6 +120,27 @@ def bot_positions_of(transaction: Transaction, user_id: int) -> list[Row]:
     )
 
 
+def switches_that_stop(transaction: Transaction, user_id: int, bots: int) -> list[Row]:
+    """Return the kill switches over a user's bots that stop anything, of the bots' own at most `bots`.
+
+    Each row of a bot says in `bots_in_all` how many bots' own switches do.
+    """
+    return transaction.all(
+        """
+        SELECT 'server' AS scope, NULL::bigint AS id, 'Server' AS name, trading_state, flatten, 0 AS bots_in_all
+          FROM server_settings WHERE trading_state <> 'ACTIVE'
+        UNION ALL SELECT 'user', id, email, trading_state, flatten, 0
+                    FROM users WHERE id = %(user)s AND trading_state <> 'ACTIVE'
+        UNION ALL SELECT 'connection', id, label, trading_state, flatten, 0 FROM user_api_keys
+                   WHERE user_id = %(user)s AND archived_at IS NULL AND trading_state <> 'ACTIVE'
+        UNION ALL (SELECT 'bot', id, name, trading_state, flatten, count(*) OVER () FROM user_bot_configs
+                    WHERE user_id = %(user)s AND archived_at IS NULL AND trading_state <> 'ACTIVE'
+                    ORDER BY id LIMIT %(bots)s)
+        """,
+        {"user": user_id, "bots": bots},
+    )
+
+
 def owner_of_signal(transaction: Transaction, signal_id: UUID) -> int | None:
     """Return whose signal it is, None where there is none; for those who may see everybody's."""
     owner: int | None = transaction.value("SELECT user_id FROM signals WHERE uuid = %s", (signal_id,))

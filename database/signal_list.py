@@ -23,6 +23,8 @@ class SignalFilter:
     until: datetime | None = None
 
 
+# What was not traded always has a code, and those with a code are few and have an index.
+_NOT_TRADED = ("REFUSED", "SKIPPED", "FAILED")
 _CONDITIONS = {
     "bot_id": "signals.bot_config_id = %(bot_id)s",
     "state": "signals.state = %(state)s",
@@ -44,6 +46,7 @@ def signals_page(
     """Return one page of a user's signals, newest first, with what became of each."""
     chosen = {name: value for name, value in asdict(wanted).items() if value is not None}
     where = "".join(f" AND {_CONDITIONS[name]}" for name in chosen)
+    where += " AND signals.code IS NOT NULL" if wanted.state in _NOT_TRADED else ""
     older = " AND (signals.received_at, signals.id) < (%(at)s, %(id)s)" if before else ""
     rows = transaction.all(
         f"""
@@ -66,15 +69,27 @@ def signals_page(
 
 def choices(transaction: Transaction, user_id: int) -> dict[str, list[str]]:
     """Return the codes and sources that a user's signals have, for filters that leave nothing empty."""
-    row = transaction.one(
-        """
-        SELECT array(SELECT DISTINCT code FROM signals WHERE user_id = %(user)s AND code IS NOT NULL
-                      ORDER BY code) AS codes,
-               array(SELECT DISTINCT source FROM signals WHERE user_id = %(user)s ORDER BY source) AS sources
+    return {
+        "codes": _distinct(transaction, "code", user_id),
+        "sources": _distinct(transaction, "source", user_id),
+    }
+
+
+def _distinct(transaction: Transaction, column: str, user_id: int) -> list[str]:
+    """Step from each value to the next one in its index: DISTINCT would read every signal of the user."""
+    rows = transaction.all(
+        f"""
+        WITH RECURSIVE found AS (
+            (SELECT {column} AS value FROM signals WHERE user_id = %(user)s AND {column} IS NOT NULL
+              ORDER BY {column} LIMIT 1)
+            UNION ALL
+            SELECT (SELECT {column} FROM signals WHERE user_id = %(user)s AND {column} > found.value
+                     ORDER BY {column} LIMIT 1) FROM found WHERE found.value IS NOT NULL)
+        SELECT value FROM found WHERE value IS NOT NULL
         """,
         {"user": user_id},
     )
-    return {name: list(row[name]) for name in ("codes", "sources")}
+    return [row["value"] for row in rows]
 
 
 def surroundings(transaction: Transaction, user_id: int, signal_id: UUID) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from core.bot import TradingState
-from database import bot_list, figures, health, holdings, kill_switch, risk, signal_list
+from database import bot_list, figures, health, holdings, reports, risk, signal_list
 from database.accounts import User
 from database.pool import Row
 from database.signal_list import SignalFilter
@@ -42,16 +42,18 @@ def standing(user: User) -> None:
     """Draw what is halted, today's figures, whether everything runs, and the accounts."""
     with calm():
         with services().database.transaction() as transaction:
-            switches = kill_switch.switches_of(transaction, user.id)
+            switches = reports.switches_that_stop(transaction, user.id, SHOWN)
             today = figures.today_of(transaction, user.id, now())
             held = holdings.held_in_all(transaction, user.id)
             counts = bot_list.count_bots(transaction, user.id)
             accounts = risk.accounts_of(transaction, user.id)
             beats = {row["part"]: row for row in health.heartbeats(transaction)}
+            troubled = bot_list.bots_in_trouble(transaction, user.id, SHOWN)
         draw_switches(switches)
         if accounts:
             draw_figures(today, held, counts)
         draw_health(beats, accounts)
+        draw_trouble(troubled)
         for start in range(0, len(accounts), 2):
             pair = accounts[start : start + 2]
             for column, account in zip(st.columns(len(pair)), pair, strict=True):
@@ -59,14 +61,14 @@ def standing(user: User) -> None:
                     draw_account(account)
 
 
-def draw_switches(switches: list[Row]) -> None:
+def draw_switches(stopped: list[Row]) -> None:
     """Say in red what is halted and in yellow what only closes; many bots in one line."""
-    stopped = [row for row in switches if row["trading_state"] != TradingState.ACTIVE]
-    bots = [row for row in stopped if row["scope"] == "bot"]
-    for row in [each for each in stopped if each["scope"] != "bot"] + (bots if len(bots) < SHOWN else []):
-        draw_switch(row)
-    if len(bots) >= SHOWN:
-        st.warning(f"{len(bots):,} bots are stopped by their kill switch.", icon=":material/block:")
+    bots = next((row["bots_in_all"] for row in stopped if row["scope"] == "bot"), 0)
+    for row in stopped:
+        if row["scope"] != "bot" or bots < SHOWN:
+            draw_switch(row)
+    if bots >= SHOWN:
+        st.warning(f"{bots:,} bots are stopped by their kill switch.", icon=":material/block:")
     if stopped:
         st.page_link(SETTINGS, label="Kill switches", icon=":material/power_settings_new:",
                      query_params={"tab": "Kill switch"})  # fmt: skip
@@ -114,6 +116,25 @@ def draw_health(beats: Mapping[str, Row], accounts: list[Row]) -> None:
     if faults:
         words = "Alerts are kept meanwhile; nothing is traded or watched until it runs again."
         st.error(f"{'; '.join(faults)}. {words}", icon=":material/heart_broken:")
+
+
+def draw_trouble(bots: list[Row]) -> None:
+    """Name the bots that a person should look at, with the way to each."""
+    if not bots:
+        return
+    in_all = bots[0]["in_all"]
+    noun = "bot needs" if in_all == 1 else "bots need"
+    st.warning(
+        f"**{in_all:,} {noun} a look:** an order failed or a risk limit was hit.", icon=":material/smart_toy:"
+    )
+    with st.container(horizontal=True, gap="small"):
+        for row in bots:
+            label = f"{plain(row['name'])} · {tables.STATUS_SIGNS[row['order_status']]}"
+            st.page_link(TRADING_BOT, label=label, width="content",
+                         query_params={"tab": "My Bots", "bot": str(row["id"])})  # fmt: skip
+        if in_all > len(bots):
+            st.page_link(TRADING_BOT, label="All bots", icon=":material/arrow_forward:", icon_position="right",
+                         width="content", query_params={"tab": "My Bots"})  # fmt: skip
 
 
 def _light(name: str, verb: str, *, is_well: bool) -> str:

@@ -16,10 +16,11 @@ from actions.acting import Acting, Refused
 from bot_database import Database
 from core.performance import max_drawdown
 from core.spreadsheet import csv_lines
-from database import figures, history, holdings, lanes, risk
+from database import figures, history, holdings, lanes, risk, signal_list
 from database.bots import switch_bot
 from database.history import Key, Page, TradeFilter
 from database.pool import Row
+from database.signal_list import SignalFilter
 from tests.database.office import open_office
 from tests.database.trading_floor import TradingFloor
 
@@ -208,6 +209,24 @@ def test_one_bots_figures_are_its_own(floor: TradingFloor, eve: TradingFloor) ->
             assert {name: own["total"][name] for name in same} == {name: row[name] for name in same}
 
 
+def test_of_many_bots_the_best_and_those_furthest_from_zero_are_given(
+    floor: TradingFloor, eve: TradingFloor
+) -> None:
+    with floor.database.transaction() as transaction:
+        whole = figures.performance_of(transaction, floor.user_id)
+        few = figures.performance_of(transaction, floor.user_id, most_bots=1)
+    traded = [row for row in whole["bots"] if row["trades"]]
+    assert len(traded) == few["bots_traded"] == whole["bots_traded"] == 3
+    best = max(traded, key=lambda row: row["total_pnl"])
+    furthest = max(traded, key=lambda row: abs(row["total_pnl"]))
+    assert few["bots"] == sorted(
+        {row["bot_id"]: row for row in (best, furthest)}.values(), key=lambda row: row["bot_id"]
+    )
+    assert {name: few[name] for name in ("total", "symbols", "days")} == {
+        name: whole[name] for name in ("total", "symbols", "days")
+    }
+
+
 def test_the_curve_ends_at_the_sum_and_loses_no_fall(floor: TradingFloor, eve: TradingFloor) -> None:
     booked = fills(floor)
     with floor.database.transaction() as transaction:
@@ -268,6 +287,24 @@ def test_an_accounts_equity_is_its_brokers_last_word_of_each_span(
     assert [(row["total"], row["drawdown"]) for row in whole] == [(100, 0), (120, 0), (90, -30), (95, -25)]
     assert [row["total"] for row in halves] == [120, 95]
     assert stolen == []
+
+
+def test_the_filters_of_signals_offer_what_the_users_own_signals_have(
+    floor: TradingFloor, eve: TradingFloor
+) -> None:
+    eve.all("UPDATE signals SET source = 'evening star' WHERE user_id = %s RETURNING id", (eve.user_id,))
+    stored = floor.all("SELECT code, source, state FROM signals WHERE user_id = %s", (floor.user_id,))
+    with floor.database.transaction() as transaction:
+        offered = signal_list.choices(transaction, floor.user_id)
+        refused = signal_list.signals_page(
+            transaction, floor.user_id, SignalFilter(state="REFUSED"), limit=100
+        ).rows
+        assert signal_list.choices(transaction, eve.user_id)["sources"] == ["evening star"]
+        assert signal_list.choices(transaction, 0) == {"codes": [], "sources": []}
+    assert offered["codes"] == sorted({row["code"] for row in stored if row["code"]})
+    assert offered["sources"] == sorted({row["source"] for row in stored})
+    assert len(offered["codes"]) > 1
+    assert len(refused) == sum(row["state"] == "REFUSED" for row in stored) > 0
 
 
 def test_risk_events_come_in_pages_by_kind_and_bot(floor: TradingFloor, eve: TradingFloor) -> None:

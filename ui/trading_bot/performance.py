@@ -39,7 +39,9 @@ def draw(user: User) -> None:
         bot = _chosen_bot(bots)
         bot_id = bot["id"] if bot else None
         with services().database.transaction() as transaction:
-            found = figures.performance_of(transaction, user.id, bot_id, with_plots=True)
+            found = figures.performance_of(
+                transaction, user.id, bot_id, with_plots=True, most_bots=ROWS_OF_BREAKDOWN
+            )
         draw_totals(found["total"])
         if not found["days"]:
             st.info(NOTHING_YET, icon=":material/monitoring:")
@@ -71,7 +73,7 @@ def draw_totals(total: Row) -> None:
 @st.fragment
 def draw_curve(user: User, realized: list[Row], *, of_all: bool) -> None:
     """Draw the realized P&L over time, or the equity of an account."""
-    st.subheader("Equity curve")
+    st.subheader("Equity curve", anchor=False)
     with calm():
         with services().database.transaction() as transaction:
             accounts = {row["connection"]: row for row in risk.accounts_of(transaction, user.id)}
@@ -90,7 +92,7 @@ def draw_curve(user: User, realized: list[Row], *, of_all: bool) -> None:
 
 def draw_days(days: list[Row]) -> None:
     """Draw P&L by day as a calendar."""
-    st.subheader("P&L by day")
+    st.subheader("P&L by day", anchor=False)
     frame = pd.DataFrame(days)
     chart(
         charts.calendar(frame, trading_day(now(), AssetClass.STOCK)),
@@ -107,24 +109,34 @@ def draw_days(days: list[Row]) -> None:
 
 def draw_breakdown(found: dict[str, Any]) -> None:
     """Draw what each symbol and each bot made, beside each other."""
-    parts = {"symbol": found["symbols"], "bot": [row for row in found["bots"] if row["trades"]]}
-    if not parts["symbol"]:
+    bots = [row for row in found["bots"] if row["trades"]]
+    if not bots:
         return
-    for column, (what, rows) in zip(st.columns(2), parts.items(), strict=True):
-        with column:
-            draw_part(what, rows)
+    left, right = st.columns(2)
+    with left:
+        draw_part("symbol", found["symbols"], len(found["symbols"]))
+    with right:
+        draw_part("bot", bots, found["bots_traded"])
 
 
-def draw_part(what: str, rows: list[Row]) -> None:
-    """Draw what each symbol or each bot made, as bars and as a table."""
-    st.subheader(f"Per {what}")
+def draw_part(what: str, rows: list[Row], in_all: int) -> None:
+    """Draw what each symbol or each bot made, as bars and, when that is opened, as a table."""
+    st.subheader(f"Per {what}", anchor=False)
     words = f"P&L of each {what} as a bar."
     chart(charts.breakdown(pd.DataFrame(rows), what), key=f"per {what}", words=words)
-    ranked = sorted(rows, key=lambda row: row["total_pnl"], reverse=True)
-    with st.expander(f"All figures per {what}"):
-        table(tables.figures(ranked[:ROWS_OF_BREAKDOWN], what), NOTHING, key=f"figures per {what}")
-        if len(ranked) > ROWS_OF_BREAKDOWN:
-            st.caption(f"The best {ROWS_OF_BREAKDOWN} of {len(ranked):,}.")
+    figures_of(what, rows, in_all)
+
+
+@st.fragment
+def figures_of(what: str, rows: list[Row], in_all: int) -> None:
+    """Draw the table of each symbol's or bot's figures; while it is shut nothing of it is sent."""
+    with st.expander(f"All figures per {what}", key=f"all per {what}", on_change="rerun") as shown:
+        if not shown.open:
+            return
+        ranked = sorted(rows, key=lambda row: row["total_pnl"], reverse=True)[:ROWS_OF_BREAKDOWN]
+        table(tables.figures(ranked, what), NOTHING, key=f"figures per {what}")
+        if in_all > len(ranked):
+            st.caption(f"The best {len(ranked)} of {in_all:,}.")
 
 
 def draw_trades(user: User, found: dict[str, Any]) -> None:
@@ -132,7 +144,7 @@ def draw_trades(user: User, found: dict[str, Any]) -> None:
     if not found["distribution"]:
         st.caption("No trade has ended yet: how they are spread is drawn when one has.")
         return
-    st.subheader("Wins and losses")
+    st.subheader("Wins and losses", anchor=False)
     chart(
         charts.distribution(pd.DataFrame(found["distribution"])),
         key="distribution",
@@ -157,7 +169,7 @@ def draw_fills(user: User, bot: Row) -> None:
         rows = figures.fills_of_bot(transaction, user.id, bot["id"])
     if not rows:
         return
-    st.subheader("Entries and exits")
+    st.subheader("Entries and exits", anchor=False)
     prices = price_line(
         bot["broker"], bot["symbol"], rows[0]["at"] - BEFORE, min(rows[-1]["at"] + BEFORE, now())
     )
