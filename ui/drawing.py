@@ -6,7 +6,6 @@ import streamlit as st
 from streamlit.elements.lib.layout_utils import Width
 
 from database.history import Key, Page
-from ui.places import TRADING_BOT
 
 # What stands in these columns is read by its digits, so it is aligned to them.
 NUMBERS = frozenset(
@@ -61,9 +60,14 @@ def table(frame: pd.DataFrame, nothing: str, *, key: str) -> None:
 
 
 def lead(words: str, icon: str, label: str, tab: str) -> None:
-    """Say what is missing, with the way to the tab of 🤖 Trading Bot where it is made."""
+    """Say what is missing, with the button that opens the tab of 🤖 Trading Bot where it is made."""
     st.info(words, icon=icon)
-    st.page_link(TRADING_BOT, label=label, icon=":material/arrow_forward:", query_params={"tab": tab})
+    if st.button(label, icon=":material/arrow_forward:", on_click=_open_tab, args=(tab,)):
+        st.rerun()
+
+
+def _open_tab(tab: str) -> None:
+    st.session_state["tab"] = tab
 
 
 def chart(figure: go.Figure, *, key: str, words: str) -> None:
