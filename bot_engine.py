@@ -56,16 +56,19 @@ def run_lane(desk: Desk, lane_id: int) -> None:
     """Do all that can be done in a lane now, then leave it.
 
     A lane held by another is left to it. A bell that rang while this run held the lane found it
-    locked, so the count of bells is read before the work and once more after the lane is free.
+    locked, so the count of bells of the last look is compared once more after the lane is free.
     """
-    while True:
+    agenda = _agenda(desk, lane_id)
+    while not agenda.is_empty:
         with lanes.hold_lane(desk.database, lane_id) as session:
             if session is None:
                 return
-            with session.reading() as transaction:
-                rung = lanes.bells_rung(transaction, lane_id)
-            while work_lane(desk, session, lane_id):
-                pass
-        with desk.database.session() as session, session.reading() as transaction:
-            if lanes.bells_rung(transaction, lane_id) == rung:
-                return
+            bells = work_lane(desk, session, lane_id)
+        agenda = _agenda(desk, lane_id)
+        if agenda.bells == bells:
+            return
+
+
+def _agenda(desk: Desk, lane_id: int) -> lanes.Agenda:
+    with desk.database.session() as session, session.autocommit() as transaction:
+        return lanes.agenda(transaction, lane_id)

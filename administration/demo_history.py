@@ -86,8 +86,7 @@ class Past:
             waiting = lanes.lanes_with_work(transaction, self.clock())
         ours = [lane_id for lane_id in waiting if lane_id in self.held]
         for lane_id in ours:
-            while work_lane(self.desk, self.held[lane_id], lane_id):
-                pass
+            work_lane(self.desk, self.held[lane_id], lane_id)
         return bool(ours)
 
     def _date_back(self, began: datetime) -> None:

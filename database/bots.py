@@ -12,6 +12,7 @@ from core.signal import PositionSide
 from core.wording import number
 from database.lanes import lane_for
 from database.pool import Row, Transaction
+from database.prepared import prepared
 
 EDITABLE = frozenset(
     {
@@ -113,7 +114,9 @@ def create_connection(
 
 def connection(transaction: Transaction, connection_id: int, *, lock: bool = False) -> Connection:
     """Return a connection; with `lock`, hold its row until the transaction ends."""
-    sql = "SELECT * FROM user_api_keys WHERE id = %s" + (" FOR NO KEY UPDATE" if lock else "")
+    sql = prepared(
+        "SELECT * FROM user_api_keys WHERE id = %s" + (" FOR NO KEY UPDATE" if lock else ""), "bigint"
+    )
     return connection_from(transaction.one(sql, (connection_id,)))
 
 
@@ -138,7 +141,9 @@ def all_connections(transaction: Transaction) -> list[Connection]:
 
 def sealed_credentials(transaction: Transaction, connection_id: int) -> bytes | None:
     """Return the sealed credentials of a connection, None where it has none."""
-    sealed = transaction.value("SELECT credentials_sealed FROM user_api_keys WHERE id = %s", (connection_id,))
+    sealed = transaction.value(
+        prepared("SELECT credentials_sealed FROM user_api_keys WHERE id = %s", "bigint"), (connection_id,)
+    )
     return None if sealed is None else bytes(sealed)
 
 
@@ -236,7 +241,7 @@ def _refuse_unknown(columns: Mapping[str, Any]) -> None:
 def bot_row(transaction: Transaction, bot_id: int, *, lock: bool = False) -> Row:
     """Return a bot's whole row; with `lock`, hold it until the transaction ends."""
     sql = "SELECT * FROM user_bot_configs WHERE id = %s" + (" FOR NO KEY UPDATE" if lock else "")
-    return transaction.one(sql, (bot_id,))
+    return transaction.one(prepared(sql, "bigint"), (bot_id,))
 
 
 def bots_of(transaction: Transaction, user_id: int) -> list[Row]:
@@ -259,10 +264,13 @@ def bots_in_lane(transaction: Transaction, lane_id: int) -> list[Row]:
 def set_status(transaction: Transaction, bot_id: int, status: BotStatus) -> None:
     """Show a bot's status; a disabled or stopped bot keeps saying so."""
     transaction.execute(
-        """
-        UPDATE user_bot_configs SET order_status = %s, updated_at = now()
-         WHERE id = %s AND order_status NOT IN ('DISABLED', 'RISK LIMIT HIT')
-        """,
+        prepared(
+            """
+            UPDATE user_bot_configs SET order_status = %s, updated_at = now()
+             WHERE id = %s AND order_status NOT IN ('DISABLED', 'RISK LIMIT HIT')
+            """,
+            "text, bigint",
+        ),
         (status, bot_id),
     )
 
@@ -361,10 +369,13 @@ def remember_own_exit(
 ) -> None:
     """Remember which side we left by ourselves (None: agreed again) and when a stop did it."""
     transaction.execute(
-        """
-        UPDATE user_bot_configs
-           SET own_exit = %s, last_stop_out_at = coalesce(%s, last_stop_out_at) WHERE id = %s
-        """,
+        prepared(
+            """
+            UPDATE user_bot_configs
+               SET own_exit = %s, last_stop_out_at = coalesce(%s, last_stop_out_at) WHERE id = %s
+            """,
+            "text, timestamptz, bigint",
+        ),
         (side, stopped_out_at, bot_id),
     )
 
@@ -375,7 +386,10 @@ def note_sent_at(
     """Remember the newest sending time of the bot's signals; a sender's clock may not run ahead of ours."""
     if sent_at is not None:
         transaction.execute(
-            "UPDATE user_bot_configs SET newest_sent_at = greatest(newest_sent_at, %s) WHERE id = %s",
+            prepared(
+                "UPDATE user_bot_configs SET newest_sent_at = greatest(newest_sent_at, %s) WHERE id = %s",
+                "timestamptz, bigint",
+            ),
             (min(sent_at, received_at), bot_id),
         )
 
@@ -383,14 +397,17 @@ def note_sent_at(
 def trading_states(transaction: Transaction, bot_id: int) -> TradingStates:
     """Return the kill switches that stand over a bot."""
     row = transaction.one(
-        """
-        SELECT server_settings.trading_state AS server, users.trading_state AS "user",
-               user_api_keys.trading_state AS connection, bots.trading_state AS bot
-          FROM user_bot_configs AS bots
-          JOIN users ON users.id = bots.user_id
-          JOIN user_api_keys ON user_api_keys.id = bots.connection_id, server_settings
-         WHERE bots.id = %s
-        """,
+        prepared(
+            """
+            SELECT server_settings.trading_state AS server, users.trading_state AS "user",
+                   user_api_keys.trading_state AS connection, bots.trading_state AS bot
+              FROM user_bot_configs AS bots
+              JOIN users ON users.id = bots.user_id
+              JOIN user_api_keys ON user_api_keys.id = bots.connection_id, server_settings
+             WHERE bots.id = %s
+            """,
+            "bigint",
+        ),
         (bot_id,),
     )
     return TradingStates(**{scope: TradingState(state) for scope, state in row.items()})

@@ -14,9 +14,9 @@ from core.matching import Candidate
 from core.plan import Refusal
 from core.signal import Signal
 from core.signal_json import to_json
-from database.bells import LANE_QUEUE, RING_LANE
+from database.bells import JOB
 from database.pool import Row, Transaction
-from database.prepared import Prepared
+from database.prepared import prepared
 from database.tokens import NOTED_EVERY
 
 # TradingView's last resend comes within 24 s.
@@ -74,11 +74,8 @@ _BOTS = """
 """
 
 
-_LOOK_UP = Prepared(
-    name="inbox_look_up",
-    before=_PATIENCE,
-    types={"hash": "bytea", "symbol": "text", "source": "text", "stale": "timestamptz"},
-    sql=f"""
+_LOOK_UP = prepared(
+    f"""
     SELECT tokens.id AS token_id, tokens.user_id AS owner_id, tokens.connection_id AS bound_to,
            coalesce(tokens.last_used_at < %(stale)s, true) AS stale, bots.*
       FROM user_webhook_tokens AS tokens
@@ -88,6 +85,11 @@ _LOOK_UP = Prepared(
        AND (tokens.connection_id IS NULL OR tokens.connection_id = bots.connection_id)
      WHERE tokens.token_hash = %(hash)s AND tokens.is_active
     """,
+    before=_PATIENCE,
+    hash="bytea",
+    symbol="text",
+    source="text",
+    stale="timestamptz",
 )
 
 
@@ -98,8 +100,8 @@ def sender_and_bots(
 
     One statement, so that a revoked token is refused from that moment on and the way stays short.
     """
-    rows = _LOOK_UP.all(
-        transaction,
+    rows = transaction.all(
+        _LOOK_UP,
         {"hash": token_hash, "symbol": symbol_key, "source": source, "stale": now - NOTED_EVERY},
     )
     if not rows:
@@ -145,8 +147,8 @@ def store(
     other signal in between. A service's message id names its message for good, whatever the body.
     """
     store = _STORE_BODY if arrival.message_id is None else _STORE_MESSAGE
-    [row] = store.all(
-        transaction,
+    row = transaction.one(
+        store,
         {
             **_columns(sender, arrival),
             "lock": _lock_number(sender, arrival),
@@ -279,8 +281,7 @@ _FIRST_OF_MESSAGE = """
        AND number IS NOT NULL ORDER BY id LIMIT 1
 """
 # Three statements in one round trip; each sees what was committed before it began, so the last one sees
-# every copy and every other signal of the lane. The bell is rung by procrastinate's own function and
-# not through its Python side, which would cost another round trip and more time than all the rest.
+# every copy and every other signal of the lane.
 _LOCKS = """
     SELECT pg_advisory_xact_lock(%(lock)s);
     SELECT id FROM lanes WHERE id = %(lane)s FOR NO KEY UPDATE;
@@ -299,8 +300,7 @@ _STORE = f"""
           FROM numbered RETURNING id, uuid
     ),
     rung AS (
-        SELECT procrastinate_defer_jobs_v1(ARRAY[ROW('{LANE_QUEUE}', '{RING_LANE}', 0, NULL, NULL,
-               jsonb_build_object('lane_id', %(lane)s), NULL)::procrastinate_job_to_defer_v1]) FROM stored
+        SELECT procrastinate_defer_jobs_v1(ARRAY[{JOB.format(lane="%(lane)s")}]) FROM stored
     )
     SELECT id, uuid, false AS is_copy FROM stored CROSS JOIN rung
     UNION ALL SELECT id, uuid, true FROM first
@@ -322,9 +322,5 @@ _TYPES = {
     "bot": "bigint",
     "lane": "bigint",
 }
-_STORE_BODY = Prepared(
-    name="inbox_store_body", types=_TYPES, before=_LOCKS, sql=_STORE.format(first=_FIRST_OF_BODY)
-)
-_STORE_MESSAGE = Prepared(
-    name="inbox_store_message", types=_TYPES, before=_LOCKS, sql=_STORE.format(first=_FIRST_OF_MESSAGE)
-)
+_STORE_BODY = prepared(_STORE.format(first=_FIRST_OF_BODY), before=_LOCKS, **_TYPES)
+_STORE_MESSAGE = prepared(_STORE.format(first=_FIRST_OF_MESSAGE), before=_LOCKS, **_TYPES)

@@ -10,6 +10,7 @@ import psycopg2
 
 from core.instrument import AssetClass, Instrument
 from database.pool import Database, Session, Transaction
+from database.prepared import prepared
 
 LANE_LOCKS = 1
 CONNECTION_LOCKS = 2
@@ -38,7 +39,7 @@ def lane_for(transaction: Transaction, connection_id: int, instrument: Instrumen
 
 def instrument_of_lane(transaction: Transaction, lane_id: int) -> Instrument:
     """Return what booking must know of the lane's instrument: its class, base asset and dust."""
-    row = transaction.one("SELECT * FROM lanes WHERE id = %s", (lane_id,))
+    row = transaction.one(prepared("SELECT * FROM lanes WHERE id = %s", "bigint"), (lane_id,))
     return Instrument(
         symbol=row["symbol"],
         asset_class=AssetClass(row["asset_class"]),
@@ -91,84 +92,113 @@ def has_unconfirmed_gap(transaction: Transaction, connection_id: int) -> bool:
 
 
 def _try_lock(session: Session, kind: int, key: int) -> bool:
-    with session.transaction() as transaction:
-        return bool(transaction.value("SELECT pg_try_advisory_lock(%s, %s)", (kind, key)))
+    with session.autocommit() as transaction:
+        return bool(
+            transaction.value(
+                prepared("SELECT pg_try_advisory_lock(%s, %s)", "integer, integer"), (kind, key)
+            )
+        )
 
 
 def _unlock(session: Session, kind: int, key: int) -> None:
     # A connection that just broke has let go of the lock by itself.
-    with suppress(psycopg2.OperationalError, psycopg2.InterfaceError), session.transaction() as transaction:
-        transaction.execute("SELECT pg_advisory_unlock(%s, %s)", (kind, key))
+    with suppress(psycopg2.OperationalError, psycopg2.InterfaceError), session.autocommit() as transaction:
+        transaction.execute(prepared("SELECT pg_advisory_unlock(%s, %s)", "integer, integer"), (kind, key))
 
 
-def bells_rung(transaction: Transaction, lane_id: int) -> int:
-    """Return how often the lane's bell has rung."""
-    return int(transaction.value("SELECT bells FROM lanes WHERE id = %s", (lane_id,)) or 0)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agenda:
+    """What is not finished in a lane, and how often its bell had rung by then."""
+
+    bells: int
+    exits: bool
+    signals: bool
+    plans: bool
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.exits or self.signals or self.plans)
+
+
+def agenda(transaction: Transaction, lane_id: int) -> Agenda:
+    """Return what is to be done in a lane; a lane that is gone has nothing."""
+    row = transaction.maybe(_AGENDA, (lane_id,))
+    return Agenda(**row) if row else Agenda(bells=0, exits=False, signals=False, plans=False)
+
+
+_AGENDA = prepared(
+    """
+    SELECT bells,
+           EXISTS (SELECT FROM bot_risk_events WHERE lane_id = lanes.id AND state = 'OPEN'
+                                                 AND bot_config_id IS NOT NULL) AS exits,
+           EXISTS (SELECT FROM signals WHERE lane_id = lanes.id AND state IN ('STORED', 'WAITING_FOR_OPEN'))
+               AS signals,
+           EXISTS (SELECT FROM plans WHERE lane_id = lanes.id AND finished_at IS NULL) AS plans
+      FROM lanes WHERE id = %s
+    """,
+    "bigint",
+)
 
 
 def lanes_with_work(transaction: Transaction, now: datetime) -> list[int]:
     """Return the lanes where something unfinished may go on at `now`."""
     rows = transaction.all(
-        """
-        SELECT lane_id FROM signals
-         WHERE state IN ('STORED', 'WAITING_FOR_OPEN') AND (wake_at IS NULL OR wake_at <= %(now)s)
-           AND lane_id IS NOT NULL
-        UNION
-        SELECT plans.lane_id FROM plans
-          JOIN LATERAL (SELECT wake_at FROM legs WHERE plan_id = plans.id AND state IN ('PLANNED', 'WORKING')
-                         ORDER BY number LIMIT 1) AS turn ON turn.wake_at IS NULL OR turn.wake_at <= %(now)s
-         WHERE plans.finished_at IS NULL
-        UNION
-        SELECT plans.lane_id FROM plans
-         WHERE finished_at IS NULL
-           AND NOT EXISTS (SELECT FROM legs WHERE plan_id = plans.id AND state IN ('PLANNED', 'WORKING'))
-        UNION
-        SELECT lane_id FROM bot_risk_events
-         WHERE state = 'OPEN' AND (wake_at IS NULL OR wake_at <= %(now)s)
-           AND lane_id IS NOT NULL AND bot_config_id IS NOT NULL
-        """,
+        prepared(
+            """
+            SELECT lane_id FROM signals
+             WHERE state IN ('STORED', 'WAITING_FOR_OPEN') AND (wake_at IS NULL OR wake_at <= %(now)s)
+               AND lane_id IS NOT NULL
+            UNION
+            SELECT plans.lane_id FROM plans
+              JOIN LATERAL (SELECT wake_at FROM legs WHERE plan_id = plans.id AND state IN ('PLANNED', 'WORKING')
+                             ORDER BY number LIMIT 1) AS turn ON turn.wake_at IS NULL OR turn.wake_at <= %(now)s
+             WHERE plans.finished_at IS NULL
+            UNION
+            SELECT plans.lane_id FROM plans
+             WHERE finished_at IS NULL
+               AND NOT EXISTS (SELECT FROM legs WHERE plan_id = plans.id AND state IN ('PLANNED', 'WORKING'))
+            UNION
+            SELECT lane_id FROM bot_risk_events
+             WHERE state = 'OPEN' AND (wake_at IS NULL OR wake_at <= %(now)s)
+               AND lane_id IS NOT NULL AND bot_config_id IS NOT NULL
+            """,
+            now="timestamptz",
+        ),
         {"now": now},
     )
     return [row["lane_id"] for row in rows]
 
 
-def sum_of_bots(transaction: Transaction, lane_id: int) -> Decimal:
-    """Return the signed sum of what the lane's bots hold."""
-    return Decimal(
-        transaction.value(
-            "SELECT coalesce(sum(quantity), 0) FROM user_bot_configs WHERE lane_id = %s", (lane_id,)
-        )
-    )
-
-
-def mismatch_since(transaction: Transaction, lane_id: int) -> datetime | None:
-    """Return since when the lane's account position waits for the user's decision, None if it does not."""
-    since: datetime | None = transaction.value("SELECT mismatch_since FROM lanes WHERE id = %s", (lane_id,))
-    return since
+def explained(transaction: Transaction, lane_id: int) -> Decimal:
+    """Return what the lane's bots hold and what the user declared to be none of theirs, signed."""
+    sql = """
+        SELECT foreign_quantity + coalesce((SELECT sum(quantity) FROM user_bot_configs WHERE lane_id = lanes.id), 0)
+          FROM lanes WHERE id = %s
+    """
+    return Decimal(transaction.value(prepared(sql, "bigint"), (lane_id,)))
 
 
 def others_in_lane(transaction: Transaction, lane_id: int, bot_id: int) -> list[tuple[str, Decimal]]:
     """Return who else holds or enters what in the lane, signed: bots, their open entries, the user."""
     rows = transaction.all(
-        """
-        SELECT name, quantity FROM user_bot_configs
-         WHERE lane_id = %(lane)s AND id <> %(bot)s AND quantity <> 0
-        UNION ALL
-        SELECT bots.name, (orders.quantity - orders.filled_quantity) * CASE side WHEN 'BUY' THEN 1 ELSE -1 END
-          FROM orders JOIN user_bot_configs AS bots ON bots.id = orders.bot_config_id
-         WHERE orders.lane_id = %(lane)s AND orders.bot_config_id <> %(bot)s
-           AND orders.purpose = 'OPEN' AND orders.finished_at IS NULL
-        UNION ALL
-        SELECT 'You yourself', foreign_quantity FROM lanes WHERE id = %(lane)s AND foreign_quantity <> 0
-        """,
+        prepared(
+            """
+            SELECT name, quantity FROM user_bot_configs
+             WHERE lane_id = %(lane)s AND id <> %(bot)s AND quantity <> 0
+            UNION ALL
+            SELECT bots.name, (orders.quantity - orders.filled_quantity) * CASE side WHEN 'BUY' THEN 1 ELSE -1 END
+              FROM orders JOIN user_bot_configs AS bots ON bots.id = orders.bot_config_id
+             WHERE orders.lane_id = %(lane)s AND orders.bot_config_id <> %(bot)s
+               AND orders.purpose = 'OPEN' AND orders.finished_at IS NULL
+            UNION ALL
+            SELECT 'You yourself', foreign_quantity FROM lanes WHERE id = %(lane)s AND foreign_quantity <> 0
+            """,
+            lane="bigint",
+            bot="bigint",
+        ),
         {"lane": lane_id, "bot": bot_id},
     )
     return [(row["name"], row["quantity"]) for row in rows]
-
-
-def foreign_quantity(transaction: Transaction, lane_id: int) -> Decimal:
-    """Return the holding on the lane that the user declared to be none of the bots'."""
-    return Decimal(transaction.value("SELECT foreign_quantity FROM lanes WHERE id = %s", (lane_id,)))
 
 
 def acknowledge_foreign(transaction: Transaction, lane_id: int, quantity: Decimal) -> None:
@@ -209,12 +239,15 @@ def quiet_lanes(transaction: Transaction, connection_id: int) -> list[LaneHoldin
 def lane_holding(transaction: Transaction, lane_id: int) -> LaneHolding:
     """Return what a lane's bots and the user's own holdings add up to."""
     row = transaction.one(
-        """
-        SELECT lanes.id, user_api_keys.user_id, lanes.symbol, lanes.dust_below,
-               lanes.foreign_quantity + (SELECT coalesce(sum(quantity), 0) FROM user_bot_configs
-                                          WHERE lane_id = lanes.id) AS explained
-          FROM lanes JOIN user_api_keys ON user_api_keys.id = lanes.connection_id WHERE lanes.id = %s
-        """,
+        prepared(
+            """
+            SELECT lanes.id, user_api_keys.user_id, lanes.symbol, lanes.dust_below,
+                   lanes.foreign_quantity + (SELECT coalesce(sum(quantity), 0) FROM user_bot_configs
+                                              WHERE lane_id = lanes.id) AS explained
+              FROM lanes JOIN user_api_keys ON user_api_keys.id = lanes.connection_id WHERE lanes.id = %s
+            """,
+            "bigint",
+        ),
         (lane_id,),
     )
     return LaneHolding(**row)
@@ -223,12 +256,15 @@ def lane_holding(transaction: Transaction, lane_id: int) -> LaneHolding:
 def fee_estimates(transaction: Transaction, lane_id: int, since: datetime) -> dict[int, Decimal]:
     """Return what each bot's fees in the base asset were estimated at since a time."""
     rows = transaction.all(
-        """
-        SELECT fills.bot_config_id, sum(fills.fee) AS fee
-          FROM fills JOIN user_bot_configs AS bots ON bots.id = fills.bot_config_id
-         WHERE bots.lane_id = %s AND fills.fee_in_base AND fills.filled_at >= %s
-         GROUP BY fills.bot_config_id HAVING sum(fills.fee) > 0 ORDER BY fills.bot_config_id
-        """,
+        prepared(
+            """
+            SELECT fills.bot_config_id, sum(fills.fee) AS fee
+              FROM fills JOIN user_bot_configs AS bots ON bots.id = fills.bot_config_id
+             WHERE bots.lane_id = %s AND fills.fee_in_base AND fills.filled_at >= %s
+             GROUP BY fills.bot_config_id HAVING sum(fills.fee) > 0 ORDER BY fills.bot_config_id
+            """,
+            "bigint, timestamptz",
+        ),
         (lane_id, since),
     )
     return {row["bot_config_id"]: row["fee"] for row in rows}
@@ -253,15 +289,23 @@ def gap_is_confirmed(
     transaction: Transaction, lane_id: int, gap: Decimal, *, span: timedelta, now: datetime
 ) -> bool:
     """Remember a gap between account and bots; tell whether the same one has stood for `span`."""
-    transaction.execute(
-        """
+    since = transaction.value(_NOTE_GAP, {"gap": gap, "now": now, "id": lane_id})
+    return since is not None and now - since >= span
+
+
+_NOTE_GAP = prepared(
+    """
+    WITH noted AS (
         UPDATE lanes SET gap_quantity = %(gap)s, gap_since = CASE WHEN %(gap)s <> 0 THEN %(now)s END
          WHERE id = %(id)s AND (gap_quantity <> %(gap)s OR (gap_since IS NULL AND %(gap)s <> 0))
-        """,
-        {"gap": gap, "now": now, "id": lane_id},
-    )
-    since = transaction.value("SELECT gap_since FROM lanes WHERE id = %s", (lane_id,))
-    return since is not None and now - since >= span
+        RETURNING gap_since)
+    SELECT gap_since FROM noted
+    UNION ALL SELECT gap_since FROM lanes WHERE id = %(id)s AND NOT EXISTS (SELECT FROM noted)
+    """,
+    gap="numeric",
+    now="timestamptz",
+    id="bigint",
+)
 
 
 def note_mismatch(transaction: Transaction, lane_id: int, now: datetime | None) -> bool:

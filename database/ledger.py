@@ -22,6 +22,7 @@ from database.bells import ring
 from database.lanes import instrument_of_lane
 from database.orders import OrderRecord
 from database.pool import Row, Transaction
+from database.prepared import prepared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,10 +59,11 @@ def book_order(transaction: Transaction, known: Order, *, source: str, now: date
         if known.filled_quantity > order.filled_quantity:
             _book_piece(transaction, order, known, source)
             _show_partial_fill(transaction, order, known)
-        orders.update_order(transaction, order.id, known, now)
+        after = orders.update_order(transaction, order.id, known, now)
         if _tells_something(order, known):
             ring(transaction, [order.lane_id])
-    return orders.order_by_client_id(transaction, known.client_order_id)
+        return after
+    return order
 
 
 def _show_partial_fill(transaction: Transaction, order: OrderRecord, known: Order) -> None:
@@ -97,8 +99,11 @@ def _book_piece(transaction: Transaction, order: OrderRecord, known: Order, sour
 def _new_piece(transaction: Transaction, order: OrderRecord, known: Order, instrument: Instrument) -> _Piece:
     """Work out price and fee of the difference between two cumulative reports."""
     booked = transaction.one(
-        "SELECT coalesce(sum(quantity * price), 0) AS money, coalesce(sum(fee), 0) AS fee"
-        "  FROM fills WHERE order_id = %s",
+        prepared(
+            "SELECT coalesce(sum(quantity * price), 0) AS money, coalesce(sum(fee), 0) AS fee"
+            "  FROM fills WHERE order_id = %s",
+            "bigint",
+        ),
         (order.id,),
     )
     if known.average_price is None:
@@ -115,7 +120,9 @@ def _new_piece(transaction: Transaction, order: OrderRecord, known: Order, instr
 
 
 def _locked_bot(transaction: Transaction, bot_id: int) -> Row:
-    return transaction.one("SELECT * FROM user_bot_configs WHERE id = %s FOR NO KEY UPDATE", (bot_id,))
+    return transaction.one(
+        prepared("SELECT * FROM user_bot_configs WHERE id = %s FOR NO KEY UPDATE", "bigint"), (bot_id,)
+    )
 
 
 def _insert_fill(
@@ -129,12 +136,16 @@ def _insert_fill(
 ) -> int:
     return int(
         transaction.value(
-            """
-            INSERT INTO fills (order_id, user_id, bot_config_id, cumulative_quantity, side, quantity, price, fee,
-                               fee_asset, fee_in_base, realized_pnl, position_after, average_price_after,
-                               source, filled_at)
-            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id
-            """,
+            prepared(
+                """
+                INSERT INTO fills (order_id, user_id, bot_config_id, cumulative_quantity, side, quantity, price, fee,
+                                   fee_asset, fee_in_base, realized_pnl, position_after, average_price_after,
+                                   source, filled_at)
+                VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id
+                """,
+                "bigint, bigint, bigint, numeric, text, numeric, numeric, numeric, text, boolean, numeric,"
+                " numeric, numeric, text, timestamptz",
+            ),
             (
                 order.id,
                 order.user_id,
@@ -167,12 +178,15 @@ def _move_position(
     position = booking.position
     ended_pnl = row["position_pnl"] + booking.realized
     transaction.execute(
-        """
-        UPDATE user_bot_configs
-           SET quantity = %s, average_price = %s, opened_at = %s, total_pnl = %s, position_pnl = %s,
-               opening_fill_id = CASE WHEN %s THEN %s ELSE opening_fill_id END, updated_at = now()
-         WHERE id = %s
-        """,
+        prepared(
+            """
+            UPDATE user_bot_configs
+               SET quantity = %s, average_price = %s, opened_at = %s, total_pnl = %s, position_pnl = %s,
+                   opening_fill_id = CASE WHEN %s THEN %s ELSE opening_fill_id END, updated_at = now()
+             WHERE id = %s
+            """,
+            "numeric, numeric, timestamptz, numeric, numeric, boolean, bigint, bigint",
+        ),
         (
             position.quantity,
             position.average_price,
@@ -192,14 +206,21 @@ def _move_position(
 
 def _add_to_day(transaction: Transaction, row: Row, day: date, pnl: Decimal, fees: Decimal) -> None:
     transaction.execute(
-        """
-        INSERT INTO bot_performance AS today (bot_config_id, user_id, day, pnl, fees, peak_pnl, max_drawdown)
-        VALUES (%(bot)s, %(user)s, %(day)s, %(pnl)s, %(fees)s, greatest(%(pnl)s, 0), greatest(-%(pnl)s, 0))
-        ON CONFLICT (bot_config_id, day) DO UPDATE
-           SET pnl = today.pnl + %(pnl)s, fees = today.fees + %(fees)s,
-               peak_pnl = greatest(today.peak_pnl, today.pnl + %(pnl)s),
-               max_drawdown = greatest(today.max_drawdown, today.peak_pnl - today.pnl - %(pnl)s)
-        """,
+        prepared(
+            """
+            INSERT INTO bot_performance AS today (bot_config_id, user_id, day, pnl, fees, peak_pnl, max_drawdown)
+            VALUES (%(bot)s, %(user)s, %(day)s, %(pnl)s, %(fees)s, greatest(%(pnl)s, 0), greatest(-%(pnl)s, 0))
+            ON CONFLICT (bot_config_id, day) DO UPDATE
+               SET pnl = today.pnl + %(pnl)s, fees = today.fees + %(fees)s,
+                   peak_pnl = greatest(today.peak_pnl, today.pnl + %(pnl)s),
+                   max_drawdown = greatest(today.max_drawdown, today.peak_pnl - today.pnl - %(pnl)s)
+            """,
+            bot="bigint",
+            user="bigint",
+            day="date",
+            pnl="numeric",
+            fees="numeric",
+        ),
         {"bot": row["id"], "user": row["user_id"], "day": day, "pnl": pnl, "fees": fees},
     )
 
@@ -214,18 +235,24 @@ def _end_round_trip(
 ) -> None:
     """Count one trade, won or lost by all that was realized since the position opened."""
     transaction.execute(
-        """
-        UPDATE bot_performance
-           SET trades = trades + 1, wins = wins + (%(pnl)s > 0)::int, losses = losses + (%(pnl)s < 0)::int,
-               largest_win = greatest(largest_win, %(pnl)s), largest_loss = least(largest_loss, %(pnl)s)
-         WHERE bot_config_id = %(bot)s AND day = %(day)s
-        """,
+        prepared(
+            """
+            UPDATE bot_performance
+               SET trades = trades + 1, wins = wins + (%(pnl)s > 0)::int, losses = losses + (%(pnl)s < 0)::int,
+                   largest_win = greatest(largest_win, %(pnl)s), largest_loss = least(largest_loss, %(pnl)s)
+             WHERE bot_config_id = %(bot)s AND day = %(day)s
+            """,
+            pnl="numeric",
+            bot="bigint",
+            day="date",
+        ),
         {"pnl": pnl, "bot": row["id"], "day": day},
     )
     transaction.execute(
-        "UPDATE user_bot_configs SET total_trades = total_trades + 1 WHERE id = %s", (row["id"],)
+        prepared("UPDATE user_bot_configs SET total_trades = total_trades + 1 WHERE id = %s", "bigint"),
+        (row["id"],),
     )
-    transaction.execute("DELETE FROM protections WHERE bot_config_id = %s", (row["id"],))
+    transaction.execute(prepared("DELETE FROM protections WHERE bot_config_id = %s", "bigint"), (row["id"],))
     if row["opened_at"] is not None:
         for exposed_day, seconds in exposure_by_day(row["opened_at"], at, instrument.asset_class).items():
             _add_exposure(transaction, row, exposed_day, seconds)
@@ -233,29 +260,40 @@ def _end_round_trip(
 
 def _add_exposure(transaction: Transaction, row: Row, day: date, seconds: int) -> None:
     transaction.execute(
-        """
-        INSERT INTO bot_performance AS today (bot_config_id, user_id, day, exposure_seconds)
-        VALUES (%s, %s, %s, %s) ON CONFLICT (bot_config_id, day) DO UPDATE
-           SET exposure_seconds = today.exposure_seconds + excluded.exposure_seconds
-        """,
+        prepared(
+            """
+            INSERT INTO bot_performance AS today (bot_config_id, user_id, day, exposure_seconds)
+            VALUES (%s, %s, %s, %s) ON CONFLICT (bot_config_id, day) DO UPDATE
+               SET exposure_seconds = today.exposure_seconds + excluded.exposure_seconds
+            """,
+            "bigint, bigint, date, integer",
+        ),
         (row["id"], row["user_id"], day, seconds),
     )
 
 
 def _add_to_trade(transaction: Transaction, order: OrderRecord, fill: Fill, booking: Booking) -> None:
     transaction.execute(
-        """
-        UPDATE bot_trades
-           SET filled_price = (coalesce(filled_price, 0) * filled_qty + %(price)s * %(quantity)s)
-                              / (filled_qty + %(quantity)s),
-               filled_qty = filled_qty + %(quantity)s, fees = fees + %(fees)s,
-               realized_pnl = CASE WHEN %(closes)s THEN coalesce(realized_pnl, 0) + %(realized)s
-                                   ELSE realized_pnl END,
-               status = CASE WHEN status IN ('FAILED', 'REJECTED', 'CANCELED') THEN 'PARTIALLY_FILLED'
-                             ELSE status END,
-               updated_at = now()
-         WHERE leg_id = %(leg)s
-        """,
+        prepared(
+            """
+            UPDATE bot_trades
+               SET filled_price = (coalesce(filled_price, 0) * filled_qty + %(price)s * %(quantity)s)
+                                  / (filled_qty + %(quantity)s),
+                   filled_qty = filled_qty + %(quantity)s, fees = fees + %(fees)s,
+                   realized_pnl = CASE WHEN %(closes)s THEN coalesce(realized_pnl, 0) + %(realized)s
+                                       ELSE realized_pnl END,
+                   status = CASE WHEN status IN ('FAILED', 'REJECTED', 'CANCELED') THEN 'PARTIALLY_FILLED'
+                                 ELSE status END,
+                   updated_at = now()
+             WHERE leg_id = %(leg)s
+            """,
+            price="numeric",
+            quantity="numeric",
+            fees="numeric",
+            closes="boolean",
+            realized="numeric",
+            leg="bigint",
+        ),
         {
             "price": fill.price,
             "quantity": fill.quantity,
@@ -266,20 +304,26 @@ def _add_to_trade(transaction: Transaction, order: OrderRecord, fill: Fill, book
         },
     )
     transaction.execute(
-        "UPDATE bot_trades SET slippage = (filled_price - expected_price) * %s WHERE leg_id = %s",
+        prepared(
+            "UPDATE bot_trades SET slippage = (filled_price - expected_price) * %s WHERE leg_id = %s",
+            "integer, bigint",
+        ),
         (fill.side.sign, order.leg_id),
     )
 
 
 def _protect(transaction: Transaction, order: OrderRecord) -> None:
     transaction.execute(
-        """
-        INSERT INTO protections (bot_config_id, leg_id, stop_price, target_price)
-        SELECT %s, id, stop_price, target_price FROM legs
-         WHERE id = %s AND (stop_price IS NOT NULL OR target_price IS NOT NULL)
-        ON CONFLICT (bot_config_id) DO UPDATE
-           SET leg_id = excluded.leg_id, stop_price = excluded.stop_price, target_price = excluded.target_price
-        """,
+        prepared(
+            """
+            INSERT INTO protections (bot_config_id, leg_id, stop_price, target_price)
+            SELECT %s, id, stop_price, target_price FROM legs
+             WHERE id = %s AND (stop_price IS NOT NULL OR target_price IS NOT NULL)
+            ON CONFLICT (bot_config_id) DO UPDATE
+               SET leg_id = excluded.leg_id, stop_price = excluded.stop_price, target_price = excluded.target_price
+            """,
+            "bigint, bigint",
+        ),
         (order.bot_id, order.leg_id),
     )
 

@@ -7,6 +7,7 @@ from typing import Any
 from psycopg2.extras import Json
 
 from database.pool import Row, Transaction
+from database.prepared import prepared
 
 
 class NotificationKind(StrEnum):
@@ -27,7 +28,10 @@ def notify(transaction: Transaction, user_id: int | None, kind: NotificationKind
     """Write down one thing to tell a user (None: whoever runs the server)."""
     plain = {name: str(value) if isinstance(value, Decimal) else value for name, value in content.items()}
     transaction.execute(
-        "INSERT INTO notifications (user_id, kind, content) VALUES (%s, %s, %s)", (user_id, kind, Json(plain))
+        prepared(
+            "INSERT INTO notifications (user_id, kind, content) VALUES (%s, %s, %s)", "bigint, text, jsonb"
+        ),
+        (user_id, kind, Json(plain)),
     )
 
 

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from core.order import AT_BROKER, Order, OrderIntent, OrderState, OrderType, Side
 from core.plan import LegPurpose
 from database.pool import Transaction
+from database.prepared import Prepared, prepared
 from database.work import LegRecord, PlanRecord
 
 
@@ -99,14 +101,17 @@ def order_from(row: Mapping[str, Any]) -> OrderRecord:
 
 def orders_of(transaction: Transaction, leg_id: int) -> list[OrderRecord]:
     """Return a leg's orders, by part and attempt."""
-    rows = transaction.all("SELECT * FROM orders WHERE leg_id = %s ORDER BY part, attempt", (leg_id,))
+    rows = transaction.all(
+        prepared("SELECT * FROM orders WHERE leg_id = %s ORDER BY part, attempt", "bigint"), (leg_id,)
+    )
     return [order_from(row) for row in rows]
 
 
 def open_orders_in_lane(transaction: Transaction, lane_id: int) -> list[OrderRecord]:
     """Return the lane's orders that are not final."""
     rows = transaction.all(
-        "SELECT * FROM orders WHERE lane_id = %s AND finished_at IS NULL ORDER BY id", (lane_id,)
+        prepared("SELECT * FROM orders WHERE lane_id = %s AND finished_at IS NULL ORDER BY id", "bigint"),
+        (lane_id,),
     )
     return [order_from(row) for row in rows]
 
@@ -124,7 +129,7 @@ def order_by_client_id(
 ) -> OrderRecord | None:
     """Return the order that carries our id, None where we never made one."""
     sql = "SELECT * FROM orders WHERE client_order_id = %s" + (" FOR NO KEY UPDATE" if lock else "")
-    row = transaction.maybe(sql, (client_order_id,))
+    row = transaction.maybe(prepared(sql, "text"), (client_order_id,))
     return None if row is None else order_from(row)
 
 
@@ -167,9 +172,38 @@ def create_order(
         "sends": 1,
         **({} if now is None else {"created_at": now}),
     }
-    names = ", ".join(values)
-    places = ", ".join(f"%({name})s" for name in values)
-    return order_from(transaction.one(f"INSERT INTO orders ({names}) VALUES ({places}) RETURNING *", values))
+    return order_from(transaction.one(_insertion(*values), values))
+
+
+@cache
+def _insertion(*names: str) -> Prepared:
+    places = ", ".join(f"%({name})s" for name in names)
+    sql = f"INSERT INTO orders ({', '.join(names)}) VALUES ({places}) RETURNING *"
+    return prepared(sql, **{name: _TYPES[name] for name in names})
+
+
+_TYPES = {
+    "client_order_id": "text",
+    "leg_id": "bigint",
+    "part": "integer",
+    "attempt": "integer",
+    "user_id": "bigint",
+    "connection_id": "bigint",
+    "lane_id": "bigint",
+    "bot_config_id": "bigint",
+    "purpose": "text",
+    "symbol": "text",
+    "side": "text",
+    "quantity": "numeric",
+    "order_type": "text",
+    "limit_price": "numeric",
+    "closes_account_position": "boolean",
+    "expected_price": "numeric",
+    "reserved": "numeric",
+    "send_by": "timestamptz",
+    "sends": "integer",
+    "created_at": "timestamptz",
+}
 
 
 def renew_send(transaction: Transaction, order_id: int, send_by: datetime) -> OrderRecord:
@@ -255,43 +289,59 @@ def note_cancel(transaction: Transaction, order_id: int, now: datetime) -> None:
 
 def note_poll(transaction: Transaction, order_id: int, now: datetime) -> None:
     """Note that the broker was asked how an order stands."""
-    transaction.execute("UPDATE orders SET polled_at = %s WHERE id = %s", (now, order_id))
+    transaction.execute(
+        prepared("UPDATE orders SET polled_at = %s WHERE id = %s", "timestamptz, bigint"), (now, order_id)
+    )
 
 
-def update_order(transaction: Transaction, order_id: int, known: Order, now: datetime) -> None:
-    """Store what the broker says of an order, beside what we asked.
+def update_order(transaction: Transaction, order_id: int, known: Order, now: datetime) -> OrderRecord:
+    """Store what the broker says of an order, beside what we asked; return how it stands then.
 
     A final order is not opened again by late news, only put right by them: what filled late counts.
     One that we had given up as never received lives on as the broker says.
     """
-    transaction.execute(
-        """
-        UPDATE orders
-           SET state = CASE WHEN finished_at IS NULL OR state = 'NOT_RECEIVED' OR %(final)s
-                            THEN %(state)s ELSE state END, broker_order_id = %(broker_order_id)s,
-               filled_quantity = greatest(filled_quantity, %(filled)s),
-               average_price = CASE WHEN %(filled)s >= filled_quantity
-                                    THEN coalesce(%(average)s, average_price) ELSE average_price END,
-               fee = greatest(fee, %(fee)s), fee_asset = coalesce(%(fee_asset)s, fee_asset),
-               broker_message = coalesce(%(words)s, broker_message),
-               acknowledged_at = coalesce(acknowledged_at, %(now)s),
-               sent_at = coalesce(sent_at, %(sent_at)s),
-               finished_at = CASE WHEN %(final)s THEN coalesce(finished_at, %(now)s)
-                                  WHEN state <> 'NOT_RECEIVED' THEN finished_at END,
-               in_doubt_since = NULL, next_send_at = NULL
-         WHERE id = %(id)s
-        """,
-        {
-            "id": order_id,
-            "state": known.state,
-            "broker_order_id": known.broker_order_id,
-            "filled": known.filled_quantity,
-            "average": known.average_price,
-            "fee": known.fee,
-            "fee_asset": known.fee_asset,
-            "words": known.message,
-            "sent_at": known.submitted_at,
-            "final": known.state.is_final,
-            "now": now,
-        },
-    )
+    said = {
+        "id": order_id,
+        "state": known.state,
+        "broker_order_id": known.broker_order_id,
+        "filled": known.filled_quantity,
+        "average": known.average_price,
+        "fee": known.fee,
+        "fee_asset": known.fee_asset,
+        "words": known.message,
+        "sent_at": known.submitted_at,
+        "final": known.state.is_final,
+        "now": now,
+    }
+    return order_from(transaction.one(_UPDATE, said))
+
+
+_UPDATE = prepared(
+    """
+    UPDATE orders
+       SET state = CASE WHEN finished_at IS NULL OR state = 'NOT_RECEIVED' OR %(final)s
+                        THEN %(state)s ELSE state END, broker_order_id = %(broker_order_id)s,
+           filled_quantity = greatest(filled_quantity, %(filled)s),
+           average_price = CASE WHEN %(filled)s >= filled_quantity
+                                THEN coalesce(%(average)s, average_price) ELSE average_price END,
+           fee = greatest(fee, %(fee)s), fee_asset = coalesce(%(fee_asset)s, fee_asset),
+           broker_message = coalesce(%(words)s, broker_message),
+           acknowledged_at = coalesce(acknowledged_at, %(now)s),
+           sent_at = coalesce(sent_at, %(sent_at)s),
+           finished_at = CASE WHEN %(final)s THEN coalesce(finished_at, %(now)s)
+                              WHEN state <> 'NOT_RECEIVED' THEN finished_at END,
+           in_doubt_since = NULL, next_send_at = NULL
+     WHERE id = %(id)s RETURNING *
+    """,
+    id="bigint",
+    state="text",
+    broker_order_id="text",
+    filled="numeric",
+    average="numeric",
+    fee="numeric",
+    fee_asset="text",
+    words="text",
+    sent_at="timestamptz",
+    final="boolean",
+    now="timestamptz",
+)

@@ -11,6 +11,8 @@ import psycopg2
 import psycopg2.extensions
 import psycopg2.extras
 
+from database.prepared import Prepared
+
 Row = dict[str, Any]
 Parameters = Mapping[str, Any] | Sequence[Any] | None
 
@@ -25,30 +27,30 @@ class Transaction:
     def __init__(self, connection: psycopg2.extensions.connection) -> None:
         self.connection = connection
 
-    def all(self, sql: str, parameters: Parameters = None) -> list[Row]:
+    def all(self, sql: str | Prepared, parameters: Parameters = None) -> list[Row]:
         """Return every row."""
         with self.connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
-            cursor.execute(sql, parameters)
+            cursor.execute(self._text(sql), parameters)
             return [dict(row) for row in cursor.fetchall()]
 
-    def maybe(self, sql: str, parameters: Parameters = None) -> Row | None:
+    def maybe(self, sql: str | Prepared, parameters: Parameters = None) -> Row | None:
         """Return the first row, or None where there is none."""
         with self.connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
-            cursor.execute(sql, parameters)
+            cursor.execute(self._text(sql), parameters)
             row = cursor.fetchone()
             return None if row is None else dict(row)
 
-    def one(self, sql: str, parameters: Parameters = None) -> Row:
+    def one(self, sql: str | Prepared, parameters: Parameters = None) -> Row:
         """Return the first row; raise LookupError where there is none."""
         row = self.maybe(sql, parameters)
         if row is None:
             raise LookupError("the query that must give a row gave none")
         return row
 
-    def value(self, sql: str, parameters: Parameters = None) -> Any:
+    def value(self, sql: str | Prepared, parameters: Parameters = None) -> Any:
         """Return the first column of the first row, or None where there is no row."""
         with self.connection.cursor() as cursor:
-            cursor.execute(sql, parameters)
+            cursor.execute(self._text(sql), parameters)
             row = cursor.fetchone()
             return None if row is None else row[0]
 
@@ -60,11 +62,14 @@ class Transaction:
             for row in cursor:
                 yield dict(row)
 
-    def execute(self, sql: str, parameters: Parameters = None) -> int:
+    def execute(self, sql: str | Prepared, parameters: Parameters = None) -> int:
         """Run a statement and return how many rows it touched."""
         with self.connection.cursor() as cursor:
-            cursor.execute(sql, parameters)
+            cursor.execute(self._text(sql), parameters)
             return int(cursor.rowcount)
+
+    def _text(self, sql: str | Prepared) -> str:
+        return sql.on(self.connection) if isinstance(sql, Prepared) else sql
 
 
 class Session:
@@ -89,10 +94,9 @@ class Session:
                 self._connection.rollback()
             raise
 
-
     @contextmanager
-    def reading(self) -> Iterator[Transaction]:
-        """Read without a transaction around it: each statement sees what is committed by then.
+    def autocommit(self) -> Iterator[Transaction]:
+        """Run statements that stand each alone: each sees what is committed by then, and is itself at once.
 
         It spares the two round trips of a transaction. What is decided on is read again, under a
         lock, by the transaction that decides.

@@ -1,13 +1,18 @@
 """Risk events, day marks and what the broker last said of positions and money."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from core.account import Account, AccountPosition
+from core.bot import TradingState
+from core.checks import TradingStates
 from core.money import ZERO
+from core.trading_day import DayFigures
 from database.bells import ring
 from database.pool import Row, Transaction
+from database.prepared import prepared
 
 
 def ask_exit(
@@ -72,13 +77,16 @@ def note_event(
 def watched_bots(transaction: Transaction, connection_id: int) -> list[Row]:
     """Return the bots of a connection that hold more than dust, with their protection and dust."""
     return transaction.all(
-        """
-        SELECT bots.*, protections.stop_price, protections.target_price, lanes.asset_class, lanes.dust_below
-          FROM user_bot_configs AS bots JOIN lanes ON lanes.id = bots.lane_id
-          LEFT JOIN protections ON protections.bot_config_id = bots.id
-         WHERE bots.connection_id = %s AND bots.quantity <> 0 AND abs(bots.quantity) >= lanes.dust_below
-         ORDER BY bots.id
-        """,
+        prepared(
+            """
+            SELECT bots.*, protections.stop_price, protections.target_price, lanes.asset_class, lanes.dust_below
+              FROM user_bot_configs AS bots JOIN lanes ON lanes.id = bots.lane_id
+              LEFT JOIN protections ON protections.bot_config_id = bots.id
+             WHERE bots.connection_id = %s AND bots.quantity <> 0 AND abs(bots.quantity) >= lanes.dust_below
+             ORDER BY bots.id
+            """,
+            "bigint",
+        ),
         (connection_id,),
     )
 
@@ -89,16 +97,20 @@ def note_watched(transaction: Transaction, bot_id: int, now: datetime) -> timede
     The time beyond a minute counts as missing.
     """
     row = transaction.maybe(
-        """
-        WITH before AS (SELECT bot_config_id, coalesce(checked_at, created_at) AS looked_at FROM protections
-                         WHERE bot_config_id = %(bot)s FOR NO KEY UPDATE)
-        UPDATE protections
-           SET checked_at = %(now)s,
-               missing_seconds = missing_seconds
-                   + CASE WHEN %(now)s - before.looked_at > interval '60 s'
-                          THEN extract(epoch FROM %(now)s - before.looked_at) ELSE 0 END
-          FROM before WHERE protections.bot_config_id = before.bot_config_id RETURNING before.looked_at
-        """,
+        prepared(
+            """
+            WITH before AS (SELECT bot_config_id, coalesce(checked_at, created_at) AS looked_at FROM protections
+                             WHERE bot_config_id = %(bot)s FOR NO KEY UPDATE)
+            UPDATE protections
+               SET checked_at = %(now)s,
+                   missing_seconds = missing_seconds
+                       + CASE WHEN %(now)s - before.looked_at > interval '60 s'
+                              THEN extract(epoch FROM %(now)s - before.looked_at) ELSE 0 END
+              FROM before WHERE protections.bot_config_id = before.bot_config_id RETURNING before.looked_at
+            """,
+            bot="bigint",
+            now="timestamptz",
+        ),
         {"bot": bot_id, "now": now},
     )
     return None if row is None else now - row["looked_at"]
@@ -125,28 +137,29 @@ def risk_events_of(transaction: Transaction, user_id: int, limit: int = 100) -> 
 def unpriced_connections(transaction: Transaction) -> set[int]:
     """Return the connections with a position just opened for which no price has been shown yet."""
     rows = transaction.all(
-        """
+        prepared("""
         SELECT DISTINCT bots.connection_id FROM user_bot_configs AS bots
           JOIN lanes ON lanes.id = bots.lane_id
          WHERE bots.quantity <> 0 AND abs(bots.quantity) >= lanes.dust_below
            AND bots.opened_at > now() - interval '20 s'
            AND NOT EXISTS (SELECT FROM position_snapshots AS shown
                             WHERE shown.connection_id = bots.connection_id AND shown.symbol = bots.symbol)
-        """
+        """)
     )
     return {row["connection_id"] for row in rows}
 
 
 def shows_positions(transaction: Transaction, connection_id: int) -> bool:
     """Tell whether pages still show a position of this connection."""
-    sql = "SELECT 1 FROM position_snapshots WHERE connection_id = %s LIMIT 1"
+    sql = prepared("SELECT 1 FROM position_snapshots WHERE connection_id = %s LIMIT 1", "bigint")
     return transaction.value(sql, (connection_id,)) is not None
 
 
 def realized_on(transaction: Transaction, bot_id: int, day: date) -> Decimal:
     """Return what a bot realized on a trading day, net of fees."""
     pnl = transaction.value(
-        "SELECT pnl FROM bot_performance WHERE bot_config_id = %s AND day = %s", (bot_id, day)
+        prepared("SELECT pnl FROM bot_performance WHERE bot_config_id = %s AND day = %s", "bigint, date"),
+        (bot_id, day),
     )
     return ZERO if pnl is None else Decimal(pnl)
 
@@ -154,7 +167,8 @@ def realized_on(transaction: Transaction, bot_id: int, day: date) -> Decimal:
 def day_mark(transaction: Transaction, bot_id: int, day: date) -> Decimal:
     """Return the bot's unrealized P&L at the start of a day; zero for a position opened in it."""
     mark = transaction.value(
-        "SELECT unrealized FROM day_marks WHERE bot_config_id = %s AND day = %s", (bot_id, day)
+        prepared("SELECT unrealized FROM day_marks WHERE bot_config_id = %s AND day = %s", "bigint, date"),
+        (bot_id, day),
     )
     return ZERO if mark is None else Decimal(mark)
 
@@ -177,11 +191,18 @@ def store_positions(
 ) -> None:
     """Replace what the broker last said of a connection's positions."""
     # Risk and reconcile may both have something to say in the same moment
-    transaction.execute("SELECT FROM user_api_keys WHERE id = %s FOR NO KEY UPDATE", (connection_id,))
-    transaction.execute("DELETE FROM position_snapshots WHERE connection_id = %s", (connection_id,))
+    transaction.execute(
+        prepared("SELECT FROM user_api_keys WHERE id = %s FOR NO KEY UPDATE", "bigint"), (connection_id,)
+    )
+    transaction.execute(
+        prepared("DELETE FROM position_snapshots WHERE connection_id = %s", "bigint"), (connection_id,)
+    )
     for position in positions:
         transaction.execute(
-            "INSERT INTO position_snapshots VALUES (%s, %s, %s, %s, %s, %s, %s)",
+            prepared(
+                "INSERT INTO position_snapshots VALUES (%s, %s, %s, %s, %s, %s, %s)",
+                "bigint, text, numeric, numeric, numeric, numeric, timestamptz",
+            ),
             (
                 connection_id,
                 position.symbol,
@@ -246,31 +267,65 @@ def reserved_since(transaction: Transaction, connection_id: int, read_at: dateti
     """Return the money reserved by entries that a buying power read at `read_at` did not know yet."""
     return Decimal(
         transaction.value(
-            """
-            SELECT coalesce(sum(reserved), 0) FROM orders
-             WHERE connection_id = %s AND purpose = 'OPEN'
-               AND (finished_at IS NULL OR finished_at >= %s)
-               AND (acknowledged_at IS NULL OR acknowledged_at >= %s)
-            """,
+            prepared(
+                """
+                SELECT coalesce(sum(reserved), 0) FROM orders
+                 WHERE connection_id = %s AND purpose = 'OPEN'
+                   AND (finished_at IS NULL OR finished_at >= %s)
+                   AND (acknowledged_at IS NULL OR acknowledged_at >= %s)
+                """,
+                "bigint, timestamptz, timestamptz",
+            ),
             (connection_id, read_at, read_at),
         )
     )
 
 
-def open_position_count(transaction: Transaction, connection_id: int, bot_id: int) -> int:
-    """Count the other bots of a connection that hold something or have an entry open."""
-    return int(
-        transaction.value(
-            """
-            SELECT count(*) FROM user_bot_configs AS bots JOIN lanes ON lanes.id = bots.lane_id
-             WHERE bots.connection_id = %s AND bots.id <> %s
-               AND (abs(bots.quantity) >= lanes.dust_below AND bots.quantity <> 0
-                    OR EXISTS (SELECT FROM orders WHERE orders.bot_config_id = bots.id
-                                AND orders.purpose = 'OPEN' AND orders.finished_at IS NULL))
-            """,
-            (connection_id, bot_id),
-        )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What stands over a bot's entry apart from its own settings, as `EntryFacts` has it."""
+
+    states: TradingStates
+    mismatch_since: datetime | None
+    open_positions: int
+    day: DayFigures
+
+
+def standing_of(transaction: Transaction, bot_id: int, today: date) -> Standing:
+    """Return a bot's kill switches, its lane's mismatch, the connection's other positions, and its day."""
+    row = transaction.one(_STANDING, {"bot": bot_id, "day": today})
+    states = {scope: TradingState(row[scope]) for scope in ("server", "user", "connection", "bot")}
+    return Standing(
+        states=TradingStates(**states),
+        mismatch_since=row["mismatch_since"],
+        open_positions=row["open_positions"],
+        day=DayFigures(realized=row["realized"], start_unrealized=row["start_unrealized"]),
     )
+
+
+# Another bot counts where it holds something or has an entry open.
+_STANDING = prepared(
+    """
+    SELECT server_settings.trading_state AS server, users.trading_state AS "user",
+           connections.trading_state AS connection, bots.trading_state AS bot, lanes.mismatch_since,
+           (SELECT count(*) FROM user_bot_configs AS others JOIN lanes AS theirs ON theirs.id = others.lane_id
+             WHERE others.connection_id = bots.connection_id AND others.id <> bots.id
+               AND (abs(others.quantity) >= theirs.dust_below AND others.quantity <> 0
+                    OR EXISTS (SELECT FROM orders WHERE orders.bot_config_id = others.id
+                                AND orders.purpose = 'OPEN' AND orders.finished_at IS NULL))) AS open_positions,
+           coalesce((SELECT pnl FROM bot_performance
+                      WHERE bot_config_id = bots.id AND day = %(day)s), 0) AS realized,
+           coalesce((SELECT unrealized FROM day_marks
+                      WHERE bot_config_id = bots.id AND day = %(day)s), 0) AS start_unrealized
+      FROM user_bot_configs AS bots
+      JOIN users ON users.id = bots.user_id
+      JOIN user_api_keys AS connections ON connections.id = bots.connection_id
+      JOIN lanes ON lanes.id = bots.lane_id, server_settings
+     WHERE bots.id = %(bot)s
+    """,
+    bot="bigint",
+    day="date",
+)
 
 
 def take_tokens(
@@ -286,15 +341,23 @@ def take_tokens(
     keep = per_minute / 3 if for_entry else 0.0
     return (
         transaction.execute(
-            """
-            WITH filled AS (
-                SELECT id, least(%(full)s, rate_tokens + %(rate)s *
-                       greatest(extract(epoch FROM %(now)s - rate_refilled_at), 0)) AS tokens
-                  FROM user_api_keys WHERE id = %(id)s FOR NO KEY UPDATE)
-            UPDATE user_api_keys SET rate_tokens = filled.tokens - %(calls)s,
-                   rate_refilled_at = greatest(%(now)s, rate_refilled_at)
-              FROM filled WHERE user_api_keys.id = filled.id AND filled.tokens - %(calls)s >= %(keep)s
-            """,
+            prepared(
+                """
+                WITH filled AS (
+                    SELECT id, least(%(full)s, rate_tokens + %(rate)s *
+                           greatest(extract(epoch FROM %(now)s - rate_refilled_at), 0)) AS tokens
+                      FROM user_api_keys WHERE id = %(id)s FOR NO KEY UPDATE)
+                UPDATE user_api_keys SET rate_tokens = filled.tokens - %(calls)s,
+                       rate_refilled_at = greatest(%(now)s, rate_refilled_at)
+                  FROM filled WHERE user_api_keys.id = filled.id AND filled.tokens - %(calls)s >= %(keep)s
+                """,
+                full="float8",
+                rate="float8",
+                now="timestamptz",
+                id="bigint",
+                calls="integer",
+                keep="float8",
+            ),
             {
                 "full": float(per_minute),
                 "rate": per_minute / 60,

@@ -12,6 +12,7 @@ from core.plan import Code, Leg, LegPurpose, LegState, Refusal
 from core.signal import Signal
 from core.signal_json import from_json
 from database.pool import Transaction
+from database.prepared import prepared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +124,10 @@ def _leg_from(row: Mapping[str, Any]) -> LegRecord:
 def undecided_signals(transaction: Transaction, lane_id: int) -> list[StoredSignal]:
     """Return the lane's signals that are not decided, in the order of their numbers."""
     rows = transaction.all(
-        "SELECT * FROM signals WHERE lane_id = %s AND state IN ('STORED', 'WAITING_FOR_OPEN') ORDER BY number",
+        prepared(
+            "SELECT * FROM signals WHERE lane_id = %s AND state IN ('STORED', 'WAITING_FOR_OPEN') ORDER BY number",
+            "bigint",
+        ),
         (lane_id,),
     )
     return [_signal_from(row) for row in rows]
@@ -131,18 +135,23 @@ def undecided_signals(transaction: Transaction, lane_id: int) -> list[StoredSign
 
 def stored_signal(transaction: Transaction, signal_id: int) -> StoredSignal:
     """Return one signal that has a lane."""
-    return _signal_from(transaction.one("SELECT * FROM signals WHERE id = %s", (signal_id,)))
+    return _signal_from(
+        transaction.one(prepared("SELECT * FROM signals WHERE id = %s", "bigint"), (signal_id,))
+    )
 
 
 def open_risk_exits(transaction: Transaction, lane_id: int) -> list[RiskExit]:
     """Return the lane's risk events that ask for an exit and have no plan yet, oldest first."""
     rows = transaction.all(
-        """
-        SELECT id, uuid, user_id, lane_id, bot_config_id AS bot_id, kind, opening_fill_id, sentence,
-               created_at
-          FROM bot_risk_events
-         WHERE lane_id = %s AND state = 'OPEN' AND bot_config_id IS NOT NULL ORDER BY id
-        """,
+        prepared(
+            """
+            SELECT id, uuid, user_id, lane_id, bot_config_id AS bot_id, kind, opening_fill_id, sentence,
+                   created_at
+              FROM bot_risk_events
+             WHERE lane_id = %s AND state = 'OPEN' AND bot_config_id IS NOT NULL ORDER BY id
+            """,
+            "bigint",
+        ),
         (lane_id,),
     )
     return [RiskExit(**row) for row in rows]
@@ -151,12 +160,15 @@ def open_risk_exits(transaction: Transaction, lane_id: int) -> list[RiskExit]:
 def unfinished_plans(transaction: Transaction, lane_id: int) -> list[PlanRecord]:
     """Return the lane's plans that are not finished, oldest first."""
     rows = transaction.all(
-        """
-        SELECT plans.id, bots.user_id, plans.lane_id, bot_config_id AS bot_id, signal_id, risk_event_id,
-               event_uuid, plans.own_exit, plans.created_at
-          FROM plans JOIN user_bot_configs AS bots ON bots.id = plans.bot_config_id
-         WHERE plans.lane_id = %s AND finished_at IS NULL ORDER BY plans.id
-        """,
+        prepared(
+            """
+            SELECT plans.id, bots.user_id, plans.lane_id, bot_config_id AS bot_id, signal_id, risk_event_id,
+                   event_uuid, plans.own_exit, plans.created_at
+              FROM plans JOIN user_bot_configs AS bots ON bots.id = plans.bot_config_id
+             WHERE plans.lane_id = %s AND finished_at IS NULL ORDER BY plans.id
+            """,
+            "bigint",
+        ),
         (lane_id,),
     )
     return [PlanRecord(**row) for row in rows]
@@ -164,7 +176,9 @@ def unfinished_plans(transaction: Transaction, lane_id: int) -> list[PlanRecord]
 
 def legs_of(transaction: Transaction, plan_id: int) -> list[LegRecord]:
     """Return a plan's legs in their order."""
-    rows = transaction.all("SELECT * FROM legs WHERE plan_id = %s ORDER BY number", (plan_id,))
+    rows = transaction.all(
+        prepared("SELECT * FROM legs WHERE plan_id = %s ORDER BY number", "bigint"), (plan_id,)
+    )
     return [_leg_from(row) for row in rows]
 
 
@@ -187,11 +201,14 @@ def create_plan(
     `now` is the moment of the decision by the clock that its age is measured with.
     """
     plan_id = transaction.value(
-        """
-        INSERT INTO plans (lane_id, bot_config_id, signal_id, risk_event_id, event_uuid, own_exit,
-                           position_before, code, sentence, created_at)
-        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, coalesce(%s, clock_timestamp())) RETURNING id
-        """,
+        prepared(
+            """
+            INSERT INTO plans (lane_id, bot_config_id, signal_id, risk_event_id, event_uuid, own_exit,
+                               position_before, code, sentence, created_at)
+            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, coalesce(%s, clock_timestamp())) RETURNING id
+            """,
+            "bigint, bigint, bigint, bigint, uuid, boolean, numeric, text, text, timestamptz",
+        ),
         (
             lane_id,
             bot_id,
@@ -207,10 +224,13 @@ def create_plan(
     )
     for number, leg in enumerate(legs, start=1):
         transaction.execute(
-            """
-            INSERT INTO legs (plan_id, number, purpose, side, quantity, order_type, limit_price)
-            VALUES (%s, %s, %s, %s, %s, %s, %s)
-            """,
+            prepared(
+                """
+                INSERT INTO legs (plan_id, number, purpose, side, quantity, order_type, limit_price)
+                VALUES (%s, %s, %s, %s, %s, %s, %s)
+                """,
+                "bigint, integer, text, text, numeric, text, numeric",
+            ),
             (plan_id, number, leg.purpose, leg.side, leg.quantity, leg.order_type, leg.limit_price),
         )
     return int(plan_id)
@@ -218,7 +238,7 @@ def create_plan(
 
 def has_unfinished_plan(transaction: Transaction, bot_id: int) -> bool:
     """Tell whether something of the bot is still under way."""
-    sql = "SELECT 1 FROM plans WHERE bot_config_id = %s AND finished_at IS NULL LIMIT 1"
+    sql = prepared("SELECT 1 FROM plans WHERE bot_config_id = %s AND finished_at IS NULL LIMIT 1", "bigint")
     return transaction.value(sql, (bot_id,)) is not None
 
 
@@ -226,10 +246,13 @@ def something_newer_waits(transaction: Transaction, bot_id: int) -> bool:
     """Tell whether a signal or an exit of our own came for the bot that is not decided yet."""
     return bool(
         transaction.value(
-            """
-            SELECT EXISTS (SELECT FROM signals WHERE bot_config_id = %(bot)s AND state = 'STORED')
-                OR EXISTS (SELECT FROM bot_risk_events WHERE bot_config_id = %(bot)s AND state = 'OPEN')
-            """,
+            prepared(
+                """
+                SELECT EXISTS (SELECT FROM signals WHERE bot_config_id = %(bot)s AND state = 'STORED')
+                    OR EXISTS (SELECT FROM bot_risk_events WHERE bot_config_id = %(bot)s AND state = 'OPEN')
+                """,
+                bot="bigint",
+            ),
             {"bot": bot_id},
         )
     )
@@ -237,7 +260,9 @@ def something_newer_waits(transaction: Transaction, bot_id: int) -> bool:
 
 def finish_plan(transaction: Transaction, plan_id: int, now: datetime) -> None:
     """Close a plan whose legs are all final."""
-    transaction.execute("UPDATE plans SET finished_at = %s WHERE id = %s", (now, plan_id))
+    transaction.execute(
+        prepared("UPDATE plans SET finished_at = %s WHERE id = %s", "timestamptz, bigint"), (now, plan_id)
+    )
 
 
 def start_leg(
@@ -256,12 +281,15 @@ def start_leg(
     `closes_account` says that its first part only reduces what the whole account holds.
     """
     row = transaction.one(
-        """
-        UPDATE legs SET state = 'WORKING', quantity = %s, parts = %s, expected_price = %s,
-               closes_account = %s, stop_price = %s, target_price = %s, started_at = %s, wake_at = NULL,
-               sentence = NULL
-         WHERE id = %s RETURNING *
-        """,
+        prepared(
+            """
+            UPDATE legs SET state = 'WORKING', quantity = %s, parts = %s, expected_price = %s,
+                   closes_account = %s, stop_price = %s, target_price = %s, started_at = %s, wake_at = NULL,
+                   sentence = NULL
+             WHERE id = %s RETURNING *
+            """,
+            "numeric, numeric[], numeric, boolean, numeric, numeric, timestamptz, bigint",
+        ),
         (
             sum(parts),
             list(parts),
@@ -281,9 +309,12 @@ def finish_leg(
 ) -> None:
     """Bring a leg to its end, with the reason where it did not do all it should."""
     transaction.execute(
-        """
-        UPDATE legs SET state = %s, code = %s, sentence = %s, wake_at = NULL, finished_at = %s WHERE id = %s
-        """,
+        prepared(
+            """
+            UPDATE legs SET state = %s, code = %s, sentence = %s, wake_at = NULL, finished_at = %s WHERE id = %s
+            """,
+            "text, text, text, timestamptz, bigint",
+        ),
         (state, reason and reason.code, reason and reason.sentence, now, leg_id),
     )
 
@@ -294,12 +325,15 @@ def supersede_unsent(transaction: Transaction, bot_id: int, sentence: str, now: 
     An exit of our own stays: no signal takes a stop or a limit back.
     """
     return transaction.execute(
-        """
-        UPDATE legs SET state = 'SUPERSEDED', code = 'SUPERSEDED', sentence = %s, finished_at = %s
-          FROM plans
-         WHERE plans.id = legs.plan_id AND plans.bot_config_id = %s AND plans.finished_at IS NULL
-           AND NOT plans.own_exit AND legs.state = 'PLANNED'
-        """,
+        prepared(
+            """
+            UPDATE legs SET state = 'SUPERSEDED', code = 'SUPERSEDED', sentence = %s, finished_at = %s
+              FROM plans
+             WHERE plans.id = legs.plan_id AND plans.bot_config_id = %s AND plans.finished_at IS NULL
+               AND NOT plans.own_exit AND legs.state = 'PLANNED'
+            """,
+            "text, timestamptz, bigint",
+        ),
         (sentence, now, bot_id),
     )
 
@@ -309,7 +343,10 @@ def let_leg_sleep(
 ) -> None:
     """Look at a leg again at `until`; a bell wakes it earlier."""
     transaction.execute(
-        "UPDATE legs SET wake_at = %s, sentence = coalesce(%s, sentence) WHERE id = %s",
+        prepared(
+            "UPDATE legs SET wake_at = %s, sentence = coalesce(%s, sentence) WHERE id = %s",
+            "timestamptz, text, bigint",
+        ),
         (until, sentence, leg_id),
     )
 
@@ -319,11 +356,14 @@ def finish_signal(
 ) -> None:
     """Give a signal its one outcome."""
     transaction.execute(
-        """
-        UPDATE signals SET state = %s, code = %s, sentence = %s, finished_at = %s,
-               decided_at = coalesce(decided_at, %s), wake_at = NULL
-         WHERE id = %s AND finished_at IS NULL
-        """,
+        prepared(
+            """
+            UPDATE signals SET state = %s, code = %s, sentence = %s, finished_at = %s,
+                   decided_at = coalesce(decided_at, %s), wake_at = NULL
+             WHERE id = %s AND finished_at IS NULL
+            """,
+            "text, text, text, timestamptz, timestamptz, bigint",
+        ),
         (state, reason.code, reason.sentence, now, now, signal_id),
     )
 
@@ -331,7 +371,10 @@ def finish_signal(
 def mark_planned(transaction: Transaction, signal_id: int, now: datetime) -> None:
     """Say that a signal is decided and its plan under way."""
     transaction.execute(
-        "UPDATE signals SET state = 'PLANNED', decided_at = %s, wake_at = NULL WHERE id = %s",
+        prepared(
+            "UPDATE signals SET state = 'PLANNED', decided_at = %s, wake_at = NULL WHERE id = %s",
+            "timestamptz, bigint",
+        ),
         (now, signal_id),
     )
 
@@ -370,7 +413,7 @@ def add_to_plan(transaction: Transaction, plan_id: int, sentences: Iterable[str]
 
 def note_of_plan(transaction: Transaction, plan_id: int) -> Refusal | None:
     """Return why a plan does less than its signal asked for, None where it does all."""
-    row = transaction.one("SELECT code, sentence FROM plans WHERE id = %s", (plan_id,))
+    row = transaction.one(prepared("SELECT code, sentence FROM plans WHERE id = %s", "bigint"), (plan_id,))
     return Refusal(code=Code(row["code"]), sentence=row["sentence"]) if row["code"] else None
 
 

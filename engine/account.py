@@ -57,7 +57,7 @@ def read_account(
 
 
 def _bring_up_to_date(desk: Desk, session: Session, broker: Broker, lane_id: int) -> bool:
-    with session.reading() as transaction:
+    with session.autocommit() as transaction:
         open_orders = orders.open_orders_in_lane(transaction, lane_id)
     if not all(order.is_at_broker for order in open_orders):
         return False
@@ -67,13 +67,13 @@ def _bring_up_to_date(desk: Desk, session: Session, broker: Broker, lane_id: int
 
 
 def _explained(session: Session, lane_id: int) -> Decimal:
-    with session.transaction() as transaction:
-        return lanes.sum_of_bots(transaction, lane_id) + lanes.foreign_quantity(transaction, lane_id)
+    with session.autocommit() as transaction:
+        return lanes.explained(transaction, lane_id)
 
 
 def fee_estimates(desk: Desk, session: Session, lane_id: int) -> dict[int, Decimal]:
     """Return what the bots' fees in the base asset were lately estimated at, by bot."""
-    with session.transaction() as transaction:
+    with session.autocommit() as transaction:
         return lanes.fee_estimates(transaction, lane_id, desk.now() - FEES_SETTLE_WITHIN)
 
 
@@ -84,5 +84,5 @@ def gap_stands(desk: Desk, session: Session, lane_id: int, gap: Decimal) -> bool
     that finds none, or two lags of the same size would pass for one gap that stood.
     """
     span = timedelta(seconds=desk.timing.gap_confirmation)
-    with session.transaction() as transaction:
+    with session.autocommit() as transaction:
         return lanes.gap_is_confirmed(transaction, lane_id, gap, span=span, now=desk.now())

@@ -21,7 +21,7 @@ from core.order import Side
 from core.plan import Code, LegState, Refusal
 from core.protection import Protection, protection_for
 from core.size import Size, SizeRequest, entry_price, proposed_size, split_at_zero
-from core.trading_day import DayFigures, trading_day
+from core.trading_day import trading_day
 from database.notifications import NotificationKind
 from database.orders import OrderRecord
 from database.work import LegRecord, PlanRecord, StoredSignal
@@ -51,10 +51,11 @@ def start_entry(desk: Desk, session: Session, plan: PlanRecord, leg: LegRecord) 
     Return that order, else whether the leg moved on without one. Checks that need no broker come
     first; while the broker cannot be asked the entry waits, until it is too old.
     """
-    with session.reading() as transaction:
-        facts = _facts(transaction, desk, plan, leg, lock=False)
+    with session.autocommit() as transaction:
         row = bots.bot_row(transaction, plan.bot_id)
         lane = lanes.instrument_of_lane(transaction, plan.lane_id)
+        connection = bots.connection(transaction, row["connection_id"])
+        facts = _facts(transaction, desk, plan, leg, row, lane, connection)
     refusal = check_before_broker(facts) or _not_flat(facts.bot, row, lane)
     if refusal is not None:
         return _refuse(desk, session, plan, leg, refusal)
@@ -80,33 +81,34 @@ def start_entry(desk: Desk, session: Session, plan: PlanRecord, leg: LegRecord) 
 
 
 def _facts(
-    transaction: Transaction, desk: Desk, plan: PlanRecord, leg: LegRecord, *, lock: bool
+    transaction: Transaction,
+    desk: Desk,
+    plan: PlanRecord,
+    leg: LegRecord,
+    row: Row,
+    lane: Instrument,
+    connection: Connection,
 ) -> EntryFacts:
-    row = bots.bot_row(transaction, plan.bot_id, lock=lock)
     bot = bots.bot_from(row)
     stored = _signal(transaction, plan)
-    instrument = lanes.instrument_of_lane(transaction, plan.lane_id)
-    today = trading_day(desk.now(), instrument.asset_class)
+    standing = risk.standing_of(transaction, bot.id, trading_day(desk.now(), lane.asset_class))
     return EntryFacts(
         now=desk.now(),
         bot=bot,
-        connection=bots.connection(transaction, bot.connection_id, lock=lock),
-        states=bots.trading_states(transaction, bot.id),
+        connection=connection,
+        states=standing.states,
         side=leg.side,
         signal=stored.signal if stored else None,
         received_at=stored.received_at if stored else None,
         newest_sent_at=row["newest_sent_at"],
         last_stop_out_at=row["last_stop_out_at"],
-        mismatch_since=lanes.mismatch_since(transaction, plan.lane_id),
+        mismatch_since=standing.mismatch_since,
         other_holdings=tuple(
             OtherHolding(owner=owner, quantity=quantity)
             for owner, quantity in lanes.others_in_lane(transaction, plan.lane_id, bot.id)
         ),
-        open_positions=risk.open_position_count(transaction, bot.connection_id, bot.id),
-        day=DayFigures(
-            realized=risk.realized_on(transaction, bot.id, today),
-            start_unrealized=risk.day_mark(transaction, bot.id, today),
-        ),
+        open_positions=standing.open_positions,
+        day=standing.day,
     )
 
 
@@ -128,7 +130,7 @@ def _read(
     try:
         instrument = broker.instrument(bot.symbol)
     except Rejected as error:
-        with session.reading() as transaction:
+        with session.autocommit() as transaction:
             connection = bots.connection(transaction, bot.connection_id)
         return not_tradeable(bot.symbol, connection, error.message)
     clock = broker.clock(instrument.asset_class)
@@ -166,15 +168,17 @@ def _commit(
 ) -> OrderRecord | bool:
     if work.something_newer_waits(transaction, plan.bot_id):
         return True
-    facts = _facts(transaction, desk, plan, leg, lock=True)
-    stored = _signal(transaction, plan)
+    row = bots.bot_row(transaction, plan.bot_id, lock=True)
+    lane = lanes.instrument_of_lane(transaction, plan.lane_id)
+    connection = bots.connection(transaction, row["connection_id"], lock=True)
+    facts = _facts(transaction, desk, plan, leg, row, lane, connection)
     if reading.account.problem is not None:
         return _end(transaction, desk, plan, leg, _problem(facts.connection, reading.account.problem))
     no_shorts = _no_shorts(facts, leg, broker, reading)
     if no_shorts is not None:
         return _end(transaction, desk, plan, leg, no_shorts)
-    protection = _protection(facts, stored, leg, reading)
-    size = _size(transaction, facts, stored, leg, reading, protection)
+    protection = _protection(facts, leg, reading)
+    size = _size(transaction, facts, leg, reading, protection)
     refused = check_entry(_with_broker(facts, reading, size)) or _without_size(facts, size)
     if refused is not None:
         if refused.code is Code.ACCOUNT_MISMATCH:
@@ -202,14 +206,12 @@ def _without_size(facts: EntryFacts, size: Size | Refusal | None) -> Refusal | N
     return size or not_tradeable(facts.bot.symbol, facts.connection, "there is no price now")
 
 
-def _protection(
-    facts: EntryFacts, stored: StoredSignal | None, leg: LegRecord, reading: BrokerReading
-) -> Protection | Refusal:
+def _protection(facts: EntryFacts, leg: LegRecord, reading: BrokerReading) -> Protection | Refusal:
     if reading.quote is None:
         return Protection()
     return protection_for(
         bot=facts.bot,
-        signal=stored.signal if stored else None,
+        signal=facts.signal,
         side=leg.side,
         entry=entry_price(reading.quote, leg.side, leg.limit_price),
         instrument=reading.instrument,
@@ -219,7 +221,6 @@ def _protection(
 def _size(
     transaction: Transaction,
     facts: EntryFacts,
-    stored: StoredSignal | None,
     leg: LegRecord,
     reading: BrokerReading,
     protection: Protection | Refusal,
@@ -241,7 +242,7 @@ def _size(
             buying_power=reading.account.buying_power - reserved,
             order_type=leg.order_type,
             stop_price=protection.stop_price,
-            signal=stored.signal if stored else None,
+            signal=facts.signal,
         )
     )
 

@@ -76,7 +76,7 @@ def start_exit(desk: Desk, session: Session, plan: PlanRecord, leg: LegRecord) -
     is booked as closed from outside. Nothing is believed of an account that cannot be read: the
     exit waits and tries again, without end.
     """
-    with session.reading() as transaction:
+    with session.autocommit() as transaction:
         halted = check_exit(bots.trading_states(transaction, plan.bot_id))
         row = bots.bot_row(transaction, plan.bot_id)
         lane = lanes.instrument_of_lane(transaction, plan.lane_id)
@@ -106,7 +106,7 @@ def write_off_missing(desk: Desk, session: Session, plan: PlanRecord, leg: LegRe
 
     Between two attempts the holding may be closed by hand, or by the very order that held it.
     """
-    with session.reading() as transaction:
+    with session.autocommit() as transaction:
         row = bots.bot_row(transaction, plan.bot_id)
     try:
         facts = _read(desk, session, plan, row, allow_netting=False)

@@ -8,6 +8,7 @@ from core.bot import Bot
 from core.checks import check_exit
 from core.decide import Holding, OpenOrder, decide, decide_exit
 from core.errors import BrokerError
+from core.instrument import Instrument
 from core.plan import Await, Code, Decision, LegPurpose, LegState, Plan, Refusal
 from core.signal import PositionSide
 from core.wording import moment
@@ -22,15 +23,24 @@ LOOK_AGAIN_SECONDS = 5.0
 logger = logging.getLogger("engine")
 
 
-def work_lane(desk: Desk, session: Session, lane_id: int) -> bool:
-    """Take every step that can be taken in a lane now; tell whether there was any.
+def work_lane(desk: Desk, session: Session, lane_id: int) -> int:
+    """Take every step that can be taken in a lane now; return how often its bell had rung at the last look."""
+    while True:
+        with session.autocommit() as transaction:
+            agenda = lanes.agenda(transaction, lane_id)
+        if not _take_steps(desk, session, lane_id, agenda):
+            return agenda.bells
+
+
+def _take_steps(desk: Desk, session: Session, lane_id: int, agenda: lanes.Agenda) -> bool:
+    """Take each next step of what is on the agenda; tell whether there was any.
 
     What a bot's plans have not sent ends first where something newer came for the bot.
     """
-    with session.reading() as transaction:
-        exits = work.open_risk_exits(transaction, lane_id)
-        signals = work.undecided_signals(transaction, lane_id)
-        plans = work.unfinished_plans(transaction, lane_id)
+    with session.autocommit() as transaction:
+        exits = work.open_risk_exits(transaction, lane_id) if agenda.exits else []
+        signals = work.undecided_signals(transaction, lane_id) if agenda.signals else []
+        plans = work.unfinished_plans(transaction, lane_id) if agenda.plans else []
     if plans and (exits or signals):
         with session.transaction() as transaction:
             _supersede(transaction, desk, exits, signals)
@@ -59,7 +69,7 @@ def _supersede(
 
 def advance_plan(desk: Desk, session: Session, plan: PlanRecord) -> bool:
     """Take the next step of a plan: its first leg that is not final, or its end."""
-    with session.reading() as transaction:
+    with session.autocommit() as transaction:
         legs = work.legs_of(transaction, plan.id)
     for leg in legs:
         if leg.state in {LegState.FAILED, LegState.REFUSED} and leg.purpose is LegPurpose.CLOSE:
@@ -101,16 +111,18 @@ def _take_signal(desk: Desk, session: Session, stored: StoredSignal) -> bool:
 
 
 def _decide(desk: Desk, session: Session, stored: StoredSignal) -> bool:
-    with session.reading() as transaction:
-        bot = bots.bot_from(bots.bot_row(transaction, stored.bot_id))
+    with session.autocommit() as transaction:
+        row = bots.bot_row(transaction, stored.bot_id)
+        lane = lanes.instrument_of_lane(transaction, stored.lane_id)
+    bot = bots.bot_from(row)
     no_shorts = _no_shorts(desk, bot, stored)
-    opens_at = _opens_at(desk, session, bot)
+    opens_at = _opens_at(desk, row, lane)
     desk.step("signal read")
     with session.transaction() as transaction:
         row = bots.bot_row(transaction, stored.bot_id, lock=True)
         decision = decide(
             bot=bots.bot_from(row),
-            holding=_holding(transaction, row),
+            holding=_holding(row, lane),
             open_orders=_open_orders(transaction, bot),
             signal=stored.signal,
             no_shorts=no_shorts,
@@ -153,15 +165,12 @@ def _no_shorts(desk: Desk, bot: Bot, stored: StoredSignal) -> Refusal | None:
     return None if shortable else Refusal(code=Code.SHORT_NOT_ALLOWED, sentence=sentence)
 
 
-def _opens_at(desk: Desk, session: Session, bot: Bot) -> datetime | None:
+def _opens_at(desk: Desk, row: Row, lane: Instrument) -> datetime | None:
     """Return when the market opens, None where it is open, unknown, or nothing is held to be closed."""
-    with session.reading() as transaction:
-        row = bots.bot_row(transaction, bot.id)
-        instrument = lanes.instrument_of_lane(transaction, bot.lane_id)
-    if instrument.is_dust(row["quantity"]):
+    if lane.is_dust(row["quantity"]):
         return None
     try:
-        clock = desk.broker(bot.connection_id).clock(instrument.asset_class)
+        clock = desk.broker(row["connection_id"]).clock(lane.asset_class)
     except BrokerError:
         return None
     return None if clock.is_open else clock.next_open
@@ -177,9 +186,8 @@ def _keep_for_open(transaction: Transaction, stored: StoredSignal, opens_at: dat
     return False
 
 
-def _holding(transaction: Transaction, row: Row) -> Holding:
-    instrument = lanes.instrument_of_lane(transaction, row["lane_id"])
-    side = ledger.position_from(row).tradable_side(instrument)
+def _holding(row: Row, lane: Instrument) -> Holding:
+    side = ledger.position_from(row).tradable_side(lane)
     return Holding(side=side, quantity=row["quantity"])
 
 
@@ -195,7 +203,7 @@ def _await(desk: Desk, session: Session, bot: Bot, decision: Await) -> bool:
     """Cancel the bot's open entries where the decision says so; tell whether that is news."""
     if not decision.cancel:
         return False
-    with session.reading() as transaction:
+    with session.autocommit() as transaction:
         entries = [
             order
             for order in orders.open_orders_in_lane(transaction, bot.lane_id)
@@ -213,14 +221,16 @@ def _take_exit(desk: Desk, session: Session, event: RiskExit) -> bool:
     """Plan an exit of our own on what the bot holds now; tell whether the lane went on."""
     with session.transaction() as transaction:
         halted = check_exit(bots.trading_states(transaction, event.bot_id))
-        bot = bots.bot_from(bots.bot_row(transaction, event.bot_id))
+        row = bots.bot_row(transaction, event.bot_id)
+        lane = lanes.instrument_of_lane(transaction, event.lane_id)
         if halted is not None:
             work.delay_risk_exit(transaction, event.id, desk.after(LOOK_AGAIN_SECONDS), halted.sentence)
             return False
-    opens_at = _opens_at(desk, session, bot)
+    bot = bots.bot_from(row)
+    opens_at = _opens_at(desk, row, lane)
     with session.transaction() as transaction:
         row = bots.bot_row(transaction, event.bot_id, lock=True)
-        decision = decide_exit(holding=_holding(transaction, row), open_orders=_open_orders(transaction, bot))
+        decision = decide_exit(holding=_holding(row, lane), open_orders=_open_orders(transaction, bot))
         if isinstance(decision, Plan):
             if work.has_unfinished_plan(transaction, bot.id):
                 return False

@@ -39,7 +39,7 @@ def work_leg(desk: Desk, session: Session, plan: PlanRecord, leg: LegRecord) -> 
             sending.send(desk, session, order)
             return True
         return order
-    with session.reading() as transaction:
+    with session.autocommit() as transaction:
         sent = orders.orders_of(transaction, leg.id)
     part = _current_part(leg, sent)
     if part is None:
@@ -112,7 +112,7 @@ def _must_not_go(desk: Desk, session: Session, plan: PlanRecord, leg: LegRecord)
 def _too_old(desk: Desk, session: Session, plan: PlanRecord, order: OrderRecord) -> Refusal | None:
     if order.purpose is LegPurpose.CLOSE:
         return None
-    with session.reading() as transaction:
+    with session.autocommit() as transaction:
         bot = bots.bot_from(bots.bot_row(transaction, plan.bot_id))
     limit = timedelta(seconds=bot.max_signal_age_seconds)
     if desk.now() - plan.created_at <= limit:
@@ -274,7 +274,7 @@ def _rests(desk: Desk, last: OrderRecord) -> bool:
 def _await_blocker(desk: Desk, session: Session, leg: LegRecord, last: OrderRecord) -> bool:
     """Wait before the next attempt; entries of any bot that stand in the way of an exit are cancelled."""
     if last.broker_code == sending.CONFLICT and last.purpose is LegPurpose.CLOSE:
-        with session.reading() as transaction:
+        with session.autocommit() as transaction:
             open_orders = orders.open_orders_in_lane(transaction, last.lane_id)
         for order in open_orders:
             if order.purpose is LegPurpose.OPEN and order.is_at_broker:

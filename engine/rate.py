@@ -18,7 +18,7 @@ def _take(desk: Desk, session: Session, connection_id: int, calls: int, *, for_e
     per_minute = desk.calls_per_minute(connection_id)
     if per_minute is None:
         return True
-    with session.transaction() as transaction:
+    with session.autocommit() as transaction:
         return risk.take_tokens(
             transaction,
             connection_id,

@@ -4,6 +4,7 @@ import threading
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
+import procrastinate
 import psycopg2
 import pytest
 from pydantic import SecretStr
@@ -11,7 +12,7 @@ from pydantic import SecretStr
 from core.plan import Code, Refusal
 from core.signal import Action, Signal
 from database import inbox, lanes, tokens
-from database.bells import ring
+from database.bells import LANE_QUEUE, RING_LANE, ring
 from database.inbox import Arrival, Sender
 from database.keys import hash_key
 from encryption import Vault, keyed_hash, new_key
@@ -91,16 +92,20 @@ def test_a_rollback_leaves_neither_signal_nor_number_nor_bell(database, floor, s
         assert transaction.one("SELECT last_number, bells FROM lanes") == {"last_number": 0, "bells": 0}
 
 
-def test_the_bell_is_the_same_job_that_ring_defers(database, floor, sender):
+def test_the_bells_are_the_same_job_that_procrastinate_defers(database, floor, sender):
+    procrastinates = procrastinate.App(connector=procrastinate.SyncPsycopgConnector(conninfo=database.url))
     bot_id = floor.bot()
     with database.transaction() as transaction:
         bot = candidate(transaction, sender, bot_id)
         inbox.store(transaction, sender, arrival(), signal(), bot)
         ring(transaction, [bot.lane_id])
+    with procrastinates.open():
+        procrastinates.configure_task(RING_LANE, queue=LANE_QUEUE).defer(lane_id=bot.lane_id)
+    with database.transaction() as transaction:
         columns = "queue_name, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, status"
-        mine, theirs = transaction.all(f"SELECT {columns} FROM procrastinate_jobs ORDER BY id")
-        assert mine == theirs
-        assert lanes.bells_rung(transaction, bot.lane_id) == 2
+        stored, rung, deferred = transaction.all(f"SELECT {columns} FROM procrastinate_jobs ORDER BY id")
+        assert stored == rung == deferred
+        assert lanes.agenda(transaction, bot.lane_id).bells == 2
 
 
 def test_an_engine_that_holds_a_signal_and_then_rings_its_lane_meets_no_deadlock(database, floor, sender):
