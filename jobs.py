@@ -1,40 +1,32 @@
-"""The job app: what runs in the background and when. A job is a bell, truth is in the tables."""
+"""The worker: hears the bells of lanes, sweeps for lost ones, and works the lanes. Truth is in the tables."""
 
-import asyncio
 import contextlib
 import logging
 import os
+import signal
 import socket
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 
-import procrastinate
 import psycopg2
 
 import log
 from bot_database import Database, bells, health, lanes
 from bot_engine import Desk, desk_for, run_lane, utc_now
+from database.bells import Bell
+from engine.crew import Crew
 from settings import Settings, load
 
-CONCURRENCY = 12
+LANES_AT_ONCE = 12
+# A connection whose broker hangs takes no more than these.
+LANES_OF_A_CONNECTION = 4
 SWEEP_SECONDS = 2.0
 BEAT_SECONDS = 2.0
+LISTEN_AGAIN_SECONDS = 0.5
 PROCESS = f"{socket.gethostname()}:{os.getpid()}"
 
 logger = logging.getLogger("worker")
-
-
-def create_app(settings: Settings, desk: Desk) -> procrastinate.App:
-    """Make the procrastinate app whose jobs work on `desk`."""
-    connector = procrastinate.PsycopgConnector(conninfo=settings.database, min_size=1, max_size=4)
-    app = procrastinate.App(connector=connector)
-
-    @app.task(name=bells.RING_LANE, queue=bells.LANE_QUEUE)
-    def ring_lane(lane_id: int) -> None:
-        run_lane_safely(desk, lane_id)
-
-    return app
 
 
 def run_lane_safely(desk: Desk, lane_id: int) -> None:
@@ -55,89 +47,73 @@ def record_failure(desk: Desk, lane_id: int, error: Exception) -> None:
         logger.exception("the failure of lane %s could not be recorded", lane_id)
 
 
-async def sweep(desk: Desk, pool: ThreadPoolExecutor, lane_pool: ThreadPoolExecutor) -> None:
-    """Ring every lane that has work, for ever: lost bells cost seconds, never a signal.
-
-    Lanes are worked beside each other, so that one whose broker does not answer keeps no other waiting.
-    """
-    loop = asyncio.get_running_loop()
-    working: dict[int, asyncio.Future[None]] = {}
-    while True:
+def hear(desk: Desk, ring: Callable[[Bell], None], stopping: threading.Event) -> None:
+    """Pass every bell on until told to stop; what rang while nobody listened is swept up at once."""
+    while not stopping.is_set():
         try:
-            for lane_id in await loop.run_in_executor(pool, partial(_lanes_with_work, desk)):
-                if lane_id not in working or working[lane_id].done():
-                    working[lane_id] = loop.run_in_executor(lane_pool, run_lane_safely, desk, lane_id)
-        except Exception:
-            logger.exception("the sweep failed and goes on")
-        await asyncio.sleep(SWEEP_SECONDS)
+            bells.listen(
+                desk.database.url, connected=partial(sweep, desk, ring), heard=ring, stopping=stopping
+            )
+        except psycopg2.Error as error:
+            logger.warning("no bell is heard, listening again: %s", str(error).strip())
+            stopping.wait(LISTEN_AGAIN_SECONDS)
 
 
-def _lanes_with_work(desk: Desk) -> list[int]:
+def sweep(desk: Desk, ring: Callable[[Bell], None]) -> None:
+    """Ring every lane that has work: lost bells cost seconds, never a signal."""
     with desk.database.transaction() as transaction:
-        return lanes.lanes_with_work(transaction, desk.now())
+        waiting = lanes.lanes_with_work(transaction, desk.now())
+    for bell in waiting:
+        ring(bell)
 
 
-async def beat(desk: Desk, pool: ThreadPoolExecutor) -> None:
-    """Say that this worker lives, for ever."""
-    loop = asyncio.get_running_loop()
-    while True:
-        try:
-            await loop.run_in_executor(pool, partial(_beat, desk))
-        except Exception:
-            logger.exception("the heartbeat could not be written")
-        await asyncio.sleep(BEAT_SECONDS)
-
-
-def _beat(desk: Desk) -> None:
+def beat(desk: Desk) -> None:
+    """Say that this worker lives."""
     with desk.database.transaction() as transaction:
         health.beat(transaction, "worker", PROCESS, utc_now())
-        bells.forget_abandoned(transaction)
 
 
-def _fall_silent(desk: Desk) -> None:
+def again_and_again(what: Callable[[], None], seconds: float, stopping: threading.Event) -> None:
+    """Do something every so many seconds until told to stop; a failure is logged and tried again."""
+    while not stopping.is_set():
+        try:
+            what()
+        except Exception:
+            logger.exception("%s failed and goes on", what)
+        stopping.wait(seconds)
+
+
+def work(desk: Desk, stopping: threading.Event) -> None:
+    """Run the worker until it is told to stop; lanes under work are left at their next end."""
+    crew = Crew(partial(run_lane_safely, desk), threads=LANES_AT_ONCE, per_connection=LANES_OF_A_CONNECTION)
+
+    def ring(bell: Bell) -> None:
+        crew.ring(bell.lane_id, bell.connection_id)
+
+    duties = [
+        threading.Thread(target=hear, args=(desk, ring, stopping), name="bells"),
+        threading.Thread(target=again_and_again, args=(partial(sweep, desk, ring), SWEEP_SECONDS, stopping)),
+        threading.Thread(target=again_and_again, args=(partial(beat, desk), BEAT_SECONDS, stopping)),
+    ]
+    for duty in duties:
+        duty.start()
+    stopping.wait()
+    for duty in duties:
+        duty.join()
+    crew.close()
     with contextlib.suppress(psycopg2.Error), desk.database.transaction() as transaction:
         health.fall_silent(transaction, "worker", PROCESS)
 
 
-async def work(settings: Settings, desk: Desk) -> None:
-    """Run the worker until it is told to stop."""
-    app = create_app(settings, desk)
-    lane_pool = ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="lane")
-    sweep_pool = ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="sweep")
-    own_pool = ThreadPoolExecutor(2, thread_name_prefix="own")
-    asyncio.get_running_loop().set_default_executor(lane_pool)
-    own = [
-        asyncio.create_task(sweep(desk, own_pool, sweep_pool)),
-        asyncio.create_task(beat(desk, own_pool)),
-    ]
-    options: dict[str, Any] = {
-        "queues": [bells.LANE_QUEUE],
-        "concurrency": CONCURRENCY,
-        "fetch_job_polling_interval": 0.5,
-        "update_heartbeat_interval": 2.0,
-        "stalled_worker_timeout": 10.0,
-        "delete_jobs": "always",
-        "shutdown_graceful_timeout": 10.0,
-    }
-    try:
-        async with app.open_async():
-            await app.run_worker_async(**options)
-    finally:
-        for task in own:
-            task.cancel()
-        _fall_silent(desk)
-
-
-def main() -> None:
-    """Work the queue of this DashTrade until SIGTERM."""
-    settings = load()
+def main(settings: Settings) -> None:
+    """Work the lanes of this DashTrade until SIGTERM."""
     log.logging_setup("worker", settings)
-    database = Database(settings.database, size=2 * CONCURRENCY + 4, application_name="dashtrade worker")
-    asyncio.run(work(settings, desk_for(settings, database)))
+    database = Database(settings.database, size=LANES_AT_ONCE + 4, application_name="dashtrade worker")
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stopping.set())
+    work(desk_for(settings, database), stopping)
 
 
 if __name__ == "__main__":
-    # procrastinate wants the module that makes the app to bear its own name
-    import jobs
-
-    jobs.main()
+    main(load())

@@ -49,8 +49,6 @@ def logging_setup(part: str, settings: Settings) -> None:
     handler.setFormatter(LineFormatter(part, secrets_of(settings)))
     logging.basicConfig(level=settings.log_level.value, handlers=[handler], force=True)
     logging.captureWarnings(True)
-    # Each job is a line to it; ours are told by the part that does them
-    logging.getLogger("procrastinate").setLevel(max(logging.root.level, logging.WARNING))
 
 
 class LineFormatter(logging.Formatter):

@@ -84,7 +84,7 @@ class Past:
         """Do what can be done in the lanes now; tell whether there was anything."""
         with self.session.transaction() as transaction:
             waiting = lanes.lanes_with_work(transaction, self.clock())
-        ours = [lane_id for lane_id in waiting if lane_id in self.held]
+        ours = [bell.lane_id for bell in waiting if bell.lane_id in self.held]
         for lane_id in ours:
             work_lane(self.desk, self.held[lane_id], lane_id)
         return bool(ours)

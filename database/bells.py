@@ -1,18 +1,27 @@
-"""Bells: jobs that say "look at this lane". A bell lost, late or doubled does no harm."""
+"""Bells: "look at this lane", told to whoever listens. A bell lost, late or doubled does no harm."""
 
-from collections.abc import Iterable
-from datetime import timedelta
+import select
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from dataclasses import dataclass
+
+import psycopg2
 
 from database.pool import Transaction
 from database.prepared import prepared
 
-LANE_QUEUE = "lanes"
-RING_LANE = "ring_lane"
-ABANDONED_AFTER = timedelta(minutes=5)
-# By procrastinate's own function and not through its Python side, which would take another round trip and
-# more time than all the rest.
-JOB = f"""ROW('{LANE_QUEUE}', '{RING_LANE}', 0, NULL, NULL, jsonb_build_object('lane_id', {{lane}}), NULL
-          )::procrastinate_job_to_defer_v1"""
+CHANNEL = "dashtrade_bells"
+LISTENER = "dashtrade bells"
+LOOK_UP_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bell:
+    """A lane to look at and the connection it trades on."""
+
+    lane_id: int
+    connection_id: int
 
 
 def ring(transaction: Transaction, lane_ids: Iterable[int]) -> None:
@@ -25,26 +34,40 @@ def ring(transaction: Transaction, lane_ids: Iterable[int]) -> None:
 
 _RING = prepared(
     f"""
-    WITH rung AS (UPDATE lanes SET bells = bells + 1 WHERE id = ANY(%s) RETURNING id)
-    SELECT procrastinate_defer_jobs_v1(array_agg({JOB.format(lane="id")} ORDER BY id)) FROM rung
-    HAVING count(*) > 0
+    WITH rung AS (UPDATE lanes SET bells = bells + 1 WHERE id = ANY(%s) RETURNING id, connection_id)
+    SELECT pg_notify('{CHANNEL}', id || ' ' || connection_id) FROM rung
     """,
     "bigint[]",
 )
 
 
-def forget_abandoned(transaction: Transaction) -> int:
-    """Delete bells that a worker took and died with, so that they do not pile up; return how many.
+def listen(
+    url: str,
+    *,
+    connected: Callable[[], None],
+    heard: Callable[[Bell], None],
+    stopping: threading.Event,
+) -> None:
+    """Give every bell that rings until `stopping`, and tell once when from now on none is missed.
 
-    What they rang for was found by the sweep long ago. Nothing else would ever end them: procrastinate
-    retries nothing by itself, and forgets a dead worker only when another one starts.
+    Raises psycopg2.Error where the database goes away: what rings then is lost.
     """
-    return transaction.execute(
-        """
-        DELETE FROM procrastinate_jobs AS jobs
-         WHERE status = 'doing' AND queue_name = %s
-           AND NOT EXISTS (SELECT FROM procrastinate_workers AS workers
-                            WHERE workers.id = jobs.worker_id AND last_heartbeat > now() - %s)
-        """,
-        (LANE_QUEUE, ABANDONED_AFTER),
+    connection = psycopg2.connect(
+        url,
+        application_name=LISTENER,
+        connect_timeout=5,
+        keepalives_idle=15,
+        keepalives_interval=5,
+        keepalives_count=3,
     )
+    with closing(connection):
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(f"LISTEN {CHANNEL}")
+        connected()
+        while not stopping.is_set():
+            if select.select([connection], [], [], LOOK_UP_SECONDS)[0]:
+                connection.poll()
+            while connection.notifies:
+                lane_id, connection_id = connection.notifies.pop(0).payload.split()
+                heard(Bell(int(lane_id), int(connection_id)))

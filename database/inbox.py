@@ -14,7 +14,7 @@ from core.matching import Candidate
 from core.plan import Refusal
 from core.signal import Signal
 from core.signal_json import to_json
-from database.bells import JOB
+from database.bells import CHANNEL
 from database.pool import Row, Transaction
 from database.prepared import prepared
 from database.tokens import NOTED_EVERY
@@ -215,18 +215,16 @@ def outcome_of(transaction: Transaction, uuid: UUID) -> Row | None:
 
 
 def waiting(transaction: Transaction) -> Row:
-    """Return how many bells and signals wait, and how long the oldest of each does, in seconds."""
+    """Return how many signals are not decided and plans not finished, and the age of the oldest in seconds."""
     return transaction.one(
         """
-        SELECT jobs.*, signals.* FROM
-            (SELECT count(*) AS jobs,
-                    coalesce(extract(epoch FROM now() - min(events.at))::float, 0) AS oldest_job_seconds
-               FROM procrastinate_jobs AS jobs
-               JOIN procrastinate_events AS events ON events.job_id = jobs.id AND events.type = 'deferred'
-              WHERE jobs.status = 'todo') AS jobs,
+        SELECT * FROM
             (SELECT count(*) AS signals,
                     coalesce(extract(epoch FROM now() - min(stored_at))::float, 0) AS oldest_signal_seconds
-               FROM signals WHERE state = 'STORED') AS signals
+               FROM signals WHERE state = 'STORED') AS signals,
+            (SELECT count(*) AS plans,
+                    coalesce(extract(epoch FROM now() - min(created_at))::float, 0) AS oldest_plan_seconds
+               FROM plans WHERE finished_at IS NULL) AS plans
         """
     )
 
@@ -290,7 +288,7 @@ _STORE = f"""
     WITH first AS ({{first}}),
     numbered AS (
         UPDATE lanes SET last_number = last_number + 1, bells = bells + 1
-         WHERE id = %(lane)s AND NOT EXISTS (SELECT FROM first) RETURNING last_number
+         WHERE id = %(lane)s AND NOT EXISTS (SELECT FROM first) RETURNING last_number, connection_id
     ),
     stored AS (
         INSERT INTO signals (user_id, lane_id, number, source, token_id, service_key_id, body_hash, sender_id,
@@ -299,9 +297,7 @@ _STORE = f"""
                %(sender_id)s, %(body)s, %(understood)s, %(bot)s, 'STORED', %(sent_at)s, %(now)s
           FROM numbered RETURNING id, uuid
     ),
-    rung AS (
-        SELECT procrastinate_defer_jobs_v1(ARRAY[{JOB.format(lane="%(lane)s")}]) FROM stored
-    )
+    rung AS (SELECT pg_notify('{CHANNEL}', %(lane)s || ' ' || connection_id) FROM numbered)
     SELECT id, uuid, false AS is_copy FROM stored CROSS JOIN rung
     UNION ALL SELECT id, uuid, true FROM first
 """

@@ -9,6 +9,7 @@ from decimal import Decimal
 import psycopg2
 
 from core.instrument import AssetClass, Instrument
+from database.bells import Bell
 from database.pool import Database, Session, Transaction
 from database.prepared import prepared
 
@@ -140,33 +141,31 @@ _AGENDA = prepared(
 )
 
 
-def lanes_with_work(transaction: Transaction, now: datetime) -> list[int]:
-    """Return the lanes where something unfinished may go on at `now`."""
-    rows = transaction.all(
-        prepared(
-            """
-            SELECT lane_id FROM signals
-             WHERE state IN ('STORED', 'WAITING_FOR_OPEN') AND (wake_at IS NULL OR wake_at <= %(now)s)
-               AND lane_id IS NOT NULL
-            UNION
-            SELECT plans.lane_id FROM plans
-              JOIN LATERAL (SELECT wake_at FROM legs WHERE plan_id = plans.id AND state IN ('PLANNED', 'WORKING')
-                             ORDER BY number LIMIT 1) AS turn ON turn.wake_at IS NULL OR turn.wake_at <= %(now)s
-             WHERE plans.finished_at IS NULL
-            UNION
-            SELECT plans.lane_id FROM plans
-             WHERE finished_at IS NULL
-               AND NOT EXISTS (SELECT FROM legs WHERE plan_id = plans.id AND state IN ('PLANNED', 'WORKING'))
-            UNION
-            SELECT lane_id FROM bot_risk_events
-             WHERE state = 'OPEN' AND (wake_at IS NULL OR wake_at <= %(now)s)
-               AND lane_id IS NOT NULL AND bot_config_id IS NOT NULL
-            """,
-            now="timestamptz",
-        ),
-        {"now": now},
-    )
-    return [row["lane_id"] for row in rows]
+def lanes_with_work(transaction: Transaction, now: datetime) -> list[Bell]:
+    """Return the bells of the lanes where something unfinished may go on at `now`."""
+    return [Bell(**row) for row in transaction.all(_WITH_WORK, {"now": now})]
+
+
+_WITH_WORK = prepared(
+    """
+    SELECT id AS lane_id, connection_id FROM lanes WHERE id IN (
+        SELECT lane_id FROM signals
+         WHERE state IN ('STORED', 'WAITING_FOR_OPEN') AND (wake_at IS NULL OR wake_at <= %(now)s)
+        UNION
+        SELECT plans.lane_id FROM plans
+          JOIN LATERAL (SELECT wake_at FROM legs WHERE plan_id = plans.id AND state IN ('PLANNED', 'WORKING')
+                         ORDER BY number LIMIT 1) AS turn ON turn.wake_at IS NULL OR turn.wake_at <= %(now)s
+         WHERE plans.finished_at IS NULL
+        UNION
+        SELECT plans.lane_id FROM plans
+         WHERE finished_at IS NULL
+           AND NOT EXISTS (SELECT FROM legs WHERE plan_id = plans.id AND state IN ('PLANNED', 'WORKING'))
+        UNION
+        SELECT lane_id FROM bot_risk_events
+         WHERE state = 'OPEN' AND (wake_at IS NULL OR wake_at <= %(now)s) AND bot_config_id IS NOT NULL)
+    """,
+    now="timestamptz",
+)
 
 
 def explained(transaction: Transaction, lane_id: int) -> Decimal:

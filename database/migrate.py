@@ -1,8 +1,4 @@
-"""Bring a database to the schema of this checkout: our `migrations/` and procrastinate's own.
-
-Procrastinate ships its schema as one file per change; they are applied and recorded like ours, so
-that a newer procrastinate brings its changes by itself.
-"""
+"""Bring a database to the schema of this checkout: the files of `migrations/`, in their order."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -10,10 +6,8 @@ from pathlib import Path
 
 import psycopg2
 import yoyo
-from procrastinate.schema import migrations_path
 
 OURS = Path(__file__).resolve().parent.parent / "migrations"
-SOURCES = (migrations_path, OURS)
 LOCK = 5_271_009_847
 
 
@@ -21,13 +15,13 @@ class SchemaError(Exception):
     """Read the message: the database and this checkout do not fit each other."""
 
 
-def outstanding(url: str, sources: tuple[Path, ...] = SOURCES) -> list[str]:
+def outstanding(url: str, source: Path = OURS) -> list[str]:
     """Return the names of the migrations not yet applied, in their order.
 
     Raises `SchemaError` where the database holds migrations that this checkout does not know.
     """
     applied = _applied(url)
-    known = [migration.id for source in sources for migration in _migrations(source)]
+    known = [migration.id for migration in _migrations(source)]
     unknown = sorted(applied - set(known))
     if unknown:
         raise SchemaError(
@@ -37,23 +31,19 @@ def outstanding(url: str, sources: tuple[Path, ...] = SOURCES) -> list[str]:
     return [name for name in known if name not in applied]
 
 
-def apply(url: str, sources: tuple[Path, ...] = SOURCES) -> list[str]:
+def apply(url: str, source: Path = OURS) -> list[str]:
     """Apply what is outstanding and return the names; a second caller waits and finds nothing to do.
 
     Each migration is one transaction: one that fails leaves those before it applied and nothing of
     its own.
     """
     with _alone(url):
-        names = outstanding(url, sources)
-        for source in sources if names else ():
-            _apply_from(url, source)
+        names = outstanding(url, source)
+        if names:
+            backend = yoyo.get_backend(url)
+            with closing(backend.connection):
+                backend.apply_migrations(backend.to_apply(_migrations(source)))
         return names
-
-
-def _apply_from(url: str, source: Path) -> None:
-    backend = yoyo.get_backend(url)
-    with closing(backend.connection):
-        backend.apply_migrations(backend.to_apply(_migrations(source)))
 
 
 def _migrations(source: Path) -> yoyo.migrations.MigrationList:

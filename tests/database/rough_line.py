@@ -247,8 +247,8 @@ class RoughFloor(TradingFloor):
         while (self.now - began).total_seconds() <= seconds:
             with self.database.transaction() as transaction:
                 due = lanes.lanes_with_work(transaction, self.now)
-            for lane_id in due:
-                run_lane(self.desk, lane_id)
+            for bell in due:
+                run_lane(self.desk, bell.lane_id)
             if not self.under_way():
                 return (self.now - began).total_seconds()
             self.pass_time(step)

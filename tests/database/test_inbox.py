@@ -1,10 +1,11 @@
 """The inbox under two transactions at once: numbers follow commits, nobody waits for the engine for ever."""
 
+import queue
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
-import procrastinate
 import psycopg2
 import pytest
 from pydantic import SecretStr
@@ -12,7 +13,7 @@ from pydantic import SecretStr
 from core.plan import Code, Refusal
 from core.signal import Action, Signal
 from database import inbox, lanes, tokens
-from database.bells import LANE_QUEUE, RING_LANE, ring
+from database.bells import Bell, listen, ring
 from database.inbox import Arrival, Sender
 from database.keys import hash_key
 from encryption import Vault, keyed_hash, new_key
@@ -88,23 +89,45 @@ def test_a_rollback_leaves_neither_signal_nor_number_nor_bell(database, floor, s
             raise RuntimeError
     with database.transaction() as transaction:
         assert transaction.value("SELECT count(*) FROM signals") == 0
-        assert transaction.value("SELECT count(*) FROM procrastinate_jobs") == 0
         assert transaction.one("SELECT last_number, bells FROM lanes") == {"last_number": 0, "bells": 0}
 
 
-def test_the_bells_are_the_same_job_that_procrastinate_defers(database, floor, sender):
-    procrastinates = procrastinate.App(connector=procrastinate.SyncPsycopgConnector(conninfo=database.url))
+@contextmanager
+def listening(url: str) -> Iterator[queue.Queue[Bell]]:
+    """Give what rings inside."""
+    heard: queue.Queue[Bell] = queue.Queue()
+    stopping, connected = threading.Event(), threading.Event()
+    thread = threading.Thread(
+        target=listen,
+        args=(url,),
+        kwargs={"connected": connected.set, "heard": heard.put, "stopping": stopping},
+    )
+    thread.start()
+    assert connected.wait(10)
+    yield heard
+    stopping.set()
+    thread.join()
+
+
+def test_a_signal_rings_its_lane_when_it_is_committed_and_so_does_ring(database, floor, sender):
     bot_id = floor.bot()
+    with listening(database.url) as heard:
+        with database.transaction() as transaction:
+            bot = candidate(transaction, sender, bot_id)
+            inbox.store(transaction, sender, arrival(), signal(), bot)
+            with pytest.raises(queue.Empty):
+                heard.get(timeout=0.2)
+        bell = Bell(bot.lane_id, sender.connection_id or floor.connection_id)
+        assert heard.get(timeout=10) == bell
+        with database.transaction() as transaction:
+            ring(transaction, [bot.lane_id, bot.lane_id])
+        assert heard.get(timeout=10) == bell
+        with suppress(ZeroDivisionError), database.transaction() as transaction:
+            ring(transaction, [bot.lane_id])
+            raise ZeroDivisionError
+        with pytest.raises(queue.Empty):
+            heard.get(timeout=0.2)
     with database.transaction() as transaction:
-        bot = candidate(transaction, sender, bot_id)
-        inbox.store(transaction, sender, arrival(), signal(), bot)
-        ring(transaction, [bot.lane_id])
-    with procrastinates.open():
-        procrastinates.configure_task(RING_LANE, queue=LANE_QUEUE).defer(lane_id=bot.lane_id)
-    with database.transaction() as transaction:
-        columns = "queue_name, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, status"
-        stored, rung, deferred = transaction.all(f"SELECT {columns} FROM procrastinate_jobs ORDER BY id")
-        assert stored == rung == deferred
         assert lanes.agenda(transaction, bot.lane_id).bells == 2
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import psycopg2
 import psycopg2.extensions
 import pytest
-from procrastinate.schema import SchemaManager
 
 from database import migrate
 
@@ -38,7 +37,7 @@ def run(url: str, *arguments: str, answer: str = "") -> subprocess.CompletedProc
 
 def test_an_empty_database_gets_every_table(empty_database_url):
     applied = migrate.apply(empty_database_url)
-    assert {"users", "user_bot_configs", "signals", "procrastinate_jobs"} <= tables(empty_database_url)
+    assert {"users", "user_bot_configs", "signals"} <= tables(empty_database_url)
     assert [name for name in applied if name.startswith("0")] == applied
     assert applied[-1] == sorted(file.stem for file in migrate.OURS.glob("*.sql"))[-1]
 
@@ -60,49 +59,16 @@ def test_a_failing_migration_leaves_nothing_of_itself_and_can_be_repeated(empty_
     (tmp_path / "001_good.sql").write_text("CREATE TABLE good (id INTEGER);")
     (tmp_path / "002_bad.sql").write_text("CREATE TABLE half (id INTEGER); SELECT 1 / 0;")
     with pytest.raises(psycopg2.errors.DivisionByZero):
-        migrate.apply(empty_database_url, (tmp_path,))
+        migrate.apply(empty_database_url, tmp_path)
     assert "good" in tables(empty_database_url)
     assert "half" not in tables(empty_database_url)
     (tmp_path / "002_bad.sql").write_text("CREATE TABLE whole (id INTEGER);")
-    assert migrate.apply(empty_database_url, (tmp_path,)) == ["002_bad"]
+    assert migrate.apply(empty_database_url, tmp_path) == ["002_bad"]
 
 
-def test_a_newer_procrastinate_brings_its_changes(database_url, tmp_path):
-    (tmp_path / "99.00.00_01_new.sql").write_text("ALTER TABLE procrastinate_jobs ADD COLUMN colour TEXT;")
-    sources = (*migrate.SOURCES, tmp_path)
-    assert migrate.outstanding(database_url, sources) == ["99.00.00_01_new"]
-    migrate.apply(database_url, sources)
-    assert migrate.outstanding(database_url, sources) == []
-
-
-def test_a_database_newer_than_the_code_is_refused_by_name(database_url):
+def test_a_database_newer_than_the_code_is_refused_by_name(database_url, tmp_path):
     with pytest.raises(migrate.SchemaError, match="newer than this checkout: it holds 001_create_bot_tables"):
-        migrate.apply(database_url, migrate.SOURCES[:1])
-
-
-def test_procrastinates_files_give_the_schema_it_would_apply_itself(database_url, empty_database_url):
-    with cursor_on(empty_database_url) as cursor:
-        cursor.execute(SchemaManager.get_schema())
-    assert routines(database_url) == routines(empty_database_url)
-    assert columns(database_url) == columns(empty_database_url)
-
-
-def routines(url: str) -> list[tuple[str, ...]]:
-    with cursor_on(url) as cursor:
-        cursor.execute(
-            "SELECT proname, pg_get_functiondef(oid) FROM pg_proc"
-            " WHERE proname LIKE 'procrastinate%' ORDER BY 1, 2"
-        )
-        return cursor.fetchall()
-
-
-def columns(url: str) -> list[tuple[str, ...]]:
-    with cursor_on(url) as cursor:
-        cursor.execute(
-            "SELECT table_name, column_name, udt_name, is_nullable, column_default"
-            " FROM information_schema.columns WHERE table_name LIKE 'procrastinate%' ORDER BY 1, 2"
-        )
-        return cursor.fetchall()
+        migrate.apply(database_url, tmp_path)
 
 
 def test_the_script_asks_and_takes_only_yes(empty_database_url):

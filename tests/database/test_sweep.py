@@ -1,16 +1,16 @@
-"""The sweep works every lane that has something to do, and bells of the dead do not pile up."""
+"""A worker hears bells, sweeps up those it missed, and lets no lane that hangs keep another waiting."""
 
-import asyncio
 import threading
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
 
 import jobs
-from bot_database import Database, bells
+from bot_database import Row, bells
+from engine.desk import Desk
 from tests.database.rough_line import RoughFloor, rough_floor, signal
 
 __all__ = ["rough_floor"]
@@ -43,48 +43,66 @@ def stuck(rough_floor: RoughFloor) -> Iterator[StuckLine]:
     line.let_go.set()
 
 
-def test_a_lane_whose_broker_does_not_answer_keeps_no_other_waiting(
-    rough_floor: RoughFloor, stuck: StuckLine, monkeypatch: pytest.MonkeyPatch
+@contextmanager
+def working(desk: Desk) -> Iterator[None]:
+    """Run a worker inside."""
+    stopping = threading.Event()
+    worker = threading.Thread(target=jobs.work, args=(desk, stopping))
+    worker.start()
+    yield
+    stopping.set()
+    worker.join(30)
+    assert not worker.is_alive()
+
+
+def wait_for(look: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if look():
+            return
+        time.sleep(0.05)
+    raise AssertionError("waited in vain")
+
+
+def test_lanes_whose_broker_does_not_answer_keep_no_other_waiting(
+    rough_floor: RoughFloor, stuck: StuckLine
 ) -> None:
     floor = rough_floor
-    monkeypatch.setattr(jobs, "SWEEP_SECONDS", 0.05)
     slow, quick = floor.bot("AAPL"), floor.bot("MSFT")
     floor.store(slow, signal("AAPL", "BUY"))
-
-    async def until_executed() -> None:
-        with ThreadPoolExecutor(4) as pool, ThreadPoolExecutor(4) as lane_pool:
-            sweeping = asyncio.create_task(jobs.sweep(floor.desk, pool, lane_pool))
-            assert await asyncio.to_thread(stuck.reached.wait, 30)
-            floor.store(quick, signal("MSFT", "BUY"))
-            for _ in range(600):
-                if floor.outcome(quick)[0] == "EXECUTED":
-                    break
-                await asyncio.sleep(0.05)
-            stuck.let_go.set()
-            sweeping.cancel()
-            with suppress(asyncio.CancelledError):
-                await sweeping
-
-    asyncio.run(until_executed())
-    assert floor.outcome(quick) == ("EXECUTED", "EXECUTED")
+    with working(floor.desk):
+        assert stuck.reached.wait(30)
+        floor.store(quick, signal("MSFT", "BUY"))
+        wait_for(lambda: floor.outcome(quick)[0] == "EXECUTED")
+        assert floor.outcome(slow)[0] == "PLANNED"
+        stuck.let_go.set()
     floor.settle()
     assert floor.outcome(slow) == ("EXECUTED", "EXECUTED")
 
 
-def test_bells_that_a_dead_worker_took_are_forgotten_and_no_others(database: Database) -> None:
-    with database.transaction() as transaction:
-        worker = (
-            "INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - %s::interval) RETURNING id"
-        )
-        living, dead = (transaction.value(worker, (silent,)) for silent in ("2 s", "6 min"))
-        for number, (status, worker_id) in enumerate(
-            [("doing", living), ("doing", dead), ("doing", None), ("todo", None)], start=1
-        ):
-            transaction.execute(
-                "INSERT INTO procrastinate_jobs (queue_name, task_name, args, status, worker_id)"
-                " VALUES ('lanes', 'ring_lane', jsonb_build_object('lane_id', %s::int), %s, %s)",
-                (number, status, worker_id),
-            )
-        assert bells.forget_abandoned(transaction) == 2
-        left = transaction.all("SELECT args FROM procrastinate_jobs ORDER BY id")
-    assert [job["args"]["lane_id"] for job in left] == [1, 4]
+def test_a_worker_that_lost_its_line_of_bells_hears_again_and_sweeps_what_it_missed(
+    rough_floor: RoughFloor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    floor = rough_floor
+    # Neither the sweep nor a quick new line may be what finds it
+    monkeypatch.setattr(jobs, "SWEEP_SECONDS", 3600)
+    monkeypatch.setattr(jobs, "LISTEN_AGAIN_SECONDS", 1.0)
+    missed, later = floor.bot("AAPL"), floor.bot("MSFT")
+    cut = """
+        SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE application_name = %s AND datname = current_database()
+    """
+    with working(floor.desk):
+        wait_for(lambda: bool(listeners(floor)))
+        with floor.database.transaction() as transaction:
+            assert transaction.all(cut, (bells.LISTENER,))
+        wait_for(lambda: not listeners(floor))
+        floor.store(missed, signal("AAPL", "BUY"))
+        wait_for(lambda: floor.outcome(missed)[0] == "EXECUTED")
+        floor.store(later, signal("MSFT", "BUY"))
+        wait_for(lambda: floor.outcome(later)[0] == "EXECUTED")
+
+
+def listeners(floor: RoughFloor) -> list[Row]:
+    sql = "SELECT pid FROM pg_stat_activity WHERE application_name = %s AND datname = current_database()"
+    with floor.database.transaction() as transaction:
+        return transaction.all(sql, (bells.LISTENER,))

@@ -111,7 +111,7 @@ def bells_lost_and_doubled(hall: Hall, chances: random.Random) -> Iterator[None]
 
     def steal() -> None:
         while not stop.wait(0.2):
-            hall.steal_bells()
+            hall.deafen()
             hall.ring_twice(chances.choice(hall.seats))
 
     thread = threading.Thread(target=steal)

@@ -36,7 +36,7 @@ def test_a_copy_is_answered_with_the_first_ones_id_and_counted(desk, ann, alert)
     [stored] = ann.signals()
     assert (str(stored["uuid"]), stored["duplicates"]) == (first, 3)
     assert stored["last_copy_at"] > stored["received_at"]
-    assert desk.value("SELECT count(*) FROM procrastinate_jobs") == 1
+    assert desk.value("SELECT bells FROM lanes") == 1
 
 
 @pytest.mark.parametrize("alert", [BUY, WITH_ID_AND_TIME])

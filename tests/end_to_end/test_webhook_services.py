@@ -207,8 +207,8 @@ class TestHealth:
         answer = desk.client.get("/health")
         assert (answer.status_code, answer.json["status"], answer.json["database"]) == (200, "ok", "ok")
         assert answer.json["parts"]["worker"]["silent_seconds"] < 15
-        assert (answer.json["queue"]["jobs"], answer.json["queue"]["signals"]) == (1, 1)
-        assert answer.json["queue"]["oldest_job_seconds"] >= 0
+        assert (answer.json["queue"]["signals"], answer.json["queue"]["plans"]) == (1, 0)
+        assert answer.json["queue"]["oldest_signal_seconds"] > 0
         assert answer.json["parts"]["discord bot"] == {"status": "off"}
         assert ann.token not in answer.text
         assert "ann" not in answer.text

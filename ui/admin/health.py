@@ -62,8 +62,8 @@ def draw_queue(queue: Row) -> None:
     facts(
         ("Signals waiting", f"{queue['signals']:,}"),
         ("Oldest signal", f"{queue['oldest_signal_seconds']:.0f} s"),
-        ("Jobs waiting", f"{queue['jobs']:,}"),
-        ("Oldest job", f"{queue['oldest_job_seconds']:.0f} s"),
+        ("Plans under way", f"{queue['plans']:,}"),
+        ("Oldest plan", f"{queue['oldest_plan_seconds']:.0f} s"),
     )
     if queue["oldest_signal_seconds"] > LATE_SECONDS:
         words = "A signal has been waiting for long. Does the worker run? Faults below may say why it does not go on."

@@ -172,10 +172,11 @@ class Hall:
         with (self.folder / f"{role}{number}.log").open("a") as log:
             return subprocess.Popen(command, cwd=ROOT, env=environ, stdout=log, stderr=log)
 
-    def steal_bells(self) -> int:
-        """Delete every other bell that waits; return how many those were."""
+    def deafen(self) -> int:
+        """Cut every worker's line of bells, so that what rings until it listens again is lost; return how many."""
+        sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s"
         with self.database.transaction() as transaction:
-            return transaction.execute("DELETE FROM procrastinate_jobs WHERE status = 'todo' AND id % 2 = 0")
+            return len(transaction.all(sql, (bells.LISTENER,)))
 
     def ring_twice(self, seat: Seat) -> None:
         """Ring a lane twice for nothing."""
