@@ -6,11 +6,11 @@ ended; the file DEATHS, shared by all processes, has a line `role step` for each
 had its deaths the last life stays, as jobs.py and broker_watch.py do.
 """
 
-import asyncio
 import fcntl
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -56,10 +56,10 @@ def live(role: str, fate: Fate) -> None:
     settings = load()
     log.logging_setup(role, settings)
     if role == "worker":
-        database = Database(
-            settings.database, size=2 * jobs.CONCURRENCY + 4, application_name="mortal worker"
-        )
-        asyncio.run(jobs.work(settings, desk_for(settings, database, step=fate.step)))
+        database = Database(settings.database, size=jobs.LANES_AT_ONCE + 4, application_name="mortal worker")
+        stopping = threading.Event()
+        signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+        jobs.work(desk_for(settings, database, step=fate.step), stopping)
     else:
         database = Database(settings.database, size=2 * THREADS + 4, application_name="mortal watch")
         watch = BrokerWatch(settings, desk_for(settings, database, step=fate.step))
