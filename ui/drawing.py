@@ -1,11 +1,17 @@
 """Parts that several pages draw in the same way: tables, charts, and going through pages of rows."""
 
+from collections.abc import Hashable
+from typing import TYPE_CHECKING
+
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 from streamlit.elements.lib.layout_utils import Width
 
 from database.history import Key, Page
+
+if TYPE_CHECKING:
+    from pandas.io.formats.style import Styler
 
 # What stands in these columns is read by its digits, so it is aligned to them.
 NUMBERS = frozenset(
@@ -26,6 +32,10 @@ NUMBERS = frozenset(
         *("Threshold", "Actual", "Trades", "Win rate", "Profit factor", "Best", "Worst"),
     }
 )
+# Written with an arrow before the sign
+GAINS = frozenset({"P&L", "Unrealized P&L", "Best", "Worst", "Slippage"})
+# The text colours of gains and losses in .streamlit/config.toml, which tables do not read.
+COLOURS = {"light": ("#03694f", "#a32a10"), "dark": ("#4fd3ae", "#ff9a80")}
 # Two beside each other on a phone
 FACT_WIDTH, FACT_GAP = 150, 16
 ROW_HEIGHT, HIGHEST_TABLE = 35, 640
@@ -49,7 +59,7 @@ def table(frame: pd.DataFrame, nothing: str, *, key: str) -> None:
     }
     height = min(ROW_HEIGHT * (len(frame) + 1) + 2, HIGHEST_TABLE)
     st.dataframe(
-        frame,
+        coloured(frame),
         hide_index=True,
         width="stretch",
         height=height,
@@ -57,6 +67,14 @@ def table(frame: pd.DataFrame, nothing: str, *, key: str) -> None:
         column_config=columns,
         key=key,
     )
+
+
+def coloured(frame: pd.DataFrame) -> "Styler":
+    """Return a table whose gains and losses have their colours beside their arrows."""
+    gain, loss = COLOURS[st.context.theme.type or "light"]
+    style = {"▲": f"color: {gain}", "▼": f"color: {loss}"}
+    columns: list[Hashable] = [name for name in frame.columns if name in GAINS]
+    return frame.style.map(lambda text: style.get(text[:1], ""), subset=columns)
 
 
 def lead(words: str, icon: str, label: str, tab: str) -> None:

@@ -89,9 +89,9 @@ def draw_switch(row: Row) -> None:
 def draw_figures(today: Any, held: Row, counts: Row) -> None:
     """Draw the figures that people look at first."""
     pairs = (
-        ("Today's realized P&L", gain(today), "Of all bots, net of fees."),
+        ("P&L today", gain(today), "What all bots realized today, net of fees."),
         ("Unrealized P&L", gain(held["unrealized"]), "Of all open positions, as the brokers last priced them."),
-        ("Realized P&L in all", gain(counts["total_pnl"]), "Of the bots that are not deleted, net of fees."),
+        ("Realized P&L", gain(counts["total_pnl"]), "In all, of the bots that are not deleted, net of fees."),
         ("Open positions", f"{held['total']:,}", "Of your bots."),
         ("Bots enabled", f"{counts['enabled']:,} of {counts['total']:,}", "The others take no entries."),
     )  # fmt: skip

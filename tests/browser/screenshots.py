@@ -1,16 +1,20 @@
 """Write a picture of every page and tab: `python -m tests.browser.screenshots FOLDER`, or `make screenshots`.
 
 It starts everything on free ports with a database of its own, fills it with the demo, and looks at each
-page as a wide screen and a phone show it, light and dark.
+page as a wide screen and a phone show it, light and dark. `--guide` writes the pictures of BOT_SETUP.md
+instead: `python -m tests.browser.screenshots --guide docs/pictures`.
 """
 
 import re
 import shutil
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
+from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.browser.conftest import FLAGS, MISSING, PROGRAMS
@@ -23,75 +27,151 @@ SCREENS = {"wide": (1280, 900), "phone": (390, 844)}
 SCHEMES = ("light", "dark")
 TABS = ("Setup", "My Bots", "Live Positions", "Trade History", "Performance", "Risk Events")
 TALLEST = 6000
+# Plots and tables come after the words: their programs are loaded when the first of them is drawn.
+DRAWN = """() => {
+    const all = part => [...document.querySelectorAll(`[data-testid=${part}]`)];
+    const shown = part => all(part).filter(each => each.checkVisibility());
+    return shown('stPlotlyChart').every(each => each.querySelector('.main-svg'))
+        && shown('stDataFrame').every(each => each.querySelector('canvas')) && !shown('stSkeleton').length;
+}"""
+SIDEBAR = "open the sidebar"
+COLOURS, SHARPNESS = 128, 1.5
 
 
-def pages(stack: Stack) -> Iterator[tuple[str, str]]:
-    """Give the name and address of every page and tab of the demo's user."""
-    yield "overview", "/"
+@dataclass(frozen=True, slots=True)
+class View:
+    """One picture: its name, the address, what is clicked there, and how much of its height is shown."""
+
+    name: str
+    path: str
+    clicks: tuple[str, ...] = ()
+    height: int | None = None
+
+
+def pages(stack: Stack) -> Iterator[View]:
+    """Give every page and tab of the demo's user, and what opens on them."""
+    yield View("overview", "/")
     for tab in TABS:
-        yield f"bot {tab}", f"/Trading_Bot?tab={quote(tab)}"
+        yield View(f"bot {tab}", bot_tab(tab))
     bot = stack.read("bots", DEMO)[0]["id"]
-    yield "bot one bot", f"/Trading_Bot?tab=My%20Bots&bot={bot}"
-    yield "signals", "/signals"
+    yield View("bot one bot", bot_tab("My Bots") + f"&bot={bot}")
+    yield View("new bot", bot_tab("My Bots"), ("Add New Bot", "Advanced"))
+    yield View("close position", bot_tab("Live Positions"), ("Close position",))
+    yield View("live form", bot_tab("Setup"), ("Connect another broker", "Alpaca", "Live: real money"))
+    yield View("limits", bot_tab("Setup"), ("Limits",))
+    yield View("sidebar", "/", (SIDEBAR,))
+    yield View("signals", "/signals")
     signals = stack.read("signals", DEMO)
     for state in ("EXECUTED", "SKIPPED", "REFUSED"):
         found = next((each for each in signals if each["state"] == state), None)
         if found is not None:
-            yield f"signal {state}", f"/signals?signal={found['signal_id']}"
+            yield View(f"signal {state}", f"/signals?signal={found['signal_id']}")
     for tab in ("Kill switch", "Profile", "Sessions", "Second factor"):
-        yield f"settings {tab}", f"/settings?tab={quote(tab)}"
+        yield View(f"settings {tab}", f"/settings?tab={quote(tab)}")
+    yield View("flatten", "/settings?tab=Kill%20switch", ("Flatten",))
 
 
-def admin_pages() -> Iterator[tuple[str, str]]:
-    """Give the name and address of every tab that admins have."""
+def admin_pages() -> Iterator[View]:
+    """Give every tab that admins have, and what is empty while nothing was done."""
     for tab in ("Health", "Users", "Kill switch", "Audit log", "Backups"):
-        yield f"admin {tab}", f"/admin?tab={quote(tab)}"
-    yield "empty overview", "/"
-    yield "empty signals", "/signals"
+        yield View(f"admin {tab}", f"/admin?tab={quote(tab)}")
+    yield View("empty overview", "/")
+    yield View("empty signals", "/signals")
     for tab in TABS:
-        yield f"empty {tab}", f"/Trading_Bot?tab={quote(tab)}"
+        yield View(f"empty {tab}", bot_tab(tab))
 
 
-def take(page: Page, url: str, file: Path, size: tuple[int, int]) -> None:
-    """Write one picture of a page, as tall as the page is."""
+def guide_pages(stack: Stack) -> Iterator[View]:
+    """Give what BOT_SETUP.md shows of the demo's user."""
+    yield View("overview", "/", height=1180)
+    yield View("new bot", bot_tab("My Bots"), ("Add New Bot",), height=500)
+    yield View("my bots", bot_tab("My Bots"), height=760)
+    yield View("live positions", bot_tab("Live Positions"), height=800)
+    yield View("trade history", bot_tab("Trade History"), height=700)
+    yield View("performance", bot_tab("Performance"), height=1120)
+    yield View("risk events", bot_tab("Risk Events"), height=560)
+    signal = next(each for each in stack.read("signals", DEMO) if each["state"] == "EXECUTED")
+    yield View("signal", f"/signals?signal={signal['signal_id']}", height=900)
+
+
+def bot_tab(tab: str) -> str:
+    """Return the address of a tab of the page 🤖 Trading Bot."""
+    return f"/Trading_Bot?tab={quote(tab)}"
+
+
+def take(page: Page, base: str, view: View, file: Path, size: tuple[int, int]) -> None:
+    """Write one picture of a page, as tall as the page is where its view sets no height."""
     width, height = size
     page.set_viewport_size({"width": width, "height": height})
-    page.goto(url)
+    page.goto(base + view.path)
     page.get_by_test_id("stMain").wait_for()
-    page.wait_for_function(SETTLED)
-    page.wait_for_timeout(1500)
+    settle(page)
+    for click in view.clicks:
+        if click != SIDEBAR:
+            page.get_by_text(click).first.click()
+        elif page.get_by_test_id("stExpandSidebarButton").is_visible():
+            page.get_by_test_id("stExpandSidebarButton").click()
+        settle(page)
     tall = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
-    page.set_viewport_size({"width": width, "height": min(max(height, int(tall)), TALLEST)})
-    page.wait_for_timeout(500)
+    page.set_viewport_size({"width": width, "height": view.height or min(max(height, int(tall)), TALLEST)})
+    settle(page)
     page.screenshot(path=file)
 
 
-def look(
-    browser: Browser, stack: Stack, email: str, password: str, shown: list[tuple[str, str]], folder: Path
-) -> None:
+def settle(page: Page) -> None:
+    """Wait until everything is drawn."""
+    for _ in range(2):
+        page.wait_for_timeout(500)
+        page.wait_for_function(SETTLED)
+        page.wait_for_function(DRAWN)
+
+
+def signed_in(browser: Browser, base: str, email: str, password: str, **look: Any) -> Page:
+    """Return a page of the dashboard in a window of its own, after signing in."""
+    page = browser.new_context(**look).new_page()
+    page.goto(base)
+    page.get_by_label("E-mail").fill(email)
+    page.locator("input[name=password]").fill(password)
+    page.keyboard.press("Enter")
+    page.get_by_test_id("stMain").wait_for()
+    return page
+
+
+def look(browser: Browser, base: str, email: str, password: str, views: list[View], folder: Path) -> None:
     """Sign in once for each screen and scheme, and take all pages."""
-    base = f"http://127.0.0.1:{stack.environ['DASHBOARD_PORT']}"
     for screen, size in SCREENS.items():
         for scheme in SCHEMES:
-            context = browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
-            page = context.new_page()
-            page.goto(base)
-            page.screenshot(path=folder / f"sign-in-{screen}-{scheme}.png")
-            page.get_by_label("E-mail").fill(email)
-            page.locator("input[name=password]").fill(password)
-            page.keyboard.press("Enter")
-            page.get_by_test_id("stMain").wait_for()
-            for name, path in shown:
-                take(
-                    page,
-                    base + path,
-                    folder / f"{name.replace(' ', '-').lower()}-{screen}-{scheme}.png",
-                    size,
-                )
-            context.close()
+            shown = {"viewport": {"width": size[0], "height": size[1]}, "color_scheme": scheme}
+            stranger = browser.new_context(**shown).new_page()
+            stranger.goto(base)
+            stranger.screenshot(path=folder / f"sign-in-{screen}-{scheme}.png")
+            stranger.context.close()
+            page = signed_in(browser, base, email, password, **shown)
+            for view in views:
+                take(page, base, view, folder / f"{file_name(view)}-{screen}-{scheme}.png", size)
+            page.context.close()
 
 
-def main(folder: Path) -> int:
+def look_for_guide(
+    browser: Browser, base: str, email: str, password: str, views: list[View], folder: Path
+) -> None:
+    """Take pictures small enough for a repository: one screen, the light scheme, few colours."""
+    size = SCREENS["wide"]
+    shown = {"viewport": {"width": size[0], "height": size[1]}, "device_scale_factor": SHARPNESS}
+    page = signed_in(browser, base, email, password, **shown)
+    for view in views:
+        file = folder / f"{file_name(view)}.png"
+        take(page, base, view, file, size)
+        Image.open(file).convert("RGB").quantize(COLOURS).save(file, optimize=True)
+    page.context.close()
+
+
+def file_name(view: View) -> str:
+    """Return the name of a view's picture without its ending."""
+    return view.name.replace(" ", "-").lower()
+
+
+def main(folder: Path, *, for_guide: bool) -> int:
     """Start, fill, look; return the exit code."""
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if program is None:
@@ -106,12 +186,19 @@ def main(folder: Path) -> int:
             print(f"The demo was not made: {printed}", file=sys.stderr)
             return 1
         browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
-        look(browser, stack, DEMO, password[1], list(pages(stack)), folder)
-        look(browser, stack, ADMIN, PASSWORD, list(admin_pages()), folder)
+        base = f"http://127.0.0.1:{stack.environ['DASHBOARD_PORT']}"
+        if for_guide:
+            setup = [View("setup", bot_tab("Setup"), ("Alpaca",), height=860)]
+            look_for_guide(browser, base, ADMIN, PASSWORD, setup, folder)
+            look_for_guide(browser, base, DEMO, password[1], list(guide_pages(stack)), folder)
+        else:
+            look(browser, base, DEMO, password[1], list(pages(stack)), folder)
+            look(browser, base, ADMIN, PASSWORD, list(admin_pages()), folder)
         browser.close()
     print(f"{len(list(folder.glob('*.png')))} pictures in {folder}")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    arguments = [each for each in sys.argv[1:] if each != "--guide"]
+    sys.exit(main(Path(arguments[0]), for_guide="--guide" in sys.argv))

@@ -132,4 +132,4 @@ def test_todays_gain_is_that_of_today(floor: TradingFloor) -> None:
     )
     page = of(floor).draw(overview.draw)
     shown = {metric.label: metric.value for metric in page.metric}
-    assert shown["Today's realized P&L"] == "▲ +49.36"
+    assert shown["P&L today"] == "▲ +49.36"
