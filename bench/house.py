@@ -17,14 +17,14 @@ import requests
 
 from bench.many_trades import fill
 from database import accounts, bots, embedded, migrate
-from database.pool import Database
+from database.pool import CHECK_AFTER_IDLE_SECONDS, Database
 from encryption import new_key
 from tests.conftest import KEPT_FROM_OUTSIDE, _free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 EMAIL, PASSWORD = "ann@example.org", "correct horse battery"
 # A query that a page sends, as the server's log tells it; not what begins, ends and tries connections.
-QUERY = re.compile(r"statement: (?!BEGIN|COMMIT|ROLLBACK|SELECT 1$)", re.MULTILINE)
+QUERY = re.compile(r"statement: (?!BEGIN|COMMIT|ROLLBACK|SET|SELECT 1$|SELECT set_config)", re.MULTILINE)
 START_SECONDS = 60
 
 
@@ -65,16 +65,24 @@ class House:
         return float(psutil.Process(self.process.pid).memory_info().rss / 2**20)
 
     def work(self) -> Work:
-        """Return what dashboard and database have done so far; give them a moment to tell."""
-        # A connection tells the server what it read a second after it went idle.
-        time.sleep(1.5)
+        """Return what dashboard and database have done so far, while no page is open."""
+        # A connection tells within ten seconds what it read, and at once when it ends; the pool makes another.
+        with self.database.transaction() as transaction:
+            transaction.execute(_END_IDLE)
+        time.sleep(CHECK_AFTER_IDLE_SECONDS + 0.5)
         read = (self.folder / "start.log").read_text(errors="replace")
+        mine, its = self.processor_seconds()
         return Work(
-            dashboard=_processor_seconds(self.process.pid),
-            database=_processor_seconds(int((self.folder / "postmaster.pid").read_text().split()[0])),
+            dashboard=mine,
+            database=its,
             queries=len(QUERY.findall(read)),
             rows=self._rows(),
         )
+
+    def processor_seconds(self) -> tuple[float, float]:
+        """Return the processor time that the dashboard and the database have taken so far."""
+        postmaster = int((self.folder / "postmaster.pid").read_text().split()[0])
+        return _tree_seconds(self.process.pid), _tree_seconds(postmaster)
 
     def count_queries(self) -> None:
         """Let the database write every statement down from now on."""
@@ -101,6 +109,10 @@ class House:
             return int(transaction.value(sql))
 
 
+_END_IDLE = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+     WHERE application_name = 'dashtrade dashboard' AND state = 'idle'
+"""
 _NEWEST = """
     SELECT uuid FROM signals JOIN users ON users.id = user_id WHERE email = %s AND state = 'EXECUTED'
      ORDER BY signals.id DESC LIMIT 1
@@ -186,13 +198,17 @@ def _await_answer(url: str, process: "subprocess.Popen[bytes]") -> None:
     raise RuntimeError("the dashboard did not start")
 
 
-def _processor_seconds(pid: int) -> float:
-    """Return the processor time of a process and of those it started."""
-    parent, total = psutil.Process(pid), 0.0
-    for process in (parent, *parent.children(recursive=True)):
-        try:
-            times = process.cpu_times()
-        except psutil.NoSuchProcess:
-            continue
-        total += times.user + times.system
-    return total + parent.cpu_times().children_user + parent.cpu_times().children_system
+def _tree_seconds(pid: int) -> float:
+    """Return the processor time of a process, of those it started, and of those of them that have ended."""
+    parent = psutil.Process(pid)
+    ended = parent.cpu_times().children_user + parent.cpu_times().children_system
+    return ended + sum(processor_seconds(each) for each in (parent, *parent.children(recursive=True)))
+
+
+def processor_seconds(process: psutil.Process) -> float:
+    """Return the processor time of one process, none where it has ended."""
+    try:
+        times = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
+    return float(times.user + times.system)

@@ -48,6 +48,7 @@ def performance_of(
     *,
     with_plots: bool = False,
     most_bots: int | None = None,
+    curve: list[Row] | None = None,
 ) -> dict[str, Any]:
     """Return the figures of a user, or of one bot; archived bots included, P&L realized and net of fees.
 
@@ -55,13 +56,13 @@ def performance_of(
     is nothing to divide by. `max_drawdown` is the largest fall of the sum of all realized P&L.
     With plots, `curve`, `distribution`, `best` and `worst` are there too: see the functions below.
     `bots` holds all, or the `most_bots` that traded best and as many furthest from zero;
-    `bots_traded` says how many traded.
+    `bots_traded` says how many traded. Who has asked for the `realized_curve` already passes it on.
     """
     whose = {"user": user_id, "bot": bot_id, "most": most_bots}
     transaction.execute(_GATHER, whose)
     booked, days = _booked(transaction, whose)
     total, symbols = _trip_figures(transaction)
-    curve = realized_curve(transaction, user_id, bot_id)
+    curve = realized_curve(transaction, user_id, bot_id) if curve is None else curve
     deepest = min((row["drawdown"] for row in curve), default=ZERO)
     found = {
         "total": {**booked, **_ratios(total), "max_drawdown": -deepest},

@@ -1,5 +1,6 @@
 """Performance: what the bots made, in figures and in plots; realized, net of fees, archived bots included."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -15,7 +16,7 @@ from database.pool import Row
 from ui import charts, tables
 from ui.calm import calm
 from ui.drawing import chart, facts, table
-from ui.formatting import NOTHING, gain, money
+from ui.formatting import NOTHING, gain, money, painted
 from ui.prices import price_line
 from ui.services import now, services
 
@@ -26,6 +27,17 @@ NOTHING_YET = (
 ROWS_OF_BREAKDOWN = 100
 REALIZED = "Bots, realized"
 BEFORE = timedelta(minutes=15)
+TOTALS = (
+    "Total P&L",
+    "Trades",
+    "Win rate",
+    "Profit factor",
+    "Max drawdown",
+    "Best trade",
+    "Worst trade",
+    "Fees",
+)
+UNDER_WAY = ("…",) * len(TOTALS)
 
 
 def draw(user: User) -> None:
@@ -37,37 +49,49 @@ def draw(user: User) -> None:
             st.info("No bot yet. Make one in the tab My Bots.", icon=":material/smart_toy:")
             return
         bot = _chosen_bot(bots)
-        bot_id = bot["id"] if bot else None
-        with services().database.transaction() as transaction:
-            found = figures.performance_of(
-                transaction, user.id, bot_id, with_plots=True, most_bots=ROWS_OF_BREAKDOWN
-            )
-        draw_totals(found["total"])
-        if not found["days"]:
+        totals = st.empty()
+        with totals.container():
+            draw_totals(UNDER_WAY)
+        # The curve goes out first: while the rest is added up, the browser loads what draws plots.
+        curve = _realized(user, bot)
+        if curve:
+            draw_curve(user, curve, of_all=bot is None)
+        found = _figures(user, bot, curve)
+        with totals.container():
+            draw_totals(_in_words(found["total"]))
+        if not curve:
             st.info(NOTHING_YET, icon=":material/monitoring:")
         else:
-            draw_curve(user, found["curve"], of_all=bot is None)
-            draw_days(found["days"])
-            if bot is None:
-                draw_breakdown(found)
-            draw_trades(user, found)
+            draw_rest(user, found, of_all=bot is None)
         if bot is not None:
             draw_fills(user, bot)
 
 
-def draw_totals(total: Row) -> None:
+def draw_rest(user: User, found: dict[str, Any], *, of_all: bool) -> None:
+    """Draw what stands below the curve."""
+    draw_days(found["days"])
+    if of_all:
+        draw_breakdown(found)
+    draw_trades(user, found)
+
+
+def draw_totals(values: Iterable[str]) -> None:
     """Draw the figures in a row."""
-    facts(
-        ("Total P&L", gain(total["total_pnl"])),
-        ("Trades", f"{total['trades']:,}"),
-        ("Win rate", tables.rate(total["win_rate"])),
-        ("Profit factor", tables.factor(total)),
-        ("Max drawdown", _fall(total["max_drawdown"])),
-        ("Best trade", gain(total["best"])),
-        ("Worst trade", gain(total["worst"])),
-        ("Fees", money(total["fees"])),
-    )
+    facts(*zip(TOTALS, values, strict=True), across=4)
     st.caption("Realized, net of fees. A trade is a round trip, from flat to flat.")
+
+
+def _in_words(total: Row) -> tuple[str, ...]:
+    return (
+        painted(gain(total["total_pnl"]), total["total_pnl"]),
+        f"{total['trades']:,}",
+        tables.rate(total["win_rate"]),
+        tables.factor(total),
+        _fall(total["max_drawdown"]),
+        painted(gain(total["best"]), total["best"]),
+        painted(gain(total["worst"]), total["worst"]),
+        money(total["fees"]),
+    )
 
 
 @st.fragment
@@ -182,6 +206,23 @@ def draw_fills(user: User, bot: Row) -> None:
         st.caption("Prices between the fills are not kept for this broker, so no line is drawn.")
     else:
         st.caption("The line is the simulated market's price; where it was closed there is none.")
+
+
+def _realized(user: User, bot: Row | None) -> list[Row]:
+    with services().database.transaction() as transaction:
+        return figures.realized_curve(transaction, user.id, bot["id"] if bot else None)
+
+
+def _figures(user: User, bot: Row | None, curve: list[Row]) -> dict[str, Any]:
+    with services().database.transaction() as transaction:
+        return figures.performance_of(
+            transaction,
+            user.id,
+            bot["id"] if bot else None,
+            with_plots=True,
+            most_bots=ROWS_OF_BREAKDOWN,
+            curve=curve,
+        )
 
 
 def _chosen_bot(bots: list[Row]) -> Row | None:
