@@ -72,10 +72,10 @@ def held(rows: Rows) -> pd.DataFrame:
         {
             "Bot": lambda row: row["name"],
             "Side": lambda row: "▲ LONG" if row["quantity"] > 0 else "▼ SHORT",
+            "Unrealized P&L": lambda row: gain(row["unrealized"]),
             "Quantity": lambda row: quantity(abs(row["quantity"])),
             "Entry": lambda row: average(row["average_price"]),
             "Now": lambda row: price(row["current_price"]),
-            "Unrealized P&L": lambda row: gain(row["unrealized"]),
             "Stop": lambda row: price(row["stop_price"]),
             "Target": lambda row: price(row["target_price"]),
         },
@@ -89,10 +89,10 @@ def account_positions(rows: Rows, zone: str) -> pd.DataFrame:
         {
             "Symbol": lambda row: row["symbol"],
             "Side": lambda row: "LONG" if row["quantity"] > 0 else "SHORT",
+            "Unrealized P&L": lambda row: gain(row["unrealized"]),
             "Quantity": lambda row: quantity(row["quantity"]),
             "Entry": lambda row: average(row["average_price"]),
             "Now": lambda row: price(row["current_price"]),
-            "Unrealized P&L": lambda row: gain(row["unrealized"]),
             "Connection": lambda row: row["connection"],
             "As of": lambda row: moment(row["taken_at"], zone),
         },
@@ -122,14 +122,15 @@ def trades(rows: Rows, zone: str) -> pd.DataFrame:
     return _frame(
         rows,
         {
+            # What people look for first stands first: a phone shows four columns.
             "Time": lambda row: moment(row["created_at"], zone),
             "Symbol": lambda row: row["symbol"],
-            "Timeframe": lambda row: row["timeframe"] or "any",
             "Action": lambda row: row["action"],
+            "P&L": lambda row: gain(row["realized_pnl"]),
             "Status": lambda row: TRADE_SIGNS[row["status"]],
+            "Timeframe": lambda row: row["timeframe"] or "any",
             "Filled": lambda row: quantity(row["filled_qty"]) if row["filled_qty"] else NOTHING,
             "Price": lambda row: average(row["filled_price"]),
-            "P&L": lambda row: gain(row["realized_pnl"]),
             "Fees": lambda row: money(row["fees"]) if row["filled_qty"] else NOTHING,
             "Reason": _reason,
             "Slippage": lambda row: _slippage(row["slippage"]),
