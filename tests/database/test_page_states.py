@@ -266,10 +266,12 @@ def test_the_dashboard_does_not_wait_for_ever(usual: World, monkeypatch: pytest.
 
 
 def fragments() -> Iterator[tuple[str, ast.FunctionDef]]:
-    """Give each function that Streamlit runs alone, by itself, after the page was drawn."""
+    """Give each function that Streamlit runs alone, after the page was drawn, and that asks the database."""
     for path in sorted((*ROOT.glob("ui/**/*.py"), *ROOT.glob("pages/*.py"))):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.FunctionDef) and "st.fragment" in map(_name, node.decorator_list):
+            if not isinstance(node, ast.FunctionDef) or "services()" not in ast.unparse(node):
+                continue
+            if "st.fragment" in map(_name, node.decorator_list):
                 yield f"{path.relative_to(ROOT)} {node.name}", node
 
 
