@@ -9,7 +9,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 	--custom-compile-command "make lock" pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test run test check bench screenshots lock
+.PHONY: help setup setup-test run test check bench bench-pages screenshots lock
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -31,6 +31,9 @@ bench: $(VENV)/.ready-test ## Measure the speed and the memory of everything; ta
 	$(BIN)/python -m bench.latency
 	$(BIN)/python -m bench.burst
 	$(BIN)/python -m bench.memory
+
+bench-pages: $(VENV)/.ready-test ## Measure every page of the dashboard in Chromium; takes a quarter of an hour
+	$(BIN)/python -m bench.pages
 
 screenshots: $(VENV)/.ready-test ## Write pictures of every page with the demo's data to screenshots/
 	$(BIN)/python -m tests.browser.screenshots screenshots

@@ -17,8 +17,9 @@ import signals  # noqa: F401
 from ui import forwarding
 from ui.forwarding import Forwarder
 from ui.gate import Gate, Sessions
-from ui.services import load_brokers, services
+from ui.services import services
 from ui.sign_in import SignInPages
+from ui.warming import warm_up
 
 log.logging_setup("dashboard", services().settings)
 
@@ -31,7 +32,7 @@ async def running(_app: Any) -> AsyncIterator[None]:
     """Keep what the routes need for as long as the dashboard runs."""
     async with forwarder.running():
         watch = asyncio.create_task(sessions.watch())
-        loading = asyncio.create_task(asyncio.to_thread(load_brokers))
+        loading = asyncio.create_task(asyncio.to_thread(warm_up))
         try:
             yield
         finally:
