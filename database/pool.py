@@ -29,16 +29,17 @@ class Transaction:
 
     def all(self, sql: str | Prepared, parameters: Parameters = None) -> list[Row]:
         """Return every row."""
-        with self.connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
+        with self.connection.cursor() as cursor:
             cursor.execute(self._text(sql), parameters)
-            return [dict(row) for row in cursor.fetchall()]
+            names = _names(cursor)
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
     def maybe(self, sql: str | Prepared, parameters: Parameters = None) -> Row | None:
         """Return the first row, or None where there is none."""
-        with self.connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
+        with self.connection.cursor() as cursor:
             cursor.execute(self._text(sql), parameters)
             row = cursor.fetchone()
-            return None if row is None else dict(row)
+            return None if row is None else dict(zip(_names(cursor), row, strict=True))
 
     def one(self, sql: str | Prepared, parameters: Parameters = None) -> Row:
         """Return the first row; raise LookupError where there is none."""
@@ -56,11 +57,11 @@ class Transaction:
 
     def each(self, sql: str, parameters: Parameters = None, *, at_once: int) -> Iterator[Row]:
         """Give every row, fetching `at_once` at a time; to be read inside the transaction."""
-        with self.connection.cursor("each", cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
+        with self.connection.cursor("each") as cursor:
             cursor.itersize = at_once
             cursor.execute(sql, parameters)
             for row in cursor:
-                yield dict(row)
+                yield dict(zip(_names(cursor), row, strict=True))
 
     def execute(self, sql: str | Prepared, parameters: Parameters = None) -> int:
         """Run a statement and return how many rows it touched."""
@@ -70,6 +71,10 @@ class Transaction:
 
     def _text(self, sql: str | Prepared) -> str:
         return sql.on(self.connection) if isinstance(sql, Prepared) else sql
+
+
+def _names(cursor: psycopg2.extensions.cursor) -> list[str]:
+    return [column.name for column in cursor.description or ()]
 
 
 class Session:
