@@ -17,6 +17,7 @@ The steps of one pass are in `engine.lane`.
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from bot_database import Database, lanes
@@ -27,6 +28,8 @@ from engine.lane import work_lane
 from settings import Settings
 
 __all__ = ["Desk", "Timing", "desk_for", "run_lane", "utc_now"]
+
+READINGS_AT_ONCE = 16
 
 
 def utc_now() -> datetime:
@@ -49,6 +52,7 @@ def desk_for(
         now=utc_now,
         timing=timing,
         step=step,
+        beside=ThreadPoolExecutor(READINGS_AT_ONCE, thread_name_prefix="reading"),
     )
 
 

@@ -1,12 +1,14 @@
 """What every step of the engine works with."""
 
 from collections.abc import Callable
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from bot_database import Database
 from brokers.base import Broker, OrderStream
-from core.errors import Rejected
+from core.errors import BrokerError, Rejected
 
 
 def _no_stream(_connection_id: int) -> OrderStream | None:
@@ -15,6 +17,19 @@ def _no_stream(_connection_id: int) -> OrderStream | None:
 
 def _no_step(_name: str) -> None:
     return None
+
+
+class InTurn(Executor):
+    """Do what is submitted at once, in the thread that submits it."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Return a future that is done."""
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except BrokerError as error:
+            future.set_exception(error)
+        return future
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +57,7 @@ class Desk:
     `broker` opens the broker of a connection and raises `Rejected` where it has no usable
     credentials; `stream` opens its order updates where it has any. `step` is called between
     every two steps of an execution with the name of the one just done, so that a test can end
-    the process there.
+    the process there. `beside` asks a broker several things beside each other.
     """
 
     database: Database
@@ -51,6 +66,7 @@ class Desk:
     stream: Callable[[int], OrderStream | None] = _no_stream
     timing: Timing = field(default_factory=Timing)
     step: Callable[[str], None] = _no_step
+    beside: Executor = field(default_factory=InTurn)
 
     def calls_per_minute(self, connection_id: int) -> int | None:
         """Return a connection's limit of calls; None where it has none or cannot be opened."""

@@ -36,7 +36,7 @@ CALLS_OF_AN_ENTRY = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerReading:
-    """What the broker said before an entry, in the order it was asked."""
+    """What the broker said before an entry; quote, account and position were asked for beside each other."""
 
     instrument: Instrument
     clock: MarketClock
@@ -134,12 +134,14 @@ def _read(
             connection = bots.connection(transaction, bot.connection_id)
         return not_tradeable(bot.symbol, connection, error.message)
     clock = broker.clock(instrument.asset_class)
-    quote = _quote(broker, bot.symbol)
-    account = broker.account()
+    quote = desk.beside.submit(_quote, broker, bot.symbol)
+    account = desk.beside.submit(broker.account)
     reading = read_account(desk, session, broker, plan.lane_id, bot.symbol)
     if reading is None:
         return None
-    return BrokerReading(instrument=instrument, clock=clock, quote=quote, account=account, reading=reading)
+    return BrokerReading(
+        instrument=instrument, clock=clock, quote=quote.result(), account=account.result(), reading=reading
+    )
 
 
 def _quote(broker: Broker, symbol: str) -> Quote | None:

@@ -3,6 +3,7 @@
 import itertools
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -21,6 +22,14 @@ FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 KEPT_FROM_OUTSIDE = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE", "VIRTUAL_ENV")
 
 _numbers = itertools.count()
+
+
+@pytest.fixture(autouse=True)
+def main_stays() -> Iterator[None]:
+    """Put `__main__` back, which Streamlit's AppTest leaves to be a page: a spawned process would run it."""
+    kept = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = kept
 
 
 @pytest.fixture(autouse=True)
