@@ -3,10 +3,12 @@
 import csv
 import io
 import re
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -120,6 +122,17 @@ def test_a_filter_goes_into_the_file(cat: Visitor, trader: Trader) -> None:
     stored = [row for row in stored_trades(trader.stack, trader.id) if row["action"] == "CLOSE"]
     assert [int(row["id"]) for row in rows] == [row["id"] for row in stored]
     assert rows
+
+
+def test_a_page_that_the_database_kept_waiting_says_so_and_comes_back_by_itself(cat: Visitor) -> None:
+    with closing(psycopg2.connect(cat.stack.manage("database-url"))) as other, other.cursor() as cursor:
+        cursor.execute("LOCK TABLE user_bot_configs IN ACCESS EXCLUSIVE MODE")
+        # Its filters are drawn once; nothing but the page's own look brings them back.
+        cat.opens("Trade History")
+        cat.sees("The database does not answer at present")
+        cat.does_not_see("Export to CSV")
+    cat.sees("Export to CSV")
+    expect(cat.page.get_by_text("The database does not answer")).to_have_count(0, timeout=PATIENCE)
 
 
 def test_a_reload_keeps_the_user_in_and_signing_out_ends_every_tab(cat: Visitor) -> None:
