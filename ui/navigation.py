@@ -17,6 +17,12 @@ FOR_ADMINS = (("pages/admin.py", "Admin", ":material/admin_panel_settings:"),)
 
 LOGO = Path(__file__).with_name("logo.svg").read_text()
 SIDEBAR_WIDTH = 220
+# Streamlit remembers an opened sidebar on a phone too, where it would cover every page from then on.
+FORGET_SIDEBAR = """<script>
+const forget = () => { if (innerWidth < 768) localStorage.removeItem("stSidebarCollapsed-"); };
+addEventListener("click", forget, true);
+addEventListener("pagehide", forget);
+</script>"""
 
 st.set_page_config(page_title="DashTrade", page_icon="📈", layout="wide", initial_sidebar_state=SIDEBAR_WIDTH)
 st.logo(LOGO, size="large")
@@ -29,6 +35,7 @@ page = st.navigation(
     ]
 )
 with st.sidebar:
+    st.html(FORGET_SIDEBAR, unsafe_allow_javascript=True)
     # Not as Markdown, which would make a link for writing mail of it.
     st.text(user.email)
     if st.button("Sign out", icon=":material/logout:", width="stretch"):

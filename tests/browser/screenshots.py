@@ -59,7 +59,6 @@ def pages(stack: Stack) -> Iterator[View]:
     yield View("close position", bot_tab("Live Positions"), ("Close position",))
     yield View("live form", bot_tab("Setup"), ("Connect another broker", "Alpaca", "Live: real money"))
     yield View("limits", bot_tab("Setup"), ("Limits",))
-    yield View("sidebar", "/", (SIDEBAR,))
     yield View("signals", "/signals")
     signals = stack.read("signals", DEMO)
     for state in ("EXECUTED", "SKIPPED", "REFUSED"):
@@ -69,6 +68,7 @@ def pages(stack: Stack) -> Iterator[View]:
     for tab in ("Kill switch", "Profile", "Sessions", "Second factor"):
         yield View(f"settings {tab}", f"/settings?tab={quote(tab)}")
     yield View("flatten", "/settings?tab=Kill%20switch", ("Flatten",))
+    yield View("sidebar", "/", (SIDEBAR,))
 
 
 def admin_pages() -> Iterator[View]:

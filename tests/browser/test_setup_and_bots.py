@@ -77,9 +77,13 @@ def test_a_bot_is_made_by_the_form_with_the_usual_settings(ben: Visitor, trader:
     ben.types("Symbol", "NO SUCH THING")
     ben.presses("Create Bot")
     ben.sees("does not trade NO SUCH THING")
-    ben.types("Symbol", "eth/usd")
-    ben.presses("Create Bot")
+    ben.settles()
+    symbol = ben.page.get_by_label("Symbol", exact=True).first
+    expect(symbol).to_have_value("NO SUCH THING")
+    symbol.fill("eth/usd")
+    symbol.press("Enter")
     ben.sees("Bot ETH/USD 15 Min is ready")
+    expect(symbol).to_have_value("")
     (bot,) = [each for each in ben.stack.read("bots", trader.email) if each["symbol"] == "ETH/USD"]
     assert (bot["timeframe"], bot["position_size"], bot["risk_limit_percent"]) == ("15 Min", "5000", "10")
 
