@@ -222,6 +222,8 @@ def measure_memory(browser: Browser, old: House) -> list[list[str]]:
         together, share = _settled(house), _processor_share(house)
         rows.append([f"{SESSIONS} sessions", f"{together:.0f} MB", f"{share:.1%}"])
         rows.append(["each session more", f"{(together - alone) / (SESSIONS - 1):.1f} MB", ""])
+        for context in browser.contexts:
+            context.close()
     return rows
 
 
