@@ -60,7 +60,9 @@ def _show_cost(floor: Floor, before: dict[str, Part], transactions: int, alerts:
     time.sleep(2)
     after = floor.parts()
     spent = {name: after[name].seconds - before[name].seconds for name in before.keys() & after.keys()}
-    rows = [(name, f"{seconds:.1f} s", f"{1000 * seconds / alerts:.1f} ms") for name, seconds in spent.items()]
+    rows = [
+        (name, f"{seconds:.1f} s", f"{1000 * seconds / alerts:.1f} ms") for name, seconds in spent.items()
+    ]
     ground.table("Processor time from the first alert to the last outcome", ("part", "in all", "per alert"),
                  sorted(rows, key=lambda row: -spent[row[0]]))  # fmt: skip
     print(f"  transactions per alert: {(floor.transactions() - transactions) / alerts:.0f}")

@@ -65,7 +65,9 @@ def run_pass(floor: Floor, name: str, action: str) -> Passed:
         row |= {"sent": sent[str(row["uuid"])], "at_broker": arrived.get(row["client_order_id"])}
     bad = [row for row in rows if row["state"] != "EXECUTED" or row["at_broker"] is None]
     if bad or len(rows) != len(sent):
-        raise SystemExit(f"{name}: {len(rows)} of {len(sent)} signals, {len(bad)} of them not executed: {bad[:2]}")
+        raise SystemExit(
+            f"{name}: {len(rows)} of {len(sent)} signals, {len(bad)} of them not executed: {bad[:2]}"
+        )
     return Passed(name, rows)
 
 
@@ -85,7 +87,9 @@ def show(passes: Sequence[Passed]) -> None:
     for each in passes:
         rows = [(step, *ground.spread([row[end] - row[begin] for row in each.signals]))
                 for step, begin, end in STEPS]  # fmt: skip
-        ground.table(f"{each.name}: {len(each.signals)} alerts, one at a time ({ground.load_words()})", head, rows)
+        ground.table(
+            f"{each.name}: {len(each.signals)} alerts, one at a time ({ground.load_words()})", head, rows
+        )
 
 
 def main() -> None:

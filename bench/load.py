@@ -88,7 +88,9 @@ class _Generator:
     async def run(self) -> Result:
         loop = asyncio.get_running_loop()
         for _ in range(self.plan.connections):
-            _, connection = await loop.create_connection(lambda: _Connection(self), "127.0.0.1", self.plan.port)
+            _, connection = await loop.create_connection(
+                lambda: _Connection(self), "127.0.0.1", self.plan.port
+            )
             self.free.append(connection)
         began_at, begin = time.time(), time.monotonic()
         self.deadline = begin + self.plan.seconds

@@ -69,7 +69,9 @@ def trading_floor(*, users: int, bots_each: int, workers: int) -> Iterator[Floor
     with running_stack(WORKERS=workers, **limits) as stack:
         home = Path(stack.environ["DASHTRADE_HOME"])
         vault = Vault(SecretStr((home / "ENCRYPTION_KEY").read_text().strip()))
-        with closing(Database((home / "DATABASE_URL").read_text().strip(), application_name="bench")) as database:
+        with closing(
+            Database((home / "DATABASE_URL").read_text().strip(), application_name="bench")
+        ) as database:
             people = ground.people(database, vault, users, bots_each=bots_each)
             ground.open_accounts(stack.broker.url, people)
             yield Floor(stack=stack, database=database, people=people)

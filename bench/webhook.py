@@ -81,7 +81,11 @@ class Bench:
     def webhook(self, **how: float) -> load.Result:
         """Send alerts to the webhook."""
         plan = load.Plan(
-            port=self.webhook_port, targets=self.alerts, connections=CONNECTIONS, first_number=self.sent, **how
+            port=self.webhook_port,
+            targets=self.alerts,
+            connections=CONNECTIONS,
+            first_number=self.sent,
+            **how,
         )  # type: ignore[arg-type]
         result = load.send(plan)
         self.sent += len(result.latencies)
@@ -99,7 +103,9 @@ def measure(bench: Bench, database: Database) -> None:
     """Run the rounds and print the table."""
     for warm in (bench.empty, bench.webhook):
         warm(seconds=2.0)
-    rounds = [(bench.empty(seconds=ROUND_SECONDS), bench.webhook(seconds=ROUND_SECONDS)) for _ in range(ROUNDS)]
+    rounds = [
+        (bench.empty(seconds=ROUND_SECONDS), bench.webhook(seconds=ROUND_SECONDS)) for _ in range(ROUNDS)
+    ]
     steady = bench.webhook(seconds=STEADY_SECONDS, per_second=STEADY_RATE)
     rows = [_row(name, [pair[place] for pair in rounds])
             for place, name in enumerate(("empty route, flat out", "POST /webhook, flat out"))]  # fmt: skip
