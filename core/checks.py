@@ -19,7 +19,7 @@ from core.plan import Code, Refusal
 from core.signal import HUNDRED, Signal
 from core.size import Size, entry_price, is_tradable, minimum_in_words
 from core.trading_day import DayFigures
-from core.wording import moment, money, number, percent, seconds
+from core.wording import grouped, moment, money, number, percent, seconds
 
 
 class Scope(StrEnum):
@@ -332,7 +332,7 @@ def price_moved(facts: EntryFacts) -> Refusal | None:
     if moved <= limit:
         return None
     sentence = (
-        f"The price is {number(price)}, {percent(moved)} from the signal's {number(seen)};"
+        f"The price is {grouped(price)}, {percent(moved)} from the signal's {grouped(seen)};"
         f" this bot takes up to {percent(limit)}."
     )
     return Refusal(code=Code.PRICE_MOVED, sentence=sentence)
@@ -348,7 +348,7 @@ def size_too_small(facts: EntryFacts) -> Refusal | None:
     if size is None or _tradable(size, size.wanted):
         return None
     sentence = (
-        f"The size comes to {number(_shown(size.asked))} at {number(size.request.price)};"
+        f"The size comes to {number(_shown(size.asked))} at {grouped(size.request.price)};"
         f" {minimum_in_words(size.request.instrument)}."
     )
     return Refusal(code=Code.SIZE_TOO_SMALL, sentence=sentence)

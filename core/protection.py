@@ -9,7 +9,7 @@ from core.money import ZERO
 from core.order import Side
 from core.plan import Code, Refusal
 from core.signal import Level, LevelKind, PositionSide, Signal
-from core.wording import number
+from core.wording import grouped, number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +78,7 @@ def _misplaced(
     if level is None or (level > 0 and (level - entry) * direction > 0):
         return None
     wanted = "above" if direction > 0 else "below"
-    sentence = f"The {name} at {number(level)} is not {wanted} the price of {number(entry)}."
+    sentence = f"The {name} at {grouped(level)} is not {wanted} the price of {grouped(entry)}."
     seen = signal.price if signal else None
     if seen is not None and level > 0 and (level - seen) * direction > 0:
         return Refusal(

@@ -12,7 +12,7 @@ from core.position import Position
 from core.protection import Protection
 from core.signal import HUNDRED, PositionSide
 from core.trading_day import DayFigures
-from core.wording import moment, money, number, percent, seconds
+from core.wording import grouped, moment, money, number, percent, seconds
 
 MAXIMUM_PRICE_AGE = timedelta(seconds=60)
 
@@ -136,7 +136,7 @@ def _stop(watched: Watched) -> RiskTrigger | None:
     stop = watched.protection.stop_price
     if stop is None or (watched.price - stop) * watched.side.sign > 0:
         return None
-    sentence = f"The price of {number(watched.price)} has reached the stop at {number(stop)}."
+    sentence = f"The price of {grouped(watched.price)} has reached the stop at {grouped(stop)}."
     return _trigger(watched, RiskKind.STOP, stop, watched.price, sentence)
 
 
@@ -144,7 +144,7 @@ def _target(watched: Watched) -> RiskTrigger | None:
     target = watched.protection.target_price
     if target is None or (watched.price - target) * watched.side.sign < 0:
         return None
-    sentence = f"The price of {number(watched.price)} has reached the target at {number(target)}."
+    sentence = f"The price of {grouped(watched.price)} has reached the target at {grouped(target)}."
     return _trigger(watched, RiskKind.TARGET, target, watched.price, sentence)
 
 

@@ -9,7 +9,7 @@ from core.money import ZERO
 from core.order import OrderType, Side
 from core.plan import Code, Refusal
 from core.signal import HUNDRED, QuantityMode, Signal
-from core.wording import money, number
+from core.wording import grouped, money, number
 
 # A market order may fill above its quote; what Alpaca sets aside for one is never more than this.
 MARKET_RESERVE = Decimal("1.04")
@@ -182,7 +182,7 @@ def _units_at_risk(request: SizeRequest, loss: Decimal) -> Decimal | Refusal:
 def _stop_required(request: SizeRequest) -> Refusal:
     why = "neither the signal nor the bot gives one."
     if request.stop_price is not None:
-        why = f"a stop at {number(request.stop_price)} loses nothing from {number(request.price)}."
+        why = f"a stop at {grouped(request.stop_price)} loses nothing from {grouped(request.price)}."
     sentence = f"The size is the loss at the stop, so a stop is needed: {why}"
     return Refusal(code=Code.STOP_REQUIRED, sentence=sentence)
 
@@ -230,5 +230,5 @@ def _reduced(before: Decimal, after: Decimal, name: str, request: SizeRequest, l
 
 
 def _too_small_to_exit(instrument: Instrument, part: Decimal, price: Decimal) -> Refusal:
-    sentence = f"The part to close is {number(part)} at {number(price)}; {minimum_in_words(instrument)}."
+    sentence = f"The part to close is {number(part)} at {grouped(price)}; {minimum_in_words(instrument)}."
     return Refusal(code=Code.SIZE_TOO_SMALL, sentence=sentence)

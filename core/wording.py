@@ -8,7 +8,15 @@ from core.money import to_cents
 
 def number(value: Decimal) -> str:
     """Write a number without exponent and without trailing zeros: `0.0025`, `1200`."""
-    plain = format(value, "f")
+    return _trimmed(format(value, "f"))
+
+
+def grouped(value: Decimal) -> str:
+    """Write a number, a price above all, with its thousands apart: `74,284.49`, `0.0025`."""
+    return _trimmed(format(value, ",f"))
+
+
+def _trimmed(plain: str) -> str:
     return plain.rstrip("0").rstrip(".") if "." in plain else plain
 
 

@@ -14,7 +14,7 @@ from core.order import Side
 from core.plan import Code, LegState, Refusal
 from core.position import Position
 from core.size import exit_quantity, split_at_zero
-from core.wording import number
+from core.wording import grouped, number
 from database.notifications import NotificationKind
 from database.orders import OrderRecord
 from database.work import LegRecord, PlanRecord
@@ -240,7 +240,7 @@ def _book_missing(
 def _gone(facts: ExitFacts, missing: Decimal) -> Refusal:
     sentence = (
         f"{number(missing)} {facts.bot.symbol} of bot {facts.bot.name} had left the account without it;"
-        f" booked as closed at {number(facts.value_price)}."
+        f" booked as closed at {grouped(facts.value_price)}."
     )
     return Refusal(code=Code.EXTERNAL_CLOSE, sentence=sentence)
 

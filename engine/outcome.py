@@ -4,7 +4,7 @@ from bot_database import Session, Transaction, bots, trades, work
 from core.order import Side
 from core.plan import Code, LegPurpose, LegState, Refusal
 from core.signal import PositionSide
-from core.wording import number
+from core.wording import grouped, number
 from database.work import LegRecord, PlanRecord
 from engine.desk import Desk
 
@@ -70,7 +70,7 @@ def _in_words(transaction: Transaction, leg: LegRecord) -> str:
     if trade is None or not trade["filled_qty"]:
         return words
     what = f"{_VERBS[leg.purpose, leg.side]} {number(trade['filled_qty'])} {trade['symbol']}"
-    return f"{what} at {number(trade['filled_price'])}. {words}".strip()
+    return f"{what} at {grouped(trade['filled_price'])}. {words}".strip()
 
 
 def _finish_event(
