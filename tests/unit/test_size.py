@@ -260,7 +260,7 @@ def test_a_part_too_small_to_close_is_refused_with_the_numbers() -> None:
     assert isinstance(refusal, Refusal)
     assert refusal.code is Code.SIZE_TOO_SMALL
     assert refusal.sentence == (
-        "The part to close is 0.0005 at 50000; BTC/USD trades at least 0.001, in steps of 0.0001."
+        "The part to close is 0.0005 at 50,000; BTC/USD trades at least 0.001, in steps of 0.0001."
     )
 
 
