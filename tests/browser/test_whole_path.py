@@ -135,6 +135,15 @@ def test_a_page_that_the_database_kept_waiting_says_so_and_comes_back_by_itself(
     expect(cat.page.get_by_text("The database does not answer")).to_have_count(0, timeout=PATIENCE)
 
 
+def test_a_click_anywhere_on_a_signal_opens_its_trace(cat: Visitor, trader: Trader) -> None:
+    trader.alert("sell", SYMBOL, "15")
+    cat.page.goto(f"{cat.url}/signals")
+    cat.sees("Click a row to see every step of that signal.")
+    cat.settles()
+    cat.page.get_by_test_id("stDataFrame").first.click(position={"x": 400, "y": 55})
+    cat.sees("The way it went")
+
+
 def test_a_reload_keeps_the_user_in_and_signing_out_ends_every_tab(cat: Visitor) -> None:
     cat.opens("Live Positions")
     cat.sees("Buying power")

@@ -52,12 +52,13 @@ def signals(user: User) -> None:
             width="stretch",
             height=min(38 + 35 * len(page.rows), 700),
             on_select="rerun",
-            selection_mode="single-row",
+            selection_mode=["single-row", "single-cell"],
             key=f"{NAME} table {before}",
             column_config={"Why": st.column_config.TextColumn(width="large")},
         )
         page_buttons(NAME, page, signal_list.PAGE)
-        chosen = [index for index in event.selection.rows if index < len(page.rows)]
+        clicked = [*event.selection.rows, *(row for row, _column in event.selection.cells)]
+        chosen = [index for index in clicked if index < len(page.rows)]
         if chosen:
             go_to(page.rows[chosen[0]]["signal_id"])
 

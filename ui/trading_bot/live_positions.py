@@ -103,7 +103,9 @@ def draw_account(row: Row) -> None:
         ("Cash", money(row["cash"], row["currency"])),
     )
     simulated = " · prices are simulated" if row["broker"] == "paper" else ""
-    st.caption(f"As the broker said {age(row['taken_at'], now())}{simulated}")
+    asked = row["taken_at"] is not None
+    said = f"As the broker said {age(row['taken_at'], now())}" if asked else "The broker has not been asked yet"
+    st.caption(f"{said}{simulated}")
     if row["status"] == "PROBLEM":
         error = row["last_error"] or "The broker cannot be used at present."
         words = "No entries until it works again. The figures are the last ones known; see Setup."

@@ -14,6 +14,11 @@ from ui.tables import plain
 
 ANY = "All connections"
 SHOWN = "shown webhook tokens"
+HERE_ONLY = ("http://localhost", "http://127.0.0.1")
+REACH = (
+    "`localhost` is reached from this machine alone. TradingView needs an address of the internet, at port 80 or"
+    " 443: `PUBLIC_URL` says which, and docs/operations.md how to get one."
+)
 
 
 def draw(user: User) -> None:
@@ -22,6 +27,8 @@ def draw(user: User) -> None:
         places = {row["id"]: row["label"] for row in shown_connections(transaction, user.id)}
         active = [each for each in tokens.tokens_of(transaction, user.id) if each.is_active]
     st.caption("Whoever knows the URL can trade with your bots: paste it into TradingView, and nowhere else.")
+    if services().settings.public_url.startswith(HERE_ONLY):
+        st.caption(REACH)
     for token in active:
         with st.container(border=True):
             draw_token(user, token, places)
