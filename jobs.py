@@ -47,18 +47,6 @@ def record_failure(desk: Desk, lane_id: int, error: Exception) -> None:
         logger.exception("the failure of lane %s could not be recorded", lane_id)
 
 
-def hear(desk: Desk, ring: Callable[[Bell], None], stopping: threading.Event) -> None:
-    """Pass every bell on until told to stop; what rang while nobody listened is swept up at once."""
-    while not stopping.is_set():
-        try:
-            bells.listen(
-                desk.database.url, connected=partial(sweep, desk, ring), heard=ring, stopping=stopping
-            )
-        except psycopg2.Error as error:
-            logger.warning("no bell is heard, listening again: %s", str(error).strip())
-            stopping.wait(LISTEN_AGAIN_SECONDS)
-
-
 def sweep(desk: Desk, ring: Callable[[Bell], None]) -> None:
     """Ring every lane that has work: lost bells cost seconds, never a signal."""
     with desk.database.transaction() as transaction:
@@ -73,13 +61,15 @@ def beat(desk: Desk) -> None:
         health.beat(transaction, "worker", PROCESS, utc_now())
 
 
-def again_and_again(what: Callable[[], None], seconds: float, stopping: threading.Event) -> None:
-    """Do something every so many seconds until told to stop; a failure is logged and tried again."""
+def again_and_again(name: str, what: Callable[[], None], seconds: float, stopping: threading.Event) -> None:
+    """Do something until told to stop, each time so many seconds after its end; a failure is logged."""
     while not stopping.is_set():
         try:
             what()
+        except psycopg2.Error as error:
+            logger.warning("%s: the database failed, trying again: %s", name, str(error).strip())
         except Exception:
-            logger.exception("%s failed and goes on", what)
+            logger.exception("%s failed and goes on", name)
         stopping.wait(seconds)
 
 
@@ -90,10 +80,16 @@ def work(desk: Desk, stopping: threading.Event) -> None:
     def ring(bell: Bell) -> None:
         crew.ring(bell.lane_id, bell.connection_id)
 
+    swept = partial(sweep, desk, ring)
+    # What rang while nobody listened is swept up as soon as somebody does again.
+    heard = partial(bells.listen, desk.database.url, connected=swept, heard=ring, stopping=stopping)
     duties = [
-        threading.Thread(target=hear, args=(desk, ring, stopping), name="bells"),
-        threading.Thread(target=again_and_again, args=(partial(sweep, desk, ring), SWEEP_SECONDS, stopping)),
-        threading.Thread(target=again_and_again, args=(partial(beat, desk), BEAT_SECONDS, stopping)),
+        threading.Thread(target=again_and_again, args=(name, what, seconds, stopping), name=name)
+        for name, what, seconds in (
+            ("bells", heard, LISTEN_AGAIN_SECONDS),
+            ("sweep", swept, SWEEP_SECONDS),
+            ("heartbeat", partial(beat, desk), BEAT_SECONDS),
+        )
     ]
     for duty in duties:
         duty.start()

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import psycopg2.errors
 
+from actions import safety
 from actions.acting import Acting, Refused, Tools
 from core import timeframe as timeframes
 from core.bot import SizeMode, TradingState
@@ -16,8 +17,8 @@ from core.errors import Rejected
 from core.instrument import Instrument
 from core.money import ZERO
 from core.wording import number
-from database import bot_list, bots, connections, kill_switch, risk
-from database.kill_switch import Change, NoSuchScope, Scope, Wanted
+from database import bot_list, bots, connections, risk
+from database.kill_switch import Change, Scope, Wanted
 from database.pool import Row, Transaction
 from intake import TRADINGVIEW
 
@@ -187,33 +188,17 @@ def close_and_archive(tools: Tools, acting: Acting, bot_id: int, *, sentence: st
 
 def set_switch(tools: Tools, acting: Acting, bot_id: int, wanted: Wanted) -> Change:
     """Set the kill switch of one bot."""
-    return _set(tools, acting, Scope.BOT, bot_id, wanted)
+    return safety.set_switch(tools, acting, Scope.BOT, bot_id, wanted)
 
 
 def pause_all(tools: Tools, acting: Acting) -> Change:
     """Let no bot of the user enter; exits pass, and each bot keeps its own state."""
-    return _set(tools, acting, Scope.USER, acting.owner, Wanted.REDUCING)
+    return safety.set_switch(tools, acting, Scope.USER, acting.owner, Wanted.REDUCING)
 
 
 def resume_all(tools: Tools, acting: Acting) -> Change:
     """Lift the switch over all bots of the user."""
-    return _set(tools, acting, Scope.USER, acting.owner, Wanted.ACTIVE)
-
-
-def _set(tools: Tools, acting: Acting, scope: Scope, scope_id: int, wanted: Wanted) -> Change:
-    with tools.database.transaction() as transaction:
-        try:
-            return kill_switch.set_switch(
-                transaction,
-                scope,
-                scope_id,
-                wanted,
-                actor=acting.actor,
-                owner=acting.owner,
-                address=acting.address,
-            )
-        except NoSuchScope:
-            raise Refused(f"There is no such {scope}.") from None
+    return safety.set_switch(tools, acting, Scope.USER, acting.owner, Wanted.ACTIVE)
 
 
 def _ask_close(transaction: Transaction, acting: Acting, row: Row, sentence: str) -> Closing:

@@ -10,7 +10,7 @@ FLATTEN_WORD = "FLATTEN"
 def set_own_switch(tools: Tools, acting: Acting, wanted: Wanted, *, confirmation: str = "") -> Change:
     """Set the switch over everything of the user; closing everything needs the word typed."""
     check_confirmation(wanted, confirmation)
-    return _set(tools, acting, Scope.USER, acting.owner, wanted)
+    return set_switch(tools, acting, Scope.USER, acting.owner, wanted)
 
 
 def set_connection_switch(
@@ -18,7 +18,7 @@ def set_connection_switch(
 ) -> Change:
     """Set the switch over one connection of the user."""
     check_confirmation(wanted, confirmation)
-    return _set(tools, acting, Scope.CONNECTION, connection_id, wanted)
+    return set_switch(tools, acting, Scope.CONNECTION, connection_id, wanted)
 
 
 def check_confirmation(wanted: Wanted, confirmation: str) -> None:
@@ -46,7 +46,8 @@ def in_words(change: Change) -> str:
     return words
 
 
-def _set(tools: Tools, acting: Acting, scope: Scope, scope_id: int, wanted: Wanted) -> Change:
+def set_switch(tools: Tools, acting: Acting, scope: Scope, scope_id: int, wanted: Wanted) -> Change:
+    """Set one switch of the user's own; raises Refused where there is no such scope."""
     with tools.database.transaction() as transaction:
         try:
             return kill_switch.set_switch(

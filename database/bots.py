@@ -256,11 +256,6 @@ def bots_of(transaction: Transaction, user_id: int) -> list[Row]:
     )
 
 
-def bots_in_lane(transaction: Transaction, lane_id: int) -> list[Row]:
-    """Return every bot of a lane, archived ones too: what they hold counts."""
-    return transaction.all("SELECT * FROM user_bot_configs WHERE lane_id = %s ORDER BY id", (lane_id,))
-
-
 def set_status(transaction: Transaction, bot_id: int, status: BotStatus) -> None:
     """Show a bot's status; a disabled or stopped bot keeps saying so."""
     transaction.execute(

@@ -168,15 +168,6 @@ _WITH_WORK = prepared(
 )
 
 
-def explained(transaction: Transaction, lane_id: int) -> Decimal:
-    """Return what the lane's bots hold and what the user declared to be none of theirs, signed."""
-    sql = """
-        SELECT foreign_quantity + coalesce((SELECT sum(quantity) FROM user_bot_configs WHERE lane_id = lanes.id), 0)
-          FROM lanes WHERE id = %s
-    """
-    return Decimal(transaction.value(prepared(sql, "bigint"), (lane_id,)))
-
-
 def others_in_lane(transaction: Transaction, lane_id: int, bot_id: int) -> list[tuple[str, Decimal]]:
     """Return who else holds or enters what in the lane, signed: bots, their open entries, the user."""
     rows = transaction.all(

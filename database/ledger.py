@@ -402,8 +402,3 @@ def _book_correction(
         ),
     )
     _move_position(transaction, row, booking, int(fill_id), instrument, now)
-
-
-def is_fully_booked(order: OrderRecord) -> bool:
-    """Tell whether an order is at its end with nothing left to come."""
-    return order.state in {OrderState.FILLED, OrderState.REJECTED, OrderState.NOT_RECEIVED}

@@ -135,17 +135,6 @@ def order_by_id(transaction: Transaction, connection_id: int, order_id: str) -> 
     return None if row is None else _order(row)
 
 
-def connections_with_open_orders(transaction: Transaction) -> list[int]:
-    """Return the paper connections where an order rests."""
-    rows = transaction.all(
-        """
-        SELECT DISTINCT connection_id FROM paper_orders
-         WHERE state IN ('SUBMITTED', 'PARTIALLY_FILLED') ORDER BY connection_id
-        """
-    )
-    return [row["connection_id"] for row in rows]
-
-
 def fills(transaction: Transaction, connection_id: int) -> list[Execution]:
     """Return every fill of the account, oldest first."""
     rows = transaction.all(

@@ -68,7 +68,7 @@ def _bring_up_to_date(desk: Desk, session: Session, broker: Broker, lane_id: int
 
 def _explained(session: Session, lane_id: int) -> Decimal:
     with session.autocommit() as transaction:
-        return lanes.explained(transaction, lane_id)
+        return lanes.lane_holding(transaction, lane_id).explained
 
 
 def fee_estimates(desk: Desk, session: Session, lane_id: int) -> dict[int, Decimal]:

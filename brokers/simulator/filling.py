@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import replace
 from decimal import Decimal
 
-from brokers.simulator.books import Execution, Holding, SimulatedOrder, SimulatedType
+from brokers.simulator.books import Execution, Holding, SimulatedOrder
 from brokers.simulator.rules import Rules
 from core.instrument import AssetClass, Instrument, Quote
 from core.money import ZERO, floor_to_step, nearest_step
@@ -97,11 +97,6 @@ def after_posting(holding: Holding, execution: Execution) -> Holding:
     else:
         realized -= execution.fee
     return replace(holding, quantity=after, average_price=average if after else ZERO, realized=realized)
-
-
-def is_immediate(order: SimulatedOrder) -> bool:
-    """Tell whether an order is for the price of the moment."""
-    return order.order_type is SimulatedType.MARKET
 
 
 def _share(*parts: str) -> Decimal:
