@@ -29,6 +29,7 @@ def work_lane(desk: Desk, session: Session, lane_id: int) -> int:
         with session.autocommit() as transaction:
             agenda = lanes.agenda(transaction, lane_id)
         if not _take_steps(desk, session, lane_id, agenda):
+            desk.step("lane looked over")
             return agenda.bells
 
 

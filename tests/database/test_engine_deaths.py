@@ -164,8 +164,9 @@ def test_a_signal_that_arrives_at_any_moment_of_a_run_needs_no_sweep(rough_floor
         return moments
 
     moments = run(0)
-    # Whatever comes after the last look at the count of bells rings for itself
-    for limit in range(1, len(moments)):
+    # The last one is when all was looked over, with the lane still held
+    assert moments[-1] == "lane looked over"
+    for limit in range(1, len(moments) + 1):
         run(limit)
 
 

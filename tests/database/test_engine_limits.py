@@ -255,6 +255,13 @@ class TestReservations:
         codes = self.enter_at_once(floor, bots)
         assert codes == ["EXECUTED", "EXECUTED", "MAX_OPEN_POSITIONS", "MAX_OPEN_POSITIONS"]
 
+    def test_positions_that_are_held_count_too(self, floor: RoughFloor) -> None:
+        with floor.database.transaction() as transaction:
+            transaction.execute("UPDATE user_api_keys SET max_open_positions = 2")
+        bots = [floor.bot(symbol, size="1000") for symbol in ("AAPL", "MSFT", "NVDA")]
+        codes = [floor.send(bot, "BUY")["code"] for bot in bots]
+        assert codes == ["EXECUTED", "EXECUTED", "MAX_OPEN_POSITIONS"]
+
     def test_buying_power(self, floor: RoughFloor) -> None:
         """Two of 150,000 do not both fit into 200,000: the second gets what the first leaves."""
         bots = [floor.bot(symbol, size="150000") for symbol in ("QAAA", "QBBB")]

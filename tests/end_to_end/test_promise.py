@@ -23,6 +23,7 @@ from tests.end_to_end.promise.hall import ROOT, Hall, Seat  # noqa: E402
 
 USERS = 6
 WORKER_STEPS = {
+    "lane looked over",
     "signal read",
     "decision committed",
     "exit committed",
