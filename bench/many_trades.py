@@ -143,8 +143,8 @@ _STEPS = (
            'position closed', 'DONE', 'The loss reached its limit.', at, at FROM turns WHERE turn %% 10 = 5
     """,
     """
-    INSERT INTO notifications (user_id, kind, content, attempts, sent_at, created_at)
-    SELECT user_id, 'signal', jsonb_build_object('event', uuid, 'words', 'Bought as asked.'), 1,
+    INSERT INTO notifications (user_id, kind, content, routed_at, created_at)
+    SELECT user_id, 'BOT_FILLED', jsonb_build_object('event', uuid, 'sentence', 'Bought as asked.'),
            received_at, received_at
       FROM signals WHERE user_id = %(user)s
     """,

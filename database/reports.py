@@ -252,8 +252,13 @@ def _by_leg(rows: Iterable[Row]) -> dict[int, list[Row]]:
 def _notifications_of(transaction: Transaction, user_id: int, signal_id: UUID) -> list[Row]:
     return transaction.all(
         """
-        SELECT id, kind, content, attempts, error, created_at, sent_at FROM notifications
-         WHERE user_id = %s AND content->>'event' = %s ORDER BY id
+        SELECT notifications.id, notifications.kind, notifications.content, notifications.created_at,
+               coalesce(sum(deliveries.attempts), 0) AS attempts, min(deliveries.sent_at) AS sent_at,
+               string_agg(deliveries.error, '; ') AS error
+          FROM notifications
+          LEFT JOIN alert_deliveries deliveries ON deliveries.notification_id = notifications.id
+         WHERE notifications.user_id = %s AND notifications.content->>'event' = %s
+         GROUP BY notifications.id ORDER BY notifications.id
         """,
         (user_id, str(signal_id)),
     )

@@ -13,13 +13,15 @@ ROOT = Path(__file__).parents[2]
 FLOORS = (
     {"core"},
     {"settings", "encryption", "log", "database", "signals", "brokers", "bot_database"},
-    {"engine", "bot_engine", "intake", "actions"},
+    {"alerts", "watching"},
+    {"engine", "bot_engine", "intake", "actions", "notifier"},
     {
         "gunicorn.conf",
         "webhook",
         "webhook_server",
         "jobs",
         "broker_watch",
+        "mqtt_listener",
         "administration",
         "manage",
         "ui",
@@ -32,7 +34,19 @@ STANDARD_LIBRARY_ONLY = {"core"}
 OURS = set().union(*FLOORS)
 SQL = re.compile(r"\b(SELECT\s.+\sFROM|INSERT INTO|UPDATE\s+\w+\s+SET|DELETE FROM)\b", re.DOTALL)
 # The tops of the loops, where a failure is recorded.
-LOOPS = {"jobs.py", "broker_watch.py", "webhook", "app.py", "ui", "run.py", "supervision.py", "intake.py"}
+LOOPS = {
+    "jobs.py",
+    "notifier.py",
+    "mqtt_listener.py",
+    "watching",
+    "broker_watch.py",
+    "webhook",
+    "app.py",
+    "ui",
+    "run.py",
+    "supervision.py",
+    "intake.py",
+}
 LONGEST = 500
 
 

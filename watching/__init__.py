@@ -1,0 +1,1 @@
+"""Watching trading bots that run elsewhere and report over MQTT."""
