@@ -53,11 +53,13 @@ Outcome = Delivered | TryLater | Refused | ChannelGone
 class Transport(Protocol):
     """Carry alerts to one kind of place.
 
-    `most` is how many alerts travel in one message.
+    `most` is how many alerts travel in one message. `merges` says that of a flood a summary is enough;
+    a transport whose readers are programs gets every alert.
     """
 
     name: str
     most: int
+    merges: bool
 
     def checked_address(self, text: str) -> str:
         """Return the address to keep; raise `InvalidAddress`."""

@@ -1,8 +1,10 @@
 """What an alert says, before any transport gives it a form."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 
 class Tone(StrEnum):
@@ -28,7 +30,7 @@ class AlertField:
 class Alert:
     """One piece of news in words, of any length and with whatever its senders wrote into it.
 
-    `at` is when it happened. A transport shortens to what it may carry and takes the effect out of
+    `at` is when it happened, `data` holds the same figures for machines, plain JSON. A transport shortens to what it may carry and takes the effect out of
     mentions and markup.
     """
 
@@ -39,3 +41,4 @@ class Alert:
     fields: tuple[AlertField, ...] = ()
     footer: str = ""
     at: datetime
+    data: Mapping[str, Any] = field(default_factory=dict)

@@ -39,8 +39,10 @@ CREATE TABLE alert_deliveries (
     id               BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     notification_id  BIGINT NOT NULL REFERENCES notifications (id) ON DELETE CASCADE,
     channel_id       BIGINT NOT NULL REFERENCES alert_channels (id) ON DELETE CASCADE,
+    kind             TEXT NOT NULL,
     state            TEXT NOT NULL DEFAULT 'WAITING' CHECK (state IN ('WAITING', 'SENT', 'FAILED')),
     not_before       TIMESTAMPTZ NOT NULL,
+    together         BOOLEAN NOT NULL DEFAULT false,
     merged_into      BIGINT REFERENCES alert_deliveries (id) ON DELETE SET NULL,
     content          JSONB,
     attempts         INTEGER NOT NULL DEFAULT 0,
@@ -53,7 +55,7 @@ CREATE TABLE alert_deliveries (
 );
 CREATE INDEX alert_deliveries_waiting ON alert_deliveries (channel_id, id) WHERE state = 'WAITING';
 CREATE INDEX alert_deliveries_merged ON alert_deliveries (merged_into) WHERE merged_into IS NOT NULL;
-CREATE INDEX alert_deliveries_sent ON alert_deliveries (channel_id, sent_at DESC) WHERE state = 'SENT';
+CREATE INDEX alert_deliveries_kind ON alert_deliveries (channel_id, kind, id DESC);
 
 -- Sending is told by alert_deliveries. What was noted before there were alerts is history and is not sent.
 ALTER TABLE notifications DROP COLUMN attempts;

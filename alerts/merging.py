@@ -1,0 +1,81 @@
+"""What to put into one message when much happened at once: each alert, or a summary of a flood."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from alerts.kinds import KINDS
+from core.alert import Alert, Tone
+from database.notifications import NotificationKind
+
+# Of a kind with no more than these in a flood, each still stands for itself.
+FEW = 3
+LINES = 15
+LONGEST_LINE = 160
+WORST_FIRST = (Tone.BAD, Tone.WARNING, Tone.GOOD, Tone.INFO, Tone.QUIET)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """An alert on its way; `together` says that its reader wants those of its kind in one."""
+
+    alert: Alert
+    together: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Composition:
+    """What one message carries, and how many of those that waited it tells of."""
+
+    alerts: tuple[Alert, ...]
+    taken: int
+
+
+def compose(waiting: Sequence[Waiting], *, most: int, merges: bool) -> Composition:
+    """Return the next message for what waits, oldest first.
+
+    Alerts wanted together become one, and so do those of a flood, by kind. Without `merges` every
+    alert stands for itself.
+    """
+    if not merges:
+        return Composition(alerts=tuple(each.alert for each in waiting[:most]), taken=min(most, len(waiting)))
+    for few in (most, FEW, 1):
+        told = _told(waiting, few)
+        if len(told) <= most:
+            return Composition(alerts=told, taken=len(waiting))
+    return compose(waiting[: len(waiting) // 2], most=most, merges=merges)
+
+
+def _told(waiting: Sequence[Waiting], few: int) -> tuple[Alert, ...]:
+    kinds: dict[str, list[Waiting]] = {}
+    for each in waiting:
+        kinds.setdefault(each.alert.kind, []).append(each)
+    return tuple(alert for group in kinds.values() for alert in _told_of_kind(group, few))
+
+
+def _told_of_kind(group: Sequence[Waiting], few: int) -> list[Alert]:
+    alerts = [each.alert for each in group]
+    most = 1 if any(each.together for each in group) else few
+    return alerts if len(alerts) <= most else [summary(alerts)]
+
+
+def summary(group: Sequence[Alert]) -> Alert:
+    """Return one alert that tells of many of a kind: how many, and a line for each of the newest."""
+    lines = [_line(alert) for alert in group[-LINES:]]
+    left = len(group) - len(lines)
+    earlier = [f"{left} earlier ones, then:"] if left else []
+    return Alert(
+        kind=group[0].kind,
+        title=f"{len(group)} {KINDS[NotificationKind(group[0].kind)].plural}",
+        tone=min((alert.tone for alert in group), key=WORST_FIRST.index),
+        text="\n".join([*earlier, *lines]),
+        footer=group[-1].footer if len({alert.footer for alert in group}) == 1 else "DashTrade",
+        at=group[-1].at,
+        data={"merged": [dict(alert.data) for alert in group]},
+    )
+
+
+def _line(alert: Alert) -> str:
+    figures = ", ".join(f"{field.name} {field.value}" for field in alert.fields[:3])
+    words = alert.text.split("\n", 1)[0] or figures
+    line = f"{alert.at:%H:%M:%S} UTC · {alert.title}" + (f" · {words}" if words else "")
+    return line if len(line) <= LONGEST_LINE else line[: LONGEST_LINE - 1] + "…"
