@@ -11,7 +11,7 @@
 | ledger | fills, positions, trades, daily figures |
 | risk | risk events, day marks, what brokers last said, reservations |
 | trades | what the user reads per executed leg |
-| notifications | what is to be told |
+| notifications, alert_channels, alert_deliveries | what is to be told, where to, and what became of it |
 | kill_switch | what may trade at all |
 | reports, figures, statistics | what people read |
 | health | heartbeats and failures of the parts |
@@ -19,6 +19,8 @@
 
 from database import (
     accounts,
+    alert_channels,
+    alert_deliveries,
     audit,
     bells,
     bots,
@@ -47,6 +49,8 @@ __all__ = [
     "Session",
     "Transaction",
     "accounts",
+    "alert_channels",
+    "alert_deliveries",
     "audit",
     "bells",
     "bots",

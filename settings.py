@@ -171,6 +171,8 @@ class Settings(BaseModel):
     default_leverage: Annotated[int, Field(ge=1, le=125)] = Field(10, description="a number from 1 to 125")
 
     discord_webhook_url: SecretAddress | None = Field(None, description="the address Discord shows, https://…")
+    discord_base_url: WebAddress | None = Field(None, description=ADDRESS)
+    alert_webhook_networks: Networks = Field((), description=NETWORKS)
     discord_bot_token: SecretStr | None = Field(None, description=TEXT)
     discord_guild_id: Annotated[int, Field(gt=0)] | None = Field(None, description=SNOWFLAKE)
     discord_channel_id: Annotated[int, Field(gt=0)] | None = Field(None, description=SNOWFLAKE)

@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any
 
 from alerts.figures import Content, amount, fields_of, gain_tone, money, plain, signed, words
-from alerts.kinds import KINDS
 from alerts.watched_wording import WATCHED
 from core.alert import Alert, Tone
 from database.notifications import NotificationKind
@@ -79,7 +78,11 @@ def _limit(content: Content) -> Said:
 STATES = {
     "ACTIVE": ("▶️ Trading is on again", Tone.GOOD, "Entries and exits are traded."),
     "REDUCING": ("⏸️ No new entries", Tone.WARNING, "Exits are still traded, entries are refused."),
-    "HALTED": ("🛑 Trading is halted", Tone.BAD, "Nothing is sent to the broker until it is turned on again."),
+    "HALTED": (
+        "🛑 Trading is halted",
+        Tone.BAD,
+        "Nothing is sent to the broker until it is turned on again.",
+    ),
 }
 
 
@@ -165,4 +168,3 @@ WORDINGS: dict[NotificationKind, Callable[[Content], Said]] = {
     NotificationKind.TEST_ALERT: _test,
     **WATCHED,
 }
-

@@ -30,8 +30,8 @@ class AlertField:
 class Alert:
     """One piece of news in words, of any length and with whatever its senders wrote into it.
 
-    `at` is when it happened, `data` holds the same figures for machines, plain JSON. A transport shortens to what it may carry and takes the effect out of
-    mentions and markup.
+    `at` is when it happened, `data` holds the same figures for machines, plain JSON. A transport
+    shortens to what it may carry and takes the effect out of mentions and markup.
     """
 
     kind: str

@@ -25,6 +25,7 @@ SEALED_COLUMNS = (
     SealedColumn(table="user_api_keys", column="credentials_sealed", sealed_with="sealed_with"),
     SealedColumn(table="user_webhook_tokens", column="token_sealed", sealed_with="sealed_with", is_row=True),
     SealedColumn(table="users", column="totp_sealed", sealed_with="totp_sealed_with"),
+    SealedColumn(table="alert_channels", column="address_sealed", sealed_with="sealed_with"),
     SealedColumn(
         table="server_settings", column="hash_key_sealed", sealed_with="hash_key_sealed_with", key="only_row"
     ),

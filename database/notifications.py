@@ -38,15 +38,15 @@ class NotificationKind(StrEnum):
     WATCHED_BALANCE_CHANGED = "WATCHED_BALANCE_CHANGED"
 
 
-def notify(transaction: Transaction, user_id: int | None, kind: NotificationKind, **content: Any) -> None:
-    """Write down one thing to tell a user (None: whoever runs the server)."""
+def notify(transaction: Transaction, user_id: int | None, kind: NotificationKind, **content: Any) -> int:
+    """Write down one thing to tell a user (None: whoever runs the server); return its number."""
     plain = {name: str(value) if isinstance(value, Decimal) else value for name, value in content.items()}
-    transaction.execute(
-        prepared(
-            "INSERT INTO notifications (user_id, kind, content) VALUES (%s, %s, %s)", "bigint, text, jsonb"
-        ),
-        (user_id, kind, Json(plain)),
-    )
+    return int(transaction.value(_NOTIFY, (user_id, kind, Json(plain))))
+
+
+_NOTIFY = prepared(
+    "INSERT INTO notifications (user_id, kind, content) VALUES (%s, %s, %s) RETURNING id", "bigint, text, jsonb"
+)
 
 
 def notifications_of(transaction: Transaction, user_id: int, limit: int = 100) -> list[Row]:

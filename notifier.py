@@ -1,0 +1,213 @@
+"""Send what happened to whom it concerns: route, compose, send, and keep how it ended.
+
+A notification is a row, written in the transaction of what caused it. From there on a `Notifier`, in any
+number of processes, brings it to its channels. What a channel is sent keeps its order: an advisory
+lock gives it to one sender, and a message that must be tried again holds the later ones back.
+
+A message is rendered and its attempt counted before it is sent, so it is sent at least once; a second
+time only where the first answer never came.
+"""
+
+import hashlib
+import logging
+import random
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime, timedelta
+
+import psycopg2
+
+from alerts import kinds
+from alerts.merging import Waiting, compose
+from alerts.transport import ChannelGone, Delivered, Outcome, Refused, Transport, TryLater
+from alerts.wording import alert_for
+from bot_database import Database, Session, Transaction, alert_channels, alert_deliveries, health
+from database.alert_deliveries import Parcel
+from encryption import Vault, WrongKey
+
+LOOK_SECONDS = 0.25
+CHANNELS_AT_ONCE = 6
+MESSAGES_IN_A_TURN = 50
+GIVE_UP_AFTER = timedelta(hours=24)
+FIRST_PAUSE_SECONDS = 2.0
+LONGEST_PAUSE_SECONDS = 600.0
+LONGEST_OBEYED_SECONDS = 6 * 3600.0
+
+logger = logging.getLogger("notifier")
+
+
+class Notifier:
+    """Bring notifications to their channels, by the transports this process has.
+
+    `operators` are the addresses that are settings, by transport. `now` gives aware UTC times.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        vault: Vault,
+        transports: Mapping[str, Transport],
+        *,
+        operators: Mapping[str, str],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._transports = transports
+        self._operators = operators
+        self._now = now
+        self._pool = ThreadPoolExecutor(CHANNELS_AT_ONCE, thread_name_prefix="alerts")
+        self._busy: dict[int, Future[None]] = {}
+
+    def run(self, stopping: threading.Event) -> None:
+        """Send until told to stop; a database that goes away is waited for."""
+        prepared = False
+        while not stopping.is_set():
+            try:
+                if not prepared:
+                    self.prepare()
+                    prepared = True
+                self.turn()
+            except psycopg2.Error as error:
+                logger.warning("the database failed, trying again: %s", str(error).strip())
+            except Exception as error:
+                logger.exception("a turn failed and the next follows")
+                self._record("notifier", error)
+            stopping.wait(LOOK_SECONDS)
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def prepare(self) -> None:
+        """Keep the rows of the operator's channels in step with the settings."""
+        with self._database.transaction() as transaction:
+            for name, transport in self._transports.items():
+                address = self._operators.get(name)
+                if address is None:
+                    alert_channels.retire_operators_channel(transaction, name)
+                else:
+                    digest = hashlib.sha256(address.encode()).digest()
+                    shown = transport.shown(address)
+                    alert_channels.keep_operators_channel(transaction, name, shown, digest)
+
+    def turn(self) -> None:
+        """Route what is new and let every channel that is due be served by a thread."""
+        self._busy = {id: future for id, future in self._busy.items() if not future.done()}
+        with self._database.transaction() as transaction:
+            alert_deliveries.route(transaction, kinds.defaults(), kinds.published(), self._now())
+        with self._database.transaction() as transaction:
+            due = alert_deliveries.channels_due(transaction, list(self._transports), self._now())
+        for channel_id in due:
+            if channel_id not in self._busy:
+                self._busy[channel_id] = self._pool.submit(self._serve_safely, channel_id)
+
+    def settle(self) -> None:
+        """Wait until every channel that was due has been served."""
+        for future in list(self._busy.values()):
+            future.result()
+
+    def _serve_safely(self, channel_id: int) -> None:
+        try:
+            self._serve(channel_id)
+        except psycopg2.Error as error:
+            logger.warning(
+                "channel %s: the database failed, trying again: %s", channel_id, str(error).strip()
+            )
+        except Exception as error:
+            logger.exception("channel %s failed and is tried again", channel_id)
+            self._record(f"alert channel {channel_id}", error)
+
+    def _serve(self, channel_id: int) -> None:
+        with self._database.session() as session:
+            if not alert_deliveries.claim(session, channel_id):
+                return
+            try:
+                for _ in range(MESSAGES_IN_A_TURN):
+                    if not self._send_next(session, channel_id):
+                        return
+            finally:
+                if not session.is_broken:
+                    alert_deliveries.leave(session, channel_id)
+
+    def _send_next(self, session: Session, channel_id: int) -> bool:
+        """Send one message; tell whether the channel may be sent the next at once."""
+        with session.transaction() as transaction:
+            parcel = self._next_parcel(transaction, channel_id)
+        if parcel is None:
+            return False
+        outcome = self._sent(parcel)
+        with session.transaction() as transaction:
+            return self._book(transaction, parcel, outcome)
+
+    def _next_parcel(self, transaction: Transaction, channel_id: int) -> Parcel | None:
+        now = self._now()
+        if not alert_deliveries.channels_due(transaction, list(self._transports), now, only=channel_id):
+            return None
+        first = alert_deliveries.under_way(transaction, channel_id)
+        if first is None:
+            first = self._compose(transaction, channel_id, now)
+        return alert_deliveries.next_attempt(transaction, first, now)
+
+    def _compose(self, transaction: Transaction, channel_id: int, now: datetime) -> int:
+        rows = alert_deliveries.waiting(transaction, channel_id, now)
+        transport = self._transports[alert_deliveries.transport_of(transaction, channel_id)]
+        told = [
+            Waiting(alert=alert_for(row["kind"], row["content"], row["created_at"]), together=row["together"])
+            for row in rows
+        ]
+        message = compose(told, most=transport.most, merges=transport.merges)
+        carried = [row["id"] for row in rows[: message.taken]]
+        return alert_deliveries.put_together(transaction, carried, transport.render(message.alerts))
+
+    def _sent(self, parcel: Parcel) -> Outcome:
+        try:
+            address = self._address(parcel)
+        except WrongKey as error:
+            return TryLater(reason=str(error))
+        if address is None:
+            return ChannelGone(reason="Its address was taken away.")
+        return self._transports[parcel.transport].send(address, parcel.content, str(parcel.id))
+
+    def _address(self, parcel: Parcel) -> str | None:
+        if parcel.user_id is None:
+            return self._operators.get(parcel.transport)
+        with self._database.transaction() as transaction:
+            return alert_channels.address_of(transaction, self._vault, parcel.channel_id)
+
+    def _book(self, transaction: Transaction, parcel: Parcel, outcome: Outcome) -> bool:
+        now = self._now()
+        match outcome:
+            case Delivered(message_id=message_id, pause=pause):
+                quiet_until = now + timedelta(seconds=pause) if pause else None
+                alert_deliveries.note_sent(transaction, parcel, message_id, now, quiet_until)
+                return not pause
+            case TryLater() if now - parcel.created_at > GIVE_UP_AFTER:
+                reason = f"Given up after {parcel.attempts} attempts in 24 hours; at last: {outcome.reason}"
+                alert_deliveries.note_failed(transaction, parcel, reason)
+                return True
+            case TryLater(reason=reason, seconds=seconds, everywhere=everywhere):
+                at = now + timedelta(seconds=pause_of(parcel.attempts, seconds))
+                alert_deliveries.note_later(transaction, parcel, reason, at)
+                if everywhere:
+                    alert_deliveries.pause_everywhere(transaction, parcel.transport, at)
+            case Refused(reason=reason):
+                alert_deliveries.note_failed(transaction, parcel, reason)
+                return True
+            case ChannelGone(reason=reason):
+                logger.warning("channel %s is switched off: %s", parcel.channel_id, reason)
+                alert_channels.switch_off(transaction, parcel.channel_id, reason, now)
+        return False
+
+    def _record(self, subject: str, error: Exception) -> None:
+        try:
+            with self._database.transaction() as transaction:
+                health.note_fault(transaction, subject, f"{type(error).__name__}: {error}", self._now())
+        except psycopg2.Error:
+            logger.warning("the failure of %s could not be recorded", subject)
+
+
+def pause_of(attempts: int, asked: float | None) -> float:
+    """Return the seconds before the next attempt: what was asked, else doubled each time, with a spread."""
+    if asked is not None:
+        return min(max(asked, 0.0), LONGEST_OBEYED_SECONDS)
+    doubled = FIRST_PAUSE_SECONDS * 2.0 ** min(attempts - 1, 20)
+    return min(doubled, LONGEST_PAUSE_SECONDS) * random.uniform(0.8, 1.2)  # noqa: S311  not for secrets
