@@ -26,6 +26,8 @@ from core.errors import BrokerError, Rejected
 from core.order import Order
 from engine.monitor import watch_risk
 from engine.reconcile import note_status, reconcile
+from notifier import CHANNELS_AT_ONCE as ALERTS_AT_ONCE
+from notifier import notifier_for
 from settings import Settings, load
 
 TICK_SECONDS = 0.25
@@ -77,6 +79,7 @@ class BrokerWatch:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="watch")
         self._loop = asyncio.new_event_loop()
         self._stopping = threading.Event()
+        self._notifier = notifier_for(settings, desk.database, desk.now)
         self._name = f"{socket.gethostname()}:{os.getpid()}"
 
     def stop(self) -> None:
@@ -87,6 +90,9 @@ class BrokerWatch:
         """Watch until `stop`; a database that goes away is waited for."""
         streams = threading.Thread(target=self._loop.run_forever, name="streams", daemon=True)
         streams.start()
+        # Here as well as in the worker: that the worker died must be told by another
+        alerts = threading.Thread(target=self._notifier.run, args=(self._stopping,), name="alerts")
+        alerts.start()
         while not self._stopping.is_set():
             try:
                 self._hold_leases()
@@ -102,6 +108,7 @@ class BrokerWatch:
         asyncio.run_coroutine_threadsafe(_streams_ended(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         streams.join()
+        alerts.join()
         self._loop.close()
         self._pool.shutdown(wait=True, cancel_futures=True)
         with contextlib.suppress(psycopg2.Error), self._desk.database.transaction() as transaction:
@@ -278,7 +285,8 @@ def main() -> None:
     """Watch this DashTrade's brokers until SIGTERM."""
     settings = load()
     log.logging_setup("broker watch", settings)
-    database = Database(settings.database, size=2 * THREADS + 4, application_name="dashtrade broker watch")
+    size = 2 * THREADS + ALERTS_AT_ONCE + 5
+    database = Database(settings.database, size=size, application_name="dashtrade broker watch")
     watch = BrokerWatch(settings, desk_for(settings, database))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: watch.stop())

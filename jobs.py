@@ -16,6 +16,8 @@ from bot_database import Database, bells, health, lanes
 from bot_engine import Desk, desk_for, run_lane, utc_now
 from database.bells import Bell
 from engine.crew import Crew
+from notifier import CHANNELS_AT_ONCE as ALERTS_AT_ONCE
+from notifier import notifier_for
 from settings import Settings, load
 
 LANES_AT_ONCE = 12
@@ -73,8 +75,11 @@ def again_and_again(name: str, what: Callable[[], None], seconds: float, stoppin
         stopping.wait(seconds)
 
 
-def work(desk: Desk, stopping: threading.Event) -> None:
-    """Run the worker until it is told to stop; lanes under work are left at their next end."""
+def work(desk: Desk, stopping: threading.Event, *beside: Callable[[threading.Event], None]) -> None:
+    """Run the worker until it is told to stop; lanes under work are left at their next end.
+
+    What runs `beside`, each in a thread of its own, ends when `stopping` is set.
+    """
     crew = Crew(partial(run_lane_safely, desk), threads=LANES_AT_ONCE, per_connection=LANES_OF_A_CONNECTION)
 
     def ring(bell: Bell) -> None:
@@ -91,6 +96,7 @@ def work(desk: Desk, stopping: threading.Event) -> None:
             ("heartbeat", partial(beat, desk), BEAT_SECONDS),
         )
     ]
+    duties += [threading.Thread(target=run, args=(stopping,), name="beside") for run in beside]
     for duty in duties:
         duty.start()
     stopping.wait()
@@ -104,11 +110,12 @@ def work(desk: Desk, stopping: threading.Event) -> None:
 def main(settings: Settings) -> None:
     """Work the lanes of this DashTrade until SIGTERM."""
     log.logging_setup("worker", settings)
-    database = Database(settings.database, size=LANES_AT_ONCE + 4, application_name="dashtrade worker")
+    database = Database(settings.database, size=LANES_AT_ONCE + ALERTS_AT_ONCE + 5, application_name="dashtrade worker")
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stopping.set())
-    work(desk_for(settings, database), stopping)
+    alerts = notifier_for(settings, database, utc_now)
+    work(desk_for(settings, database), stopping, alerts.run)
 
 
 if __name__ == "__main__":

@@ -12,21 +12,30 @@ import hashlib
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import psycopg2
 
-from alerts import kinds
+from alerts import kinds, occasions
 from alerts.merging import Waiting, compose
+from alerts.registry import transports_for
 from alerts.transport import ChannelGone, Delivered, Outcome, Refused, Transport, TryLater
 from alerts.wording import alert_for
 from bot_database import Database, Session, Transaction, alert_channels, alert_deliveries, health
 from database.alert_deliveries import Parcel
 from encryption import Vault, WrongKey
+from settings import Settings
 
 LOOK_SECONDS = 0.25
+PARTS_SECONDS = 5.0
+DAY_SECONDS = 60.0
+CLEAR_UP_SECONDS = 3600.0
+# After a start of everything, each part gets this long to be heard of
+PARTS_PATIENCE_SECONDS = 40.0
 CHANNELS_AT_ONCE = 6
 MESSAGES_IN_A_TURN = 50
 GIVE_UP_AFTER = timedelta(hours=24)
@@ -35,6 +44,15 @@ LONGEST_PAUSE_SECONDS = 600.0
 LONGEST_OBEYED_SECONDS = 6 * 3600.0
 
 logger = logging.getLogger("notifier")
+
+
+@dataclass(slots=True, kw_only=True)
+class Chore:
+    """Something done in a transaction every so many seconds, next at `due`."""
+
+    work: Callable[[Transaction, datetime], None]
+    every: float
+    due: float
 
 
 class Notifier:
@@ -59,6 +77,12 @@ class Notifier:
         self._now = now
         self._pool = ThreadPoolExecutor(CHANNELS_AT_ONCE, thread_name_prefix="alerts")
         self._busy: dict[int, Future[None]] = {}
+        began = time.monotonic()
+        self._chores = [
+            Chore(work=occasions.tell_of_parts, every=PARTS_SECONDS, due=began + PARTS_PATIENCE_SECONDS),
+            Chore(work=occasions.sum_up_the_day, every=DAY_SECONDS, due=began),
+            Chore(work=alert_deliveries.clear_up, every=CLEAR_UP_SECONDS, due=began),
+        ]
 
     def run(self, stopping: threading.Event) -> None:
         """Send until told to stop; a database that goes away is waited for."""
@@ -68,6 +92,7 @@ class Notifier:
                 if not prepared:
                     self.prepare()
                     prepared = True
+                self.do_chores()
                 self.turn()
             except psycopg2.Error as error:
                 logger.warning("the database failed, trying again: %s", str(error).strip())
@@ -88,6 +113,14 @@ class Notifier:
                     digest = hashlib.sha256(address.encode()).digest()
                     shown = transport.shown(address)
                     alert_channels.keep_operators_channel(transaction, name, shown, digest)
+
+    def do_chores(self) -> None:
+        """Look for news that no event brings, each kind as often as it needs."""
+        for chore in self._chores:
+            if time.monotonic() >= chore.due:
+                chore.due = time.monotonic() + chore.every
+                with self._database.transaction() as transaction:
+                    chore.work(transaction, self._now())
 
     def turn(self) -> None:
         """Route what is new and let every channel that is due be served by a thread."""
@@ -203,6 +236,18 @@ class Notifier:
                 health.note_fault(transaction, subject, f"{type(error).__name__}: {error}", self._now())
         except psycopg2.Error:
             logger.warning("the failure of %s could not be recorded", subject)
+
+
+def notifier_for(settings: Settings, database: Database, now: Callable[[], datetime]) -> Notifier:
+    """Return the sender of everything that goes over HTTP; any process with the keys may run it."""
+    discord = settings.discord_webhook_url
+    return Notifier(
+        database,
+        Vault(settings.encryption_key),
+        transports_for(settings),
+        operators={"DISCORD": discord.get_secret_value()} if discord else {},
+        now=now,
+    )
 
 
 def pause_of(attempts: int, asked: float | None) -> float:

@@ -131,7 +131,6 @@ def _summary(content: Content) -> Said:
             open_positions=_text(content.get("open_positions")),
             equity=_text(content.get("equity")),
         ),
-        "about": content.get("zone"),
     }
 
 
