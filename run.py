@@ -24,6 +24,7 @@ from settings import Found, Settings, SettingsError
 from supervision import AlreadyRunning, Part, become_supervisor, lock, stop_leftovers
 
 READY_SECONDS = 120
+LOOPBACK = "127.0.0.1"
 DISCORD_SERVICE = "Discord bot"
 
 
@@ -40,14 +41,23 @@ def parts(loaded: Settings, server: embedded.Server | None) -> list[Part]:
         Part(name="webhook", command=(python, "-m", "gunicorn")),
         Part(name="worker", command=(python, "jobs.py"), copies=loaded.workers),
         Part(name="watch", command=(python, "broker_watch.py")),
+        Part(name="mqtt", command=(python, "mqtt_listener.py")),
         Part(name="dashboard", command=(*streamlit, *at, "--browser.gatherUsageStats=false")),
         Part(name="ready", command=(python, "run.py", "ready"), rank=20, once=True),
     ]
+    if needs_mqtt_broker(loaded):
+        at = ("--listen", LOOPBACK, "--port", str(loaded.mqtt_broker_port), "--log-level", "WARNING")
+        rows.insert(0, Part(name="mqtt-broker", command=(python, "-m", "iotcore", *at), rank=5))
     if server is not None:
         command, account = tuple(server.command()), embedded.account()
         # INT is PostgreSQL's fast stop: TERM would wait for every client to leave
         rows.insert(0, Part(name="database", command=command, rank=1, account=account, stop_signal="INT"))
     return [row for row in rows if row.copies]
+
+
+def needs_mqtt_broker(loaded: Settings) -> bool:
+    """Tell whether to bring a broker along: none is named, and none listens on this machine."""
+    return loaded.mqtt_broker_host is None and embedded.is_free(loaded.mqtt_broker_port, LOOPBACK)
 
 
 def start() -> None:
@@ -78,6 +88,8 @@ def announce() -> None:
             print(f"The {name} does not answer on port {port}; its lines above may say why.")
     print(f"Dashboard  http://localhost:{loaded.dashboard_port}")
     print(f"Webhook    {loaded.public_url}/webhook?token=… (manage.py user token EMAIL makes yours)")
+    broker = f"{loaded.mqtt_broker_host or LOOPBACK}:{loaded.mqtt_broker_port}"
+    print(f"MQTT       {broker}, where bots below {loaded.mqtt_topic_prefix} are watched")
     with closing(Database(loaded.database, size=1)) as database, database.transaction() as transaction:
         code = keys.new_sign_up_code(transaction, Vault(loaded.encryption_key))
     if code:
