@@ -72,6 +72,8 @@ CREATE TABLE watched_trades (
 CREATE INDEX watched_trades_open ON watched_trades (watched_bot_id, market, id) WHERE state = 'OPEN';
 CREATE INDEX watched_trades_closed ON watched_trades (watched_bot_id, closed_at DESC, id DESC)
     WHERE state = 'CLOSED';
+CREATE INDEX watched_trades_uncompleted ON watched_trades (watched_bot_id, market, id)
+    WHERE state = 'CLOSED' AND NOT is_completed;
 CREATE UNIQUE INDEX watched_trades_once ON watched_trades (watched_bot_id, trade_id) WHERE trade_id IS NOT NULL;
 
 CREATE TABLE watched_balances (
@@ -88,7 +90,8 @@ CREATE TABLE watched_balances (
 );
 CREATE INDEX watched_balances_at ON watched_balances (watched_bot_id, at);
 
--- The MQTT listener: its name at the broker, the same for ever, and how it stands with the broker.
+-- The MQTT listener: its name at the broker, the same for ever, and how it stands with the broker. `claims`
+-- counts who was the listener: while it stands still, nobody else received what we hold.
 CREATE TABLE mqtt_status (
     only_row      BOOLEAN PRIMARY KEY DEFAULT true CHECK (only_row),
     client_id     TEXT NOT NULL DEFAULT 'dashtrade-' || left(replace(gen_random_uuid()::text, '-', ''), 12),
@@ -96,6 +99,7 @@ CREATE TABLE mqtt_status (
     is_connected  BOOLEAN NOT NULL DEFAULT false,
     changed_at    TIMESTAMPTZ,
     words         TEXT,
-    told_at       TIMESTAMPTZ
+    told_at       TIMESTAMPTZ,
+    claims        BIGINT NOT NULL DEFAULT 0
 );
 INSERT INTO mqtt_status DEFAULT VALUES;

@@ -3,6 +3,8 @@
 import pytest
 
 from tests.end_to_end.webhook_desk import WebhookDesk
+from tests.mqtt_broker import Broker
+from tests.mqtt_broker.desk import WatchDesk
 
 
 @pytest.fixture
@@ -17,3 +19,20 @@ def desk(database_url):
 def ann(desk):
     """Give a user with an account at the paper broker and a webhook token."""
     return desk.trader()
+
+
+@pytest.fixture
+def broker(tmp_path, free_port):
+    """Run the chosen MQTT broker on a port of its own."""
+    broker = Broker(folder=tmp_path / "broker", port=free_port)
+    broker.start()
+    yield broker
+    broker.kill()
+
+
+@pytest.fixture
+def watching(database_url, broker):
+    """Give a broker and a database to watch bots with; no listener runs yet."""
+    desk = WatchDesk(database_url, broker)
+    yield desk
+    desk.close()
