@@ -1,9 +1,9 @@
 """Say where alerts go and which are wanted, and send one to try it."""
 
-from alerts.registry import transports_for
-
 from actions.acting import Acting, Refused, Tools
+from alerts import json_webhook
 from alerts.kinds import Delivery, kinds_to_choose
+from alerts.registry import transports_for
 from alerts.transport import InvalidAddress
 from database import alert_channels, alert_deliveries
 from database.notifications import NotificationKind, notify
@@ -13,8 +13,11 @@ from database.pool import Row
 MOST_TESTS_WAITING = 3
 
 
-def keep_address(tools: Tools, acting: Acting, transport: str, text: str) -> None:
-    """Send the user's alerts to this address from now on; raise `Refused` for one that cannot be used."""
+def keep_address(tools: Tools, acting: Acting, transport: str, text: str) -> str | None:
+    """Send the user's alerts to this address from now on; raise `Refused` for one that cannot be used.
+
+    Returns the secret that messages to it are signed with, where they are: to be shown once.
+    """
     carrier = transports_for(tools.settings)[transport]
     try:
         address = carrier.checked_address(text)
@@ -24,6 +27,7 @@ def keep_address(tools: Tools, acting: Acting, transport: str, text: str) -> Non
     with tools.database.transaction() as transaction:
         alert_channels.keep_channel(transaction, tools.vault, acting.owner, transport, address, shown)
         acting.note(transaction, "alert address set", f"{transport.lower()} {shown}")
+    return json_webhook.Address.of(address).secret if transport == json_webhook.JsonWebhook.name else None
 
 
 def remove_address(tools: Tools, acting: Acting, transport: str) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -81,6 +82,32 @@ def equity(frame: pd.DataFrame) -> go.Figure:
     room = max((high - low) * 0.15, abs(high) * 0.0005, 0.01)
     figure.update_yaxes(tickformat=TICKS, nticks=5, range=(low - room, high + room))
     return _plain(figure, height=240)
+
+
+def balance_and_equity(frame: pd.DataFrame, zone: str) -> go.Figure:
+    """Draw cash and worth of an account over time; `frame` has `at`, `balance` and `equity`, oldest first.
+
+    Where one of them was not told there is no point of it; a line that was never told is not drawn.
+    """
+    at = [moment.astimezone(ZoneInfo(zone)).replace(tzinfo=None) for moment in frame["at"]]
+    figure = go.Figure()
+    for name, colour, dash in (("balance", MUTED, "dot"), ("equity", LINE, "solid")):
+        values = [None if pd.isna(value) else float(value) for value in frame[name]]
+        if any(value is not None for value in values):
+            figure.add_trace(
+                go.Scatter(
+                    x=at,
+                    y=values,
+                    name=name.capitalize(),
+                    mode=_mode(frame),
+                    connectgaps=True,
+                    line={"color": colour, "width": 2, "dash": dash, "shape": "hv"},
+                    hovertemplate=f"{name.capitalize()}<br>%{{x|%d %b %Y %H:%M}}<br>%{{y:{MONEY}}}",
+                )
+            )
+    figure.update_layout(legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0})
+    figure.update_yaxes(tickformat=TICKS, nticks=6)
+    return _plain(figure, height=300, legend=True)
 
 
 def calendar(frame: pd.DataFrame, today: date) -> go.Figure:

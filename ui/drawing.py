@@ -30,6 +30,7 @@ NUMBERS = frozenset(
             "Target",
         ),
         *("Threshold", "Actual", "Trades", "Win rate", "Profit factor", "Best", "Worst"),
+        *("Exit", "P&L %", "Held for", "Bytes"),
     }
 )
 # Written with an arrow before the sign

@@ -11,6 +11,8 @@ PAGES = (
     ("pages/overview.py", "Overview", ":material/dashboard:"),
     ("pages/7_🤖_Trading_Bot.py", "Trading Bot", "🤖"),
     ("pages/signals.py", "Signals", ":material/sensors:"),
+    ("pages/watched_bots.py", "Watched bots", ":material/visibility:"),
+    ("pages/discord.py", "Discord & alerts", ":material/notifications:"),
     ("pages/settings.py", "Settings", ":material/settings:"),
 )
 FOR_ADMINS = (("pages/admin.py", "Admin", ":material/admin_panel_settings:"),)

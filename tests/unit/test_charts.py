@@ -125,3 +125,17 @@ def test_few_rows_are_no_fault(count: int) -> None:
     charts.breakdown(frame("bot total_pnl", *[("A", Decimal(0))] * count), "bot")
     charts.distribution(frame("low high trades", *[(Decimal(0), Decimal(1), 1)] * count))
     charts.curve(frame("at total drawdown", *[(START, Decimal(0), Decimal(0))] * count), "P&L")
+
+
+def test_balance_and_equity_are_drawn_where_they_were_told_at_the_users_time() -> None:
+    rows = [(START, Decimal(100), None), (START + timedelta(hours=1), Decimal("101.5"), Decimal(103))]
+    drawn = traces(charts.balance_and_equity(frame("at balance equity", *rows), "Europe/Vienna"))
+    assert list(drawn["Balance"].y) == [100.0, 101.5]
+    assert list(drawn["Equity"].y) == [None, 103.0]
+    assert [at.hour for at in drawn["Equity"].x] == [15, 16]
+    assert drawn["Balance"].line.dash != drawn["Equity"].line.dash
+
+
+def test_a_figure_that_was_never_told_is_not_drawn() -> None:
+    drawn = traces(charts.balance_and_equity(frame("at balance equity", (START, Decimal(1), None)), "UTC"))
+    assert list(drawn) == ["Balance"]

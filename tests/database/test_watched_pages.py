@@ -1,0 +1,330 @@
+"""The page Watched bots: states, figures, messages, the form's rules, and whose rows are whose."""
+
+import csv
+import io
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from actions import watching as actions
+from actions.acting import Refused
+from database import watched_reading
+from tests.database.office import Office, open_office, with_database
+from tests.database.test_setup_pages import press, words
+from tests.database.watched_desk import WatchedDesk, a_life, listening
+from ui.watched_pages import connecting, messages, page, trades
+
+
+@pytest.fixture
+def office(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Office:
+    return open_office(database_url, monkeypatch)
+
+
+@pytest.fixture
+def desk(office: Office) -> WatchedDesk:
+    """Give a watched bot that lived a little."""
+    desk = WatchedDesk(office.services.database, office.user.id)
+    a_life(desk)
+    return desk
+
+
+def tab(office: Office, name: str, **query: object) -> AppTest:
+    drawn = office.draw(page.draw)
+    drawn.query_params["tab"] = name
+    drawn.session_state["tab"] = name
+    for key, value in query.items():
+        drawn.query_params[key] = str(value)
+    return drawn.run()
+
+
+def test_without_a_bot_it_says_how_to_have_one(office: Office) -> None:
+    text = words(office.draw(page.draw))
+    assert "No bot is watched yet" in text
+    assert "listener does not run" in text
+    assert "mosquitto_pub -h localhost -p 1883 -t mybot/status/bot/heartbeat" in text
+
+
+def test_the_form_adds_a_bot_and_says_beside_the_field_what_is_wrong(office: Office) -> None:
+    drawn = office.draw(page.draw)
+    drawn.text_input(key="watch-name").set_value("Hunter")
+    drawn.text_input(key="watch-prefix").set_value("hunter")
+    drawn = press(drawn, "Watch it")
+    assert "A prefix ends with a slash: hunter/" in words(drawn)
+    drawn.text_input(key="watch-prefix").set_value("hunter/")
+    drawn = press(drawn, "Watch it")
+    text = words(drawn)
+    assert "Hunter is watched from now on" in text
+    assert "○ UNKNOWN" in text
+    assert "-t hunter/status/bot/heartbeat" in text
+
+
+def test_a_living_bot_is_shown_with_its_figures(office: Office, desk: WatchedDesk) -> None:
+    listening(office.services.database)
+    drawn = office.draw(page.draw)
+    text = words(drawn)
+    assert "● ONLINE" in text
+    assert "Listening at 127.0.0.1:1883" in text
+    for figure in ("1,050.00", "1,061.50", "▲ +11.50", "1m 0s"):
+        assert figure in text
+    (held,) = drawn.dataframe[0].value.to_dict("records")
+    assert (held["Market"], held["Side"], held["Quantity"], held["Entry"]) == (
+        "BTC/USD", "▲ LONG", "0.1 BTC", "60,000.00",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("state", "shown"),
+    [("OFFLINE", "✕ OFFLINE"), ("STOPPED", "■ STOPPED"), ("UNKNOWN", "○ UNKNOWN")],
+)
+def test_every_state_has_words(office: Office, desk: WatchedDesk, state: str, shown: str) -> None:
+    with office.services.database.transaction() as transaction:
+        transaction.execute("UPDATE watched_bots SET state = %s, offline_since = now()", (state,))
+    assert shown in words(office.draw(page.draw))
+
+
+def test_a_light_that_nobody_keeps_is_said_to_be_old(office: Office, desk: WatchedDesk) -> None:
+    assert "What stands here is how it was then" in words(office.draw(page.draw))
+    listening(office.services.database, connected=False, words="the broker cannot be reached: refused")
+    text = words(office.draw(page.draw))
+    assert "Not connected to 127.0.0.1:1883: the broker cannot be reached: refused" in text
+    assert "What stands here is how it was then" in text
+
+
+def test_trades_and_session_are_shown(office: Office, desk: WatchedDesk) -> None:
+    desk.hears(
+        "stats/session",
+        {
+            "total_trades": 4,
+            "winning_trades": 3,
+            "losing_trades": 1,
+            "avg_win": 20,
+            "avg_loss": -15,
+            "win_rate": 0.75,
+        },
+    )
+    drawn = tab(office, "Trades")
+    text = words(drawn)
+    (trade,) = drawn.dataframe[0].value.to_dict("records")
+    assert (trade["Market"], trade["P&L"], trade["P&L %"], trade["Held for"]) == (
+        "ETH/USD", "▲ +50.00", "+1.67 %", "1m 30s",
+    )  # fmt: skip
+    assert "no loss yet" in text
+    for figure in ("75.00 %", "▲ +20.00", "▼ −15.00", "4.00"):
+        assert figure in text
+
+
+def test_messages_are_listed_with_what_is_wrong_with_them(office: Office, desk: WatchedDesk) -> None:
+    desk.hears("status/bot/heartbeat", {"timestamp": 1234567890})
+    desk.hears(
+        "trading/position/opened", {"timestamp": 1234567890, "symbol": "SOL/USD", "entry_price": "much"}
+    )
+    rows = tab(office, "Messages").dataframe[0].value.to_dict("records")
+    newest, bad = rows[0], rows[1]
+    assert newest["Its clock says"].startswith("⚠ 13 Feb 2009 23:31:30")
+    assert 'entry_price: "much" is not a number' in newest["Problem"]
+    assert (bad["What"], bad["Problem"]) == ("✕ Unreadable", "✕ not UTF-8: byte 0 is 0xff")
+    assert rows[2]["Said"] == "Warning · API · rate limit"
+    assert not [row for row in rows if "Heartbeat" in row["What"]]
+
+
+def test_a_kind_of_message_is_chosen(office: Office, desk: WatchedDesk) -> None:
+    drawn = tab(office, "Messages")
+    drawn.selectbox(key="watched-messages kind").set_value("HEARTBEAT").run()
+    assert [row["What"] for row in drawn.dataframe[0].value.to_dict("records")] == ["💓 Heartbeat"]
+    drawn.selectbox(key="watched-messages kind").set_value("SPIKE").run()
+    assert messages.NONE in words(drawn)
+
+
+def test_a_message_is_read_as_it_came() -> None:
+    assert messages.as_text(b'{"a":1}') == ('{\n  "a": 1\n}', "json")
+    assert messages.as_text(b"\xff") == ("�", None)
+    assert messages.as_text(b"") == ("(empty)", None)
+    long, _ = messages.as_text(b"x" * 30_000)
+    assert long.endswith("… and 10,000 more characters")
+
+
+def test_a_bot_is_renamed_and_removed_after_asking(office: Office, desk: WatchedDesk) -> None:
+    drawn = tab(office, "Connect")
+    drawn.text_input(key=f"rename-{desk.bot_id}").set_value("other name")
+    drawn = press(drawn, "Rename")
+    assert desk.row()["name"] == "other name"
+    drawn = press(tab(office, "Connect"), "Stop watching and delete")
+    assert "is watched no more" in words(drawn)
+    with office.services.database.transaction() as transaction:
+        assert transaction.value("SELECT count(*) FROM watched_events") == 0
+
+
+class TestRules:
+    @pytest.mark.parametrize(
+        "prefix",
+        ["", "a", "a/#", "+/a/", "a\0b/", "\x1b/", "$SYS/", "é" * 100 + "/", "dashtrade/", "dashtrade/x/", "polyspike/",
+         "polyspike/a/", "taken/", "taken/below/"],
+    )  # fmt: skip
+    def test_a_prefix_that_cannot_be_watched_is_refused(self, office: Office, prefix: str) -> None:
+        WatchedDesk(office.services.database, office.another_user().owner, prefix="taken/")
+        with pytest.raises(Refused) as refused:
+            actions.add(office.services, office.acting, name="bot", prefix=prefix)
+        assert refused.value.field == "prefix"
+        assert "eve@" not in refused.value.sentence
+
+    def test_a_prefix_around_another_is_refused_and_beside_it_taken(self, office: Office) -> None:
+        WatchedDesk(office.services.database, office.another_user().owner, prefix="farm/one/")
+        with pytest.raises(Refused):
+            actions.add(office.services, office.acting, name="bot", prefix="farm/")
+        assert actions.add(office.services, office.acting, name="bot", prefix="farm/two/")
+        # Of the same letters, yet not inside
+        assert actions.add(office.services, office.acting, name="bot", prefix="far/")
+
+    def test_an_underscore_is_no_wildcard(self, office: Office) -> None:
+        WatchedDesk(office.services.database, office.user.id, prefix="a_b/")
+        assert actions.add(office.services, office.acting, name="bot", prefix="axb/")
+
+    @pytest.mark.parametrize("name", ["", "  ", "n" * 61, "a\u202eb"])
+    def test_a_name_that_cannot_be_shown_is_refused(self, office: Office, name: str) -> None:
+        with pytest.raises(Refused) as refused:
+            actions.add(office.services, office.acting, name=name, prefix="a/")
+        assert refused.value.field == "name"
+
+    def test_there_is_an_end_to_it(self, office: Office) -> None:
+        for number in range(actions.MOST_BOTS):
+            actions.add(office.services, office.acting, name="bot", prefix=f"b{number}/")
+        with pytest.raises(Refused, match="50 bots"):
+            actions.add(office.services, office.acting, name="bot", prefix="another/")
+        assert actions.add(office.services, office.another_user(), name="bot", prefix="another/")
+
+    def test_the_default_bot_stays_and_may_be_renamed(self, office: Office) -> None:
+        desk = WatchedDesk(office.services.database, office.user.id, prefix="polyspike/")
+        with office.services.database.transaction() as transaction:
+            transaction.execute("UPDATE watched_bots SET is_default = true")
+        with pytest.raises(Refused, match="not removed"):
+            actions.remove(office.services, office.acting, desk.bot_id)
+        actions.rename(office.services, office.acting, desk.bot_id, "  Poly   Spike ")
+        assert desk.row()["name"] == "Poly Spike"
+        assert "renamed, not removed" in words(tab(office, "Connect"))
+
+    def test_nobody_touches_anothers_bot(self, office: Office, desk: WatchedDesk) -> None:
+        eve = office.another_user()
+        for act in (
+            lambda: actions.rename(office.services, eve, desk.bot_id, "mine"),
+            lambda: actions.remove(office.services, eve, desk.bot_id),
+        ):
+            with pytest.raises(actions.NoSuchBot):
+                act()
+        assert desk.row()["name"] == "my bot"
+
+    def test_what_is_done_stands_in_the_audit_log(self, office: Office) -> None:
+        bot_id = actions.add(office.services, office.acting, name="bot", prefix="a/")
+        actions.rename(office.services, office.acting, bot_id, "tob")
+        actions.remove(office.services, office.acting, bot_id)
+        with office.services.database.transaction() as transaction:
+            rows = transaction.all(
+                "SELECT action FROM audit_log WHERE user_id = %s ORDER BY id", (office.user.id,)
+            )
+        assert [row["action"] for row in rows if row["action"].startswith("watched")] == [
+            "watched bot add", "watched bot rename", "watched bot remove",
+        ]  # fmt: skip
+
+
+class TestReading:
+    def test_every_query_knows_its_user(self, office: Office, desk: WatchedDesk) -> None:
+        now = datetime.now(UTC)
+
+        def seen(user: int) -> list[object]:
+            with office.services.database.transaction() as transaction:
+                event = transaction.value("SELECT max(id) FROM watched_events")
+                read, bot = watched_reading, desk.bot_id
+                return [
+                    read.bots_of(transaction, user),
+                    read.bot(transaction, user, bot),
+                    read.newest_balance(transaction, user, bot),
+                    read.balances(transaction, user, bot, since=None, now=now),
+                    read.open_positions(transaction, user, bot),
+                    read.trades_page(transaction, user, bot).rows,
+                    list(read.all_trades(transaction, user, bot)),
+                    read.events_page(transaction, user, bot).rows,
+                    read.payload(transaction, user, event),
+                    read.trade_figures(transaction, user, bot)["trades"],
+                ]
+
+        assert all(seen(office.user.id))
+        assert not any(seen(office.another_user().owner))
+
+    def test_pages_give_everything_once_the_newest_first(self, office: Office, desk: WatchedDesk) -> None:
+        for number in range(7):
+            said = {"trade_id": f"n{number}", "symbol": "A", "pnl": number - 3, "exit_price": 1}
+            desk.hears("trading/trade/completed", said)
+        for read in (watched_reading.trades_page, watched_reading.events_page):
+            ids: list[int] = []
+            before = None
+            while True:
+                with office.services.database.transaction() as transaction:
+                    turned = read(transaction, office.user.id, desk.bot_id, before=before, limit=3)
+                ids += [row["id"] for row in turned.rows]
+                before = turned.older
+                if before is None:
+                    break
+            assert ids == sorted(set(ids), reverse=True)
+            assert len(ids) >= 8
+
+    def test_figures_are_the_sums_of_the_trades(self, office: Office, desk: WatchedDesk) -> None:
+        for number, pnl in enumerate((-20, 5, None)):
+            desk.hears("trading/trade/completed", {"trade_id": f"f{number}", "symbol": "A", "pnl": pnl})
+        with office.services.database.transaction() as transaction:
+            found = watched_reading.trade_figures(transaction, office.user.id, desk.bot_id)
+        assert (found["trades"], found["wins"], found["losses"]) == (4, 2, 1)
+        assert found["pnl"] == Decimal(35)
+        assert found["profit_factor"] == Decimal("2.75")
+
+    def test_the_curve_has_an_end_to_its_points_and_keeps_the_newest(
+        self, office: Office, desk: WatchedDesk
+    ) -> None:
+        with office.services.database.transaction() as transaction:
+            transaction.execute("DELETE FROM watched_balances")
+            transaction.execute(
+                """
+                INSERT INTO watched_balances (watched_bot_id, at, balance)
+                SELECT %s, now() - each * interval '1 minute', each FROM generate_series(1, 5000) AS each
+                """,
+                (desk.bot_id,),
+            )
+            args = (transaction, office.user.id, desk.bot_id)
+            everything = watched_reading.balances(*args, since=None, now=datetime.now(UTC))
+            since = datetime.now(UTC) - timedelta(hours=1)
+            hour = watched_reading.balances(*args, since=since, now=datetime.now(UTC))
+        assert 300 < len(everything) <= watched_reading.POINTS + 1
+        assert [row["at"] for row in everything] == sorted(row["at"] for row in everything)
+        assert everything[-1]["balance"] == 1
+        assert [row["balance"] for row in hour][-1] == 1
+        assert all(row["at"] >= since for row in hour)
+
+    def test_the_file_holds_every_trade_and_runs_nothing(self, office: Office, desk: WatchedDesk) -> None:
+        desk.hears("trading/trade/completed", {"trade_id": "=1+1", "symbol": "@SUM(A1)", "pnl": -3.5})
+        rows = list(csv.DictReader(io.StringIO(trades.exported(office.user.id, desk.bot_id).decode())))
+        assert len(rows) == 2
+        assert (rows[0]["trade_id"], rows[0]["name"], rows[0]["pnl"]) == ("'=1+1", "'@SUM(A1)", "-3.5")
+        assert rows[0]["closed_at"].endswith("Z")
+
+
+def test_what_strangers_wrote_is_no_markdown(office: Office, desk: WatchedDesk) -> None:
+    desk.hears("stats/session", {"session_id": "**[x](https://evil.example)**", "total_pnl": 1})
+    drawn = tab(office, "Trades")
+    shown = [each.value for each in drawn.markdown if "evil" in each.value]
+    assert shown
+    assert all("](" not in text.replace("\\]\\(", "") for text in shown)
+
+
+def test_without_the_database_it_stays_calm(
+    office: Office, free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_database(f"postgresql://u:p@127.0.0.1:{free_port}/d", monkeypatch)
+    assert "The database does not answer" in words(office.draw(page.draw))
+
+
+def test_the_line_to_try_is_for_this_broker(office: Office) -> None:
+    settings = office.services.settings.model_copy(update={"mqtt_username": "ann b", "mqtt_tls": True})
+    assert connecting.broker_address(settings, "broker.lan:8883") == ("broker.lan", 8883)
+    line = connecting.heartbeat_line(settings, "broker.lan", 8883, "it's/")
+    assert "-h broker.lan -p 8883 -u 'ann b' -P 'the password' --tls-use-os-certs" in line
+    assert """-t 'it'"'"'s/status/bot/heartbeat'""" in line

@@ -1,0 +1,158 @@
+"""Every notification of a user, newest first, and what became of it at each channel."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from alerts.kinds import KINDS
+from alerts.wording import alert_for
+from core.alert import Alert
+from database import alert_channels
+from database.accounts import User
+from database.history import Key, Page
+from database.notifications import NotificationKind
+from database.pool import Row
+from ui.alert_pages import embed
+from ui.calm import calm
+from ui.drawing import page_buttons, page_key
+from ui.formatting import moment
+from ui.services import services
+
+NAME = "alerts"
+PAGE = 25
+REFRESH_SECONDS = 5
+NOTHING_YET = (
+    "Nothing happened yet that you would be told. When a bot trades, a limit is reached or a connection breaks, it"
+    " is listed here with what became of the alert."
+)
+NONE_MATCH = "Nothing of that kind yet."
+NAMES = {"DISCORD": "Discord", "WEBHOOK": "JSON webhook"}
+LONGEST_TEXT = 160
+
+
+def draw(user: User) -> None:
+    """Draw the tab."""
+    listed(user)
+
+
+@st.fragment(run_every=REFRESH_SECONDS)
+def listed(user: User) -> None:
+    """Draw one page of notifications; a click on a row shows the alert."""
+    with calm():
+        kind = _chosen_kind()
+        before = page_key(NAME, kind)
+        with services().database.transaction() as transaction:
+            rows = alert_channels.history_of(
+                transaction,
+                user.id,
+                kinds=[kind] if kind else [],
+                before=before.id if before else None,
+                limit=PAGE + 1,
+            )
+        page = _page(rows)
+        if not page.rows:
+            st.caption(NONE_MATCH if kind else NOTHING_YET)
+            return
+        st.caption("Click a row to see the whole alert.")
+        event: Any = st.dataframe(
+            frame(page.rows, user.time_zone),
+            hide_index=True,
+            width="stretch",
+            height=min(38 + 35 * len(page.rows), 560),
+            on_select="rerun",
+            selection_mode=["single-row", "single-cell"],
+            key=f"{NAME} table {kind} {before}",
+            column_config={"Text": st.column_config.TextColumn(width="large")},
+        )
+        page_buttons(NAME, page, PAGE)
+        clicked = [*event.selection.rows, *(row for row, _column in event.selection.cells)]
+        if clicked and clicked[0] < len(page.rows):
+            whole(page.rows[clicked[0]], user.time_zone)
+
+
+def frame(rows: Sequence[Row], zone: str) -> pd.DataFrame:
+    """Return notifications as a table: when, what it said, and what became of it."""
+    found = [(row, alert_of(row)) for row in rows]
+    return pd.DataFrame(
+        [
+            {
+                "Time": moment(row["created_at"], zone),
+                "Alert": alert.title,
+                "What became of it": "; ".join(outcomes(row, zone)),
+                "Text": in_one_line(alert),
+                "Kind": KINDS[NotificationKind(row["kind"])].label,
+            }
+            for row, alert in found
+        ]
+    )
+
+
+def whole(row: Row, zone: str) -> None:
+    """Draw one alert as it looks, and what became of it."""
+    embed.draw(alert_of(row), zone)
+    for words in outcomes(row, zone):
+        st.text(words)
+
+
+def alert_of(row: Row) -> Alert:
+    """Return what a notification says."""
+    return alert_for(row["kind"], row["content"], row["created_at"])
+
+
+def in_one_line(alert: Alert) -> str:
+    """Return an alert's text, or its first figures where it has none."""
+    figures = ", ".join(f"{field.name} {field.value}" for field in alert.fields)
+    words = " ".join((alert.text or "").split())
+    line = f"{words} · {figures}" if words and figures else words or figures
+    return line if len(line) <= LONGEST_TEXT else line[: LONGEST_TEXT - 1] + "…"
+
+
+def outcomes(row: Row, zone: str) -> list[str]:
+    """Say what became of a notification, for each channel it was meant for."""
+    if row["routed_at"] is None:
+        return ["… waits for DashTrade's worker"]
+    if not row["deliveries"]:
+        return ["– not sent: off, or there was no address"]
+    return [f"{_where(each)}: {_became(each, zone)}" for each in row["deliveries"]]
+
+
+def _where(delivery: Mapping[str, Any]) -> str:
+    name = NAMES.get(delivery["transport"], delivery["transport"])
+    return name if delivery["mine"] else f"the operator's {name}"
+
+
+def _became(delivery: Mapping[str, Any], zone: str) -> str:
+    together = " with others" if delivery["with_others"] else ""
+    match delivery["state"]:
+        case "SENT":
+            return f"✓ sent{together} {moment(_time(delivery['sent_at']), zone)}"
+        case "FAILED":
+            return f"✕ failed: {delivery['error'] or 'no reason was given'}"
+    if delivery["next_attempt_at"]:
+        why = f" ({delivery['error']})" if delivery["error"] else ""
+        return f"… waits, next attempt {moment(_time(delivery['next_attempt_at']), zone)}{why}"
+    return f"… waits{together}"
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def _page(rows: list[Row]) -> Page:
+    shown = rows[:PAGE]
+    more = len(rows) > PAGE
+    return Page(rows=shown, older=Key(at=shown[-1]["created_at"], id=shown[-1]["id"]) if more else None)
+
+
+def _chosen_kind() -> NotificationKind | None:
+    names = {kind: f"{news.group}: {news.label}" for kind, news in KINDS.items() if not news.for_operator}
+    return st.selectbox(
+        "Kind",
+        [None, *names],
+        format_func=lambda kind: "All" if kind is None else names[kind],
+        key=f"{NAME} kind",
+        width=320,
+    )

@@ -1,0 +1,19 @@
+"""The page Discord & alerts: its tabs, of which the open one alone is run."""
+
+import streamlit as st
+
+from database.accounts import User
+from ui.alert_pages import channels, choices, history
+from ui.calm import calm, tell_what_was_done
+
+TABS = {"Where to": channels.draw, "Which alerts": choices.draw, "History": history.draw}
+
+
+def draw(user: User) -> None:
+    """Draw the tabs; `?tab=History` leads to one."""
+    tell_what_was_done()
+    for tab, part in zip(st.tabs(list(TABS), key="tab", bind="query-params"), TABS.values(), strict=True):
+        with tab:
+            if tab.open:
+                with calm():
+                    part(user)
