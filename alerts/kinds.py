@@ -45,7 +45,7 @@ KINDS: dict[NotificationKind, KindOfNews] = {
     NotificationKind.MISSED_ALERT: KindOfNews(label="Alert missed", plural="alerts missed", group=BOTS),
     NotificationKind.DAILY_SUMMARY: KindOfNews(label="Daily summary", plural="daily summaries", group=BOTS),
     NotificationKind.RISK_LIMIT_HIT: KindOfNews(
-        label="Stop, target or loss limit reached", plural="limits reached", group=RISK, published=True
+        label="Stop, target or loss limit reached", plural="limits reached", group=RISK
     ),
     NotificationKind.EXIT_FAILED: KindOfNews(
         label="Exit failed", plural="exits failed", group=RISK, published=True

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from alerts.figures import Content, amount, fields_of, gain_tone, money, plain, signed, words
+from alerts.figures import Content, amount, duration, fields_of, gain_tone, money, plain, signed, words
 from alerts.watched_wording import WATCHED
 from core.alert import Alert, Tone
 from database.notifications import NotificationKind
@@ -114,6 +114,26 @@ def _part(title: str, tone: Tone) -> Callable[[Content], Said]:
     return said
 
 
+def _broker(title: str, tone: Tone) -> Callable[[Content], Said]:
+    def said(content: Content) -> Said:
+        is_back = tone is Tone.GOOD
+        return {
+            "title": title,
+            "tone": tone,
+            "text": ""
+            if is_back
+            else "Watched bots cannot be heard meanwhile. What they send with QoS 1 waits there.",
+            "fields": fields_of(
+                broker=_text(content.get("broker")),
+                away_for=duration(content.get("away_seconds")),
+                reason=None if is_back else _text(content.get("words")),
+            ),
+            "about": "server",
+        }
+
+    return said
+
+
 def _summary(content: Content) -> Said:
     pnl = content.get("pnl")
     trades = int(amount(content.get("trades")) or 0)
@@ -162,8 +182,8 @@ WORDINGS: dict[NotificationKind, Callable[[Content], Said]] = {
     NotificationKind.EXTERNAL_CLOSE: _sentence("👐 Position closed elsewhere", Tone.WARNING),
     NotificationKind.PART_DOWN: _part("🚨 Down", Tone.BAD),
     NotificationKind.PART_BACK: _part("✅ Back", Tone.GOOD),
-    NotificationKind.MQTT_BROKER_DOWN: _part("🚨 MQTT broker unreachable", Tone.BAD),
-    NotificationKind.MQTT_BROKER_BACK: _part("✅ MQTT broker back", Tone.GOOD),
+    NotificationKind.MQTT_BROKER_DOWN: _broker("🚨 MQTT broker unreachable", Tone.BAD),
+    NotificationKind.MQTT_BROKER_BACK: _broker("✅ MQTT broker back", Tone.GOOD),
     NotificationKind.TEST_ALERT: _test,
     **WATCHED,
 }

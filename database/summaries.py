@@ -51,8 +51,9 @@ def figures_of(transaction: Transaction, user_id: int, day: date, since: datetim
                AND received_at >= %(since)s AND received_at < %(until)s)
         SELECT booked.*, received.*,
                (SELECT count(*) FROM real WHERE abs(quantity) > greatest(dust_below, 0)) AS open_positions,
-               (SELECT coalesce(jsonb_agg(jsonb_build_object('account', connections.label,
-                           'equity', accounts.equity::text, 'currency', accounts.currency) ORDER BY connections.id), '[]')
+               (SELECT coalesce(jsonb_agg(jsonb_build_object(
+                           'account', connections.label, 'equity', accounts.equity::text,
+                           'currency', accounts.currency) ORDER BY connections.id), '[]')
                   FROM user_api_keys AS connections
                   JOIN account_snapshots AS accounts ON accounts.connection_id = connections.id
                  WHERE connections.user_id = %(user)s AND NOT connections.is_replay

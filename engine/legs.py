@@ -375,6 +375,7 @@ def _tell_filled(transaction: Transaction, plan: PlanRecord, leg: LegRecord, bot
             NotificationKind.BOT_FILLED,
             event=str(plan.event_uuid),
             bot=bot_name,
+            trade=trade["id"],
             symbol=trade["symbol"],
             action=trade["action"],
             side=leg.side,

@@ -1,0 +1,152 @@
+"""Publish what this DashTrade does, in the shapes it understands itself; our own life and death too.
+
+Events are notifications like any other alert: kept until the broker has them. What is only true now, the
+heartbeat and the balance, is told afresh each time.
+"""
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+import psycopg2
+from paho.mqtt.client import Client
+
+from alerts.transport import Delivered, InvalidAddress, Message, Outcome, Refused, TryLater
+from core.alert import Alert
+from database import published
+from database.pool import Database
+from watching import shapes
+
+HEARTBEAT_SECONDS = 30.0
+BALANCE_SECONDS = 60.0
+ACKNOWLEDGED_WITHIN_SECONDS = 10.0
+VERSION = "0.1.0"
+QOS = 1
+
+logger = logging.getLogger("mqtt_listener")
+
+
+class Publisher:
+    """Be a transport to the broker, and tell it that we live.
+
+    It uses the listener's own connection, so that one process publishes: the one that holds the lease.
+    """
+
+    name = "MQTT"
+    most = 1
+    merges = False
+
+    def __init__(self, database: Database, prefix: str, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._prefix = prefix
+        self._now = now
+        self._began = now()
+        self._session_id = self._began.strftime("%Y%m%d_%H%M%S")
+        self._client: Client | None = None
+        self._has_started = False
+        self._balance: dict[str, Any] | None = None
+
+    def prepare(self, client: Client) -> None:
+        """Leave a last will with a client that is about to connect."""
+        topic, said = shapes.state(is_online=False, at=self._now())
+        client.will_set(self._prefix + topic, json.dumps(said), qos=QOS, retain=True)
+
+    def connected(self, client: Client) -> None:
+        """Publish on this client from now on; called at every connecting."""
+        self._client = client
+        topic, said = shapes.state(is_online=True, at=self._now())
+        client.publish(self._prefix + topic, json.dumps(said), qos=QOS, retain=True)
+
+    def leave(self) -> None:
+        """Say goodbye before a clean end of the connection, which the broker does not take for a death."""
+        client, self._client = self._client, None
+        if client is None or not client.is_connected():
+            return
+        standing = self._standing()
+        seconds = int((self._now() - self._began).total_seconds())
+        for topic, said, retain in (
+            (*shapes.session(standing, self._now(), self._session_id, seconds), True),
+            (*shapes.stopped(standing, self._now(), self._session_id), False),
+            (*shapes.state(is_online=False, at=self._now()), True),
+        ):
+            self._put(client, topic, said, retain=retain)
+
+    def run(self, stopping: threading.Event) -> None:
+        """Tell that we live and what the accounts are worth, until told to stop."""
+        due = {self._beat: 0.0, self._tell_balance: 0.0}
+        while not stopping.is_set():
+            for tell, at in due.items():
+                if time.monotonic() >= at and self._client is not None:
+                    try:
+                        due[tell] = time.monotonic() + tell()
+                    except psycopg2.Error as error:
+                        logger.warning("nothing published, the database failed: %s", str(error).strip())
+            stopping.wait(1.0)
+
+    def checked_address(self, text: str) -> str:
+        """Refuse: the broker is a setting, not somebody's address."""
+        raise InvalidAddress("The MQTT broker is set by MQTT_BROKER_HOST.")
+
+    def shown(self, address: str) -> str:
+        """Return the prefix, which is no secret."""
+        return address
+
+    def render(self, alerts: Sequence[Alert]) -> Message:
+        """Return topic and payload of one alert."""
+        (alert,) = alerts
+        content, at = alert.data, alert.at
+        row = self._trade(content.get("trade"))
+        topic, said = shapes.trade(row, at) if row else shapes.trouble(alert.kind, content, at)
+        return {"topic": topic, "payload": said}
+
+    def send(self, address: str, message: Message, key: str) -> Outcome:
+        """Publish once and wait for the broker's acknowledgement."""
+        client = self._client
+        if client is None or not client.is_connected():
+            return TryLater(reason="The broker is not connected.", seconds=2.0)
+        try:
+            arrived = self._put(client, message["topic"], message["payload"], retain=False)
+        except ValueError as error:
+            return Refused(reason=str(error))
+        return Delivered() if arrived else TryLater(reason="The broker did not acknowledge it.", seconds=2.0)
+
+    def _put(self, client: Client, topic: str, said: dict[str, Any], *, retain: bool) -> bool:
+        info = client.publish(self._prefix + topic, json.dumps(said), qos=QOS, retain=retain)
+        try:
+            info.wait_for_publish(ACKNOWLEDGED_WITHIN_SECONDS)
+        except RuntimeError:
+            return False
+        return info.is_published()
+
+    def _beat(self) -> float:
+        client, standing = self._client, self._standing()
+        if client is not None:
+            uptime = int((self._now() - self._began).total_seconds())
+            if not self._has_started:
+                started = shapes.started(standing, self._now(), self._session_id, VERSION)
+                self._has_started = self._put(client, *started, retain=False)
+            self._put(client, *shapes.heartbeat(standing, self._now(), uptime), retain=True)
+        return HEARTBEAT_SECONDS
+
+    def _tell_balance(self) -> float:
+        client, standing = self._client, self._standing()
+        figures = {name: standing[name] for name in ("balance", "equity", "unrealized_pnl")}
+        is_news = standing["equity"] is not None and figures != self._balance
+        if client is not None and is_news:
+            told = self._put(client, *shapes.balance(standing, self._now()), retain=True)
+            self._balance = figures if told else None
+        return BALANCE_SECONDS
+
+    def _standing(self) -> dict[str, Any]:
+        with self._database.transaction() as transaction:
+            return published.standing(transaction, self._began)
+
+    def _trade(self, trade_id: object) -> dict[str, Any] | None:
+        if not isinstance(trade_id, int):
+            return None
+        with self._database.transaction() as transaction:
+            return published.trade_to_publish(transaction, trade_id)
