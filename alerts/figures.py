@@ -11,17 +11,20 @@ from core.wording import grouped
 Content = Mapping[str, Any]
 
 MINUTE, HOUR = 60, 3600
+MOST_DIGITS = 18
 
 
 def amount(value: object) -> Decimal | None:
-    """Return a finite number, None for anything else."""
+    """Return a number that can be a figure, None for anything else, the absurdly large and small too."""
     if value is None or isinstance(value, bool):
         return None
     try:
         number = Decimal(str(value))
     except InvalidOperation:
         return None
-    return number if number.is_finite() else None
+    if not number.is_finite() or (number and abs(number.adjusted()) > MOST_DIGITS):
+        return None
+    return number
 
 
 def plain(value: object) -> str | None:
