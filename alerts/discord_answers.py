@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
-from alerts.discord_embeds import shown_words
+from alerts.neutral import plain, shortened
 from alerts.posting import Answer
 from alerts.transport import ChannelGone, Delivered, Outcome, Refused, TryLater
 
@@ -40,9 +40,8 @@ class Said:
         """Return Discord's message, code and the faults it found, in one line."""
         faults = "; ".join(_faults(self.content.get("errors")))
         code = f" (code {self.code})" if self.code else ""
-        return shown_words(
-            f"{self.content.get('message', '')}{code}{': ' if faults else ''}{faults}", LONGEST_WORDS
-        )
+        message = self.content.get("message", "")
+        return _in_one_line(f"{message}{code}{': ' if faults else ''}{faults}")
 
 
 def outcome(answer: Answer) -> Outcome:
@@ -104,7 +103,8 @@ def _pause(headers: Message) -> float:
 def _reason(answer: Answer, said: Said) -> str:
     if said.words:
         return f"Discord answered {answer.status}: {said.words}"
-    return f"Discord's address answered {status_words(answer.status)}"
+    words = f"Discord's address answered {status_words(answer.status)}"
+    return f"{words}, a redirect, which is not followed" if 300 <= answer.status < 400 else words
 
 
 def status_words(status: int) -> str:
@@ -121,6 +121,10 @@ def _content(body: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def _in_one_line(text: str) -> str:
+    return shortened(" ".join(plain(text).split()), LONGEST_WORDS)
 
 
 def _faults(tree: object, path: tuple[str, ...] = ()) -> Iterator[str]:

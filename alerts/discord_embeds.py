@@ -7,7 +7,7 @@ from typing import Any
 
 from discord_webhook import DiscordEmbed
 
-from alerts.neutral import BREAK, length, neutral, plain, shortened, unlinked
+from alerts.neutral import BREAK, length, neutral, shortened, unlinked
 from core.alert import Alert, AlertField, Tone
 
 MOST_EMBEDS = 10
@@ -114,8 +114,3 @@ def _embed(alert: Alert, draft: Draft) -> dict[str, Any]:
     if draft.footer:
         embed.footer = {"text": draft.footer}
     return {name: value for name, value in vars(embed).items() if value not in (None, "", [])}
-
-
-def shown_words(text: str, limit: int) -> str:
-    """Return words of a service in one line for the dashboard."""
-    return shortened(" ".join(plain(text).split()), limit)

@@ -13,8 +13,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from alerts.discord_answers import outcome
 from alerts.discord_embeds import MOST_EMBEDS, embeds
-from alerts.posting import Letter, NoAnswer, Patience, host_and_port, post, resolve
-from alerts.transport import ChannelGone, Delivered, InvalidAddress, Message, Outcome, TryLater
+from alerts.posting import Answer, Letter, NoAnswer, Patience, host_and_port, post, resolve
+from alerts.transport import ChannelGone, InvalidAddress, Message, Outcome, TryLater
 from core.alert import Alert
 
 DISCORD = "https://discord.com"
@@ -48,7 +48,10 @@ class DiscordWebhook:
 
     def shown(self, address: str) -> str:
         """Return the host and the first digits of the webhook's id."""
-        parts = urlsplit(address)
+        try:
+            parts = urlsplit(address)
+        except ValueError:
+            return "…"
         known = PATH.fullmatch(parts.path)
         return f"{parts.hostname}/api/webhooks/{known.group(2)[:4] if known else ''}…"
 
@@ -63,12 +66,11 @@ class DiscordWebhook:
         except InvalidAddress as error:
             return ChannelGone(reason=str(error))
         try:
-            said = outcome(
-                post(_letter(checked, message), resolve(*host_and_port(checked)), patience=self._patience)
-            )
+            addresses = resolve(*host_and_port(checked))
+            answer = post(_letter(checked, message), addresses, patience=self._patience)
         except NoAnswer as error:
             return TryLater(reason=f"Discord was not reached: {error}")
-        return _without_token(said, checked)
+        return outcome(_without_token(answer, checked))
 
     def _origin(self, address: str) -> str:
         try:
@@ -121,9 +123,7 @@ def _letter(address: str, message: Message) -> Letter:
     )
 
 
-def _without_token(said: Outcome, address: str) -> Outcome:
-    """Return the outcome with the webhook's token hidden, should Discord have repeated it."""
-    if isinstance(said, Delivered):
-        return said
+def _without_token(answer: Answer, address: str) -> Answer:
+    """Return the answer with the webhook's token hidden, should Discord have repeated it."""
     token = urlsplit(address).path.rpartition("/")[2]
-    return replace(said, reason=said.reason.replace(token, "***"))
+    return replace(answer, body=answer.body.replace(token.encode(), b"***"))

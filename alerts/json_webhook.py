@@ -9,14 +9,15 @@ import json
 import re
 import secrets
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import SplitResult, quote, urlsplit, urlunsplit
 
 from alerts.discord_answers import LATER, retry_after, status_words
-from alerts.neutral import plain
+from alerts.neutral import plain, shortened
 from alerts.posting import (
     PORTS,
     Answer,
@@ -36,6 +37,7 @@ from core.alert import Alert
 SIGNATURE_HEADER = "X-DashTrade-Signature"
 ID_HEADER = "X-DashTrade-Id"
 LONGEST_URL = 2000
+LONGEST_TEXT = 4096
 FIRST_FREE_PORT = 1024
 HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?\.?|[0-9a-f:.]+", re.ASCII)
 # Kept by a URL as they stand; everything else that is no letter or digit is percent-encoded
@@ -224,10 +226,24 @@ def _ascii_host(host: str) -> str:
 def _rendered(alert: Alert) -> Message:
     return {
         "kind": alert.kind,
-        "title": plain(alert.title),
+        "title": _carried(alert.title),
         "tone": alert.tone.value,
-        "text": plain(alert.text),
-        "fields": [{"name": plain(one.name), "value": plain(one.value)} for one in alert.fields],
-        "footer": plain(alert.footer),
+        "text": _carried(alert.text),
+        "fields": [{"name": _carried(one.name), "value": _carried(one.value)} for one in alert.fields],
+        "footer": _carried(alert.footer),
         "at": alert.at.astimezone(UTC).isoformat(),
+        "data": _clean(dict(alert.data)),
     }
+
+
+def _carried(text: str) -> str:
+    return shortened(plain(text), LONGEST_TEXT)
+
+
+def _clean(value: Any) -> Any:
+    """Return plain JSON in which every text may be stored and read everywhere."""
+    if isinstance(value, str):
+        return _carried(value)
+    if isinstance(value, Mapping):
+        return {_carried(str(name)): _clean(one) for name, one in value.items()}
+    return [_clean(one) for one in value] if isinstance(value, list | tuple) else value

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 
+LONGEST = 20_000  # far more than any service carries, so that a huge text costs nothing
 BREAK = "\u200b"  # a zero-width space: seen by Discord's reader, not by a person
 
 _LINE_ENDS = re.compile("\r\n?|[\u0085\u2028\u2029]")
@@ -17,9 +18,10 @@ _LINE_MARKS = re.compile(r"^([^\S\n]*)([#>]|-(?=#)|[-+](?=\s))", re.MULTILINE)
 def plain(text: str) -> str:
     """Return the text without control characters, lone surrogates and changes of direction.
 
-    Line ends become `\\n`, tabs spaces; what PostgreSQL and JSON readers refuse is gone.
+    Line ends become `\\n`, tabs spaces; what PostgreSQL and JSON readers refuse is gone, and so is what
+    stands beyond `LONGEST` signs.
     """
-    text = _LINE_ENDS.sub("\n", text).replace("\t", " ")
+    text = _LINE_ENDS.sub("\n", text.strip()[:LONGEST]).replace("\t", " ")
     return "".join(sign for sign in text if sign == "\n" or not _deceives(sign)).strip()
 
 

@@ -134,9 +134,11 @@ class _Server(ThreadingHTTPServer):
     def finish_request(self, request: Any, client_address: Any) -> None:
         # In the request's own thread: a handshake must not hold the others up
         with contextlib.suppress(OSError):
-            if self.tls:
-                request = self.tls.wrap_socket(request, server_side=True)
-            super().finish_request(request, client_address)
+            if not self.tls:
+                super().finish_request(request, client_address)
+                return
+            with self.tls.wrap_socket(request, server_side=True) as secured:
+                super().finish_request(secured, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing where a client went away."""
