@@ -32,8 +32,8 @@ def tell_of_parts(transaction: Transaction, now: datetime) -> None:
 def sum_up_the_day(transaction: Transaction, now: datetime) -> None:
     """Tell each user how the trading day went that ended last; once, whoever asks and how often."""
     day = trading_day(now - AFTER_THE_DAY, LAST_TO_END) - timedelta(days=1)
-    for user_id in summaries.users_to_sum_up(transaction, day, now):
-        since, until = day_start(day, LAST_TO_END), day_end(day, LAST_TO_END)
+    since, until = day_start(day, LAST_TO_END), day_end(day, LAST_TO_END)
+    for user_id in summaries.users_to_sum_up(transaction, day, since, until, now):
         row = summaries.figures_of(transaction, user_id, day, since, until)
         equity = ", ".join(_worth(each) for each in row["equity"])
         figures = {**row, "equity": equity}

@@ -5,10 +5,12 @@ from datetime import date, datetime
 from database.pool import Row, Transaction
 
 
-def users_to_sum_up(transaction: Transaction, day: date, now: datetime) -> list[int]:
+def users_to_sum_up(
+    transaction: Transaction, day: date, since: datetime, until: datetime, now: datetime
+) -> list[int]:
     """Return whom to tell about a day that is over, and keep that they were told.
 
-    Whoever neither traded nor was sent a signal nor holds anything has nothing to be told.
+    Whoever neither traded nor was sent a signal nor held anything has nothing to be told.
     """
     rows = transaction.all(
         """
@@ -18,12 +20,14 @@ def users_to_sum_up(transaction: Transaction, day: date, now: datetime) -> list[
            AND (EXISTS (SELECT FROM bot_performance AS booked
                          WHERE booked.user_id = users.id AND booked.day = %(day)s)
                 OR EXISTS (SELECT FROM user_bot_configs AS bots
-                            WHERE bots.user_id = users.id AND bots.quantity <> 0)
+                             JOIN fills AS opening ON opening.id = bots.opening_fill_id
+                            WHERE bots.user_id = users.id AND bots.quantity <> 0
+                              AND opening.filled_at < %(until)s)
                 OR EXISTS (SELECT FROM signals WHERE signals.user_id = users.id
-                            AND received_at >= %(day)s::date AND received_at < %(day)s::date + 1))
+                            AND received_at >= %(since)s AND received_at < %(until)s))
         ON CONFLICT DO NOTHING RETURNING user_id
         """,
-        {"day": day, "now": now},
+        {"day": day, "since": since, "until": until, "now": now},
     )
     return [row["user_id"] for row in rows]
 
