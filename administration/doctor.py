@@ -2,13 +2,14 @@
 
 import http.client
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import click
 import psycopg2
 
+from administration import doctor_alerts
 from administration.console import Console, pass_console
+from administration.finding import Finding, moment
 from core.bot import Connection, TradingState
 from core.errors import BrokerError
 from database import bots, health, keys, kill_switch, migrate, pooler
@@ -17,22 +18,6 @@ from encryption import KeyMissing, WrongKey
 PARTS = ("worker", "broker watch")
 START = "start DashTrade: make run"
 RECENT_SECONDS = 600
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """What was found; a finding with a mend is a fault, one with a hint is not."""
-
-    subject: str
-    words: str
-    mend: str | None = None
-
-    def __str__(self) -> str:
-        """Return the finding as one line."""
-        words = " ".join(self.words.split())
-        if self.mend is None:
-            return f"ok     {self.subject}: {words}"
-        return f"FAULT  {self.subject}: {words}. To mend it, {self.mend}."
 
 
 class _Hopeless(Exception):
@@ -46,7 +31,7 @@ class _Hopeless(Exception):
 @pass_console
 @click.pass_context
 def doctor(context: click.Context, console: Console) -> None:
-    """Look at database, migrations, key, parts and brokers; each fault comes with its mend."""
+    """Look at database, migrations, key, parts, brokers, alerts and MQTT; each fault comes with its mend."""
     faults = 0
     for finding in _findings(console):
         click.echo(finding)
@@ -65,6 +50,8 @@ def _findings(console: Console) -> Iterator[Finding]:
         _webhook_server,
         _switches,
         _brokers,
+        doctor_alerts.alerts,
+        doctor_alerts.mqtt,
         _recent_faults,
     )
     try:
@@ -119,7 +106,7 @@ def _parts(console: Console) -> Iterator[Finding]:
         if row is not None and row["alive"]:
             yield Finding(subject=part, words=f"{row['alive']} running")
         else:
-            words = "never ran" if row is None else f"silent since {_moment(row['beat_at'])}"
+            words = "never ran" if row is None else f"silent since {moment(row['beat_at'])}"
             yield Finding(subject=part, words=words, mend=START)
 
 
@@ -175,9 +162,5 @@ def _recent_faults(console: Console) -> Iterator[Finding]:
         rows = health.faults(transaction)
     for row in rows:
         if (now - row["last_at"]).total_seconds() < RECENT_SECONDS:
-            words = f"{row['words']} ({row['times']} times, last at {_moment(row['last_at'])})"
+            words = f"{row['words']} ({row['times']} times, last at {moment(row['last_at'])})"
             yield Finding(subject=row["subject"], words=words, mend="read the log at that time")
-
-
-def _moment(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -22,8 +22,8 @@ def channels_of(transaction: Transaction, user_id: int) -> list[Row]:
 
 
 def operators_channels(transaction: Transaction) -> list[Row]:
-    """Return the channels of whoever runs the server."""
-    return transaction.all(f"{_SHOWN} WHERE user_id IS NULL AND is_active ORDER BY transport")
+    """Return the channels of whoever runs the server; one whose setting was taken out is none."""
+    return transaction.all(f"{_SHOWN} WHERE user_id IS NULL AND address_hash IS NOT NULL ORDER BY transport")
 
 
 def keep_channel(
@@ -63,8 +63,10 @@ def keep_operators_channel(transaction: Transaction, transport: str, shown: str,
 def retire_operators_channel(transaction: Transaction, transport: str) -> None:
     """Send nothing more to an address that is no setting any longer."""
     channel_id = transaction.value(
-        "UPDATE alert_channels SET is_active = false, address_hash = NULL WHERE user_id IS NULL AND transport = %s"
-        " AND is_active RETURNING id",
+        """
+        UPDATE alert_channels SET is_active = false, address_hash = NULL, switched_off_because = NULL
+         WHERE user_id IS NULL AND transport = %s AND address_hash IS NOT NULL RETURNING id
+        """,
         (transport,),
     )
     if channel_id is not None:
