@@ -75,3 +75,8 @@ def age(at: datetime | None, now: datetime) -> str:
         if seconds >= size:
             return f"{seconds // size} {name} ago"
     return f"{seconds} s ago"
+
+
+def ended(text: str) -> str:
+    """Return a text that another sentence may follow."""
+    return text if not text or text[-1] in ".!?…" else f"{text}."

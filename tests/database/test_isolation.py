@@ -9,20 +9,22 @@ from decimal import Decimal
 import pytest
 from pydantic import SecretStr
 
-from database import audit, embedded, risk, tokens
+from database import alert_channels, audit, embedded, risk, tokens
 from database.accounts import create_user
 from database.pool import Database
 from encryption import Vault, new_key
 from tests.conftest import TEMPLATE, _database_for_one_test
 from tests.database.office import with_database
 from tests.database.trading_floor import TradingFloor
+from tests.database.watched_desk import WatchedDesk
 from tests.database.whole_pages import Browser, everything, new_browser, open_session
 from ui.services import services
 
 OWNER, OTHER, ADMIN = "owner@example.org", "other@example.org", "admin@example.org"
 ACCOUNT, PLACE, BOT, TOKEN = OWNER, "Owners-place", "Owners-bot", "Owners-token"
 EVENT, SYMBOL, BROWSER = "Owners-event", "NFLX", "Owners-browser"
-HIDDEN = (ACCOUNT, PLACE, BOT, TOKEN, EVENT, SYMBOL, BROWSER)
+WATCHED, MARKET, MESSAGE, HOOK = "Owners-watched", "Owners-market", "Owners-message", "Owners-hook"
+HIDDEN = (ACCOUNT, PLACE, BOT, TOKEN, EVENT, SYMBOL, BROWSER, WATCHED, MARKET, MESSAGE, HOOK)
 # Each address with what the owner must find there: else a page that shows nothing at all would pass.
 ADDRESSES = {
     ("", ""): (PLACE, BOT, SYMBOL),
@@ -35,6 +37,14 @@ ADDRESSES = {
     ("Trading_Bot", "tab=Risk Events"): (EVENT, BOT),
     ("signals", ""): (BOT, SYMBOL),
     ("signals", "signal={signal}"): (BOT, SYMBOL, PLACE),
+    ("watched_bots", ""): (WATCHED, MARKET),
+    ("watched_bots", "watched={watched}"): (WATCHED, MARKET),
+    ("watched_bots", "tab=Trades&watched={watched}"): (MARKET,),
+    ("watched_bots", "tab=Messages&watched={watched}"): (MESSAGE,),
+    ("watched_bots", "tab=Connect&watched={watched}"): (WATCHED,),
+    ("discord", ""): (HOOK,),
+    ("discord", "tab=Which alerts"): (),
+    ("discord", "tab=History"): (MARKET, MESSAGE),
     ("settings", "tab=Kill switch"): (PLACE,),
     ("settings", "tab=Profile"): (ACCOUNT,),
     ("settings", "tab=Sessions"): (BROWSER,),
@@ -82,8 +92,22 @@ def floor_of(database: Database, email: str, symbol: str, name: str) -> TradingF
         risk.note_event(transaction, user_id=floor.user_id, connection_id=floor.connection_id, kind="STOP",
                         bot_id=bot, sentence=f"{name}-event", action_taken="position closed")  # fmt: skip
         audit.record(transaction, actor=email, action=f"{name}-deed", subject=f"bot {bot}")
+        vault = Vault(SecretStr(new_key()))
+        alert_channels.keep_channel(
+            transaction, vault, floor.user_id, "DISCORD", f"{name}-address", f"{name}-hook"
+        )
+    watch(WatchedDesk(database, floor.user_id, prefix=f"{name}/", name=f"{name}-watched"), name)
     floor.paper_database.close()
     return floor
+
+
+def watch(desk: WatchedDesk, name: str) -> None:
+    """Let a watched bot open a position, complete another, and fail."""
+    desk.hears("status/bot/heartbeat", {"balance": 1})
+    desk.hears("trading/position/opened", {"symbol": f"{name}-market", "entry_price": 1})
+    desk.hears("trading/trade/completed", {"symbol": f"{name}-market", "trade_id": f"{name}-1", "pnl": 1})
+    desk.hears("trading/position/opened", {"symbol": f"{name}-market", "entry_price": 2})
+    desk.hears("status/bot/error", {"error_message": f"{name}-message"})
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +124,14 @@ def town(server: embedded.Server) -> Iterator[Town]:
                 email: open_session(database, user_id, agent=f"{email.split('@')[0].capitalize()}s-browser")
                 for email, user_id in people
             }
-            ids = {"bot": 1, "signal": signal["uuid"], "owner": owner.user_id, "other": other.user_id}
+            watched = owner.one("SELECT id FROM watched_bots WHERE user_id = %s", (owner.user_id,))["id"]
+            ids = {
+                "watched": watched,
+                "bot": 1,
+                "signal": signal["uuid"],
+                "owner": owner.user_id,
+                "other": other.user_id,
+            }
             key = new_key()
             with database.transaction() as transaction:
                 tokens.create_token(transaction, Vault(SecretStr(key)), owner.user_id, name=TOKEN)
@@ -153,12 +184,12 @@ def test_an_admin_sees_the_accounts_but_not_their_trades(town: Town, browser: Br
 
 
 @pytest.mark.parametrize("made_up", ["0", "-1", "1e3", "999999999999999999", "' OR 1=1 --", "1;2", "١"])
-@pytest.mark.parametrize("name", ["bot", "signal", "tab"])
+@pytest.mark.parametrize("name", ["bot", "signal", "tab", "watched"])
 def test_a_made_up_address_shows_nothing_and_breaks_nothing(
     town: Town, browser: Browser, name: str, made_up: str
 ) -> None:
-    path = "signals" if name == "signal" else "Trading_Bot"
-    named = {"tab": "My Bots", name: made_up}
+    path = {"signal": "signals", "watched": "watched_bots"}.get(name, "Trading_Bot")
+    named = {name: made_up} if name == "watched" else {"tab": "My Bots", name: made_up}
     browser.use(town.sessions[OTHER])
     text = everything(browser.opens(path, **named))
     assert [mark for mark in HIDDEN if mark in text] == []

@@ -11,15 +11,18 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from pydantic import SecretStr
 from streamlit.testing.v1 import AppTest
 
 from core.bot import ConnectionStatus
-from database import audit, bots, embedded, risk
+from database import alert_channels, audit, bots, embedded, risk
 from database.accounts import create_user
 from database.pool import Database
+from encryption import Vault, new_key
 from tests.conftest import TEMPLATE, _database_for_one_test, _free_port
 from tests.database.office import with_database
 from tests.database.trading_floor import TradingFloor
+from tests.database.watched_desk import WatchedDesk, a_life, listening
 from tests.database.whole_pages import Browser, everything, new_browser, open_session
 from ui.calm import NO_DATABASE
 from ui.services import services
@@ -81,6 +84,13 @@ PLACES = {
         normal=r"\*\*Executed",
         live=LIVE,
     ),
+    "watched bot": tab("watched_bots", "Now", "No bot is watched yet", "● ONLINE"),
+    "its trades": tab("watched_bots", "Trades", "No bot is watched yet", "ETH/USD"),
+    "its messages": tab("watched_bots", "Messages", "No bot is watched yet", "rate limit"),
+    "how it connects": tab("watched_bots", "Connect", "Watch a bot", "mosquitto_pub"),
+    "where alerts go": tab("discord", "Where to", "your alerts go nowhere", "● ACTIVE"),
+    "which alerts": tab("discord", "Which alerts", "Order rejected or failed", "Order rejected or failed"),
+    "alerts so far": tab("discord", "History", "Nothing happened yet", "Stop reached|Position opened"),
     "Kill switch": tab("settings", "Kill switch", "No connection yet", "Practice", live=LIVE),
     "Profile": tab("settings", "Profile", "Change your password", f"Signed in as.*{EMAIL}", slow=EMAIL),
     "Sessions": tab("settings", "Sessions", "✓ this one", "✓ this one", slow="✓ this one"),
@@ -138,6 +148,10 @@ def normal(database: Database, url: str) -> World:
             sentence="Said.", action_taken="position closed",
         )  # fmt: skip
         audit.record(transaction, actor=EMAIL, action="a deed of the test", subject="bot 1")
+        vault = Vault(SecretStr(new_key()))
+        alert_channels.keep_channel(transaction, vault, floor.user_id, "DISCORD", "an address", "a hook")
+    a_life(WatchedDesk(database, floor.user_id))
+    listening(database)
     floor.paper_database.close()
     return World(state="normal", url=url, token=open_session(database, floor.user_id), signal=str(newest))
 

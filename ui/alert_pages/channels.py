@@ -10,7 +10,7 @@ from database.accounts import User
 from database.pool import Row
 from ui.alert_pages import example, trying
 from ui.calm import acting, calm, doing, done
-from ui.formatting import age, moment
+from ui.formatting import age, ended, moment
 from ui.inputs import Slots
 from ui.services import now, services
 from ui.tables import plain
@@ -103,7 +103,7 @@ def draw_light(row: Row, zone: str) -> None:
     sent = f"last sent {age(row['last_sent_at'], now())}" if row["last_sent_at"] else "nothing sent yet"
     if not row["is_active"]:
         st.markdown(f":red-badge[✕ SWITCHED OFF] {address}")
-        because = plain(row["switched_off_because"] or "its service refused it")
+        because = plain(ended(row["switched_off_because"] or "its service refused it"))
         since = f" on {moment(row['switched_off_at'], zone)}" if row["switched_off_at"] else ""
         st.error(f"Switched off{since}: {because} Nothing is sent to it until it is tried again or replaced.")
         return
@@ -111,7 +111,9 @@ def draw_light(row: Row, zone: str) -> None:
         st.markdown(f":orange-badge[… WAITING] {address} :gray[{sent}]")
         due = row["next_attempt_at"]
         again = f" Next attempt {moment(due, zone)}." if due and due > now() else " It is tried again now."
-        st.warning(f"{row['due']:,} waiting: {plain(row['error'])}{again}", icon=":material/hourglass_top:")
+        st.warning(
+            f"{row['due']:,} waiting: {plain(ended(row['error']))}{again}", icon=":material/hourglass_top:"
+        )
     else:
         st.markdown(f":green-badge[● ACTIVE] {address} :gray[{sent}]")
         if row["due"]:

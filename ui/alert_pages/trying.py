@@ -8,7 +8,7 @@ from actions import alerts as actions
 from database.accounts import User
 from database.pool import Row
 from ui.calm import acting, calm
-from ui.formatting import moment
+from ui.formatting import ended, moment
 from ui.services import now, services
 from ui.tables import plain
 
@@ -52,10 +52,13 @@ def draw_result(row: Row, zone: str) -> None:
         case "SENT":
             st.success(f"{name} took it, {moment(row['sent_at'], zone)}.", icon=":material/check_circle:")
         case "FAILED":
-            st.error(f"{name} did not take it: {plain(row['error'] or '')}", icon=":material/error:")
+            st.error(
+                f"{name} did not take it: {plain(ended(row['error'] or 'no reason was given'))}",
+                icon=":material/error:",
+            )
         case _ if row["error"]:
             again = f" Next attempt {moment(row['next_attempt_at'], zone)}." if row["next_attempt_at"] else ""
-            words = f"{name} did not take it yet: {plain(row['error'])}{again}"
+            words = f"{name} did not take it yet: {plain(ended(row['error']))}{again}"
             st.warning(words, icon=":material/hourglass_top:")
         case _:
             st.info(f"On its way to {name}…", icon=":material/sync:")
