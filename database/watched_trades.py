@@ -11,6 +11,7 @@ from database.prepared import prepared
 
 RECENT = "1 h"
 JUST_COMPLETED = "1 min"
+MOST_OF_MARKET = 200
 
 
 class TradeState(StrEnum):
@@ -63,35 +64,46 @@ _ALL = ", ".join(_NAMES)
 
 
 def trades_around(
-    transaction: Transaction, markets: Iterable[tuple[int, str]], trade_ids: Iterable[tuple[int, str]]
+    transaction: Transaction,
+    markets: Iterable[tuple[int, str]],
+    closed_markets: Iterable[tuple[int, str]],
+    trade_ids: Iterable[tuple[int, str]],
 ) -> list[WatchedTrade]:
     """Return the trades that messages about these markets and trades may mean, in the order of opening.
 
-    Those are what is open, what was closed within the hour and not completed, and what was completed
-    within the last minute.
+    Those are what is open, what was closed within the hour and not completed, and of
+    `closed_markets` what was completed within the last minute.
     """
-    about, known = sorted(set(markets)), sorted(set(trade_ids))
-    columns = ([bot for bot, _ in about], [market for _, market in about])
-    places = (*columns, *columns, *columns, [bot for bot, _ in known], [each for _, each in known])
-    rows = transaction.all(_AROUND, places)
+    about = sorted(set(markets))
+    places = (about, about, sorted(set(closed_markets)), sorted(set(trade_ids)))
+    rows = transaction.all(_AROUND, [column for pairs in places for column in _unzipped(pairs)])
     return [WatchedTrade(**{**row, "state": TradeState(row["state"])}) for row in rows]
 
 
-def _of_markets(where: str) -> str:
+def _unzipped(pairs: Sequence[tuple[int, str]]) -> tuple[list[int], list[str]]:
+    return [bot_id for bot_id, _ in pairs], [each for _, each in pairs]
+
+
+def _of_markets(where: str, order: str) -> str:
     return f"""
-        SELECT watched_trades.* FROM unnest(%s, %s) AS asked (watched_bot_id, market)
-          JOIN watched_trades USING (watched_bot_id, market) WHERE {where}
+        SELECT each.* FROM unnest(%s, %s) AS asked (watched_bot_id, market), LATERAL (
+            SELECT * FROM watched_trades
+             WHERE watched_trades.watched_bot_id = asked.watched_bot_id
+               AND watched_trades.market = asked.market AND {where}
+             ORDER BY {order} LIMIT {MOST_OF_MARKET}
+        ) AS each
     """
 
 
+_CLOSED = "state = 'CLOSED' AND {} AND closed_at > now() - interval '{}'"
 _AROUND = prepared(
     f"""
     SELECT DISTINCT {_ALL} FROM (
-        {_of_markets("state = 'OPEN'")}
+        {_of_markets("state = 'OPEN'", "id")}
         UNION ALL
-        {_of_markets(f"state = 'CLOSED' AND NOT is_completed AND closed_at > now() - interval '{RECENT}'")}
+        {_of_markets(_CLOSED.format("NOT is_completed", RECENT), "id DESC")}
         UNION ALL
-        {_of_markets(f"state = 'CLOSED' AND is_completed AND closed_at > now() - interval '{JUST_COMPLETED}'")}
+        {_of_markets(_CLOSED.format("is_completed", JUST_COMPLETED), "closed_at DESC")}
         UNION ALL
         SELECT watched_trades.* FROM unnest(%s, %s) AS asked (watched_bot_id, trade_id)
           JOIN watched_trades USING (watched_bot_id, trade_id)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -68,7 +68,10 @@ def absence(bot: WatchedBot, now: datetime) -> Json:
     seen = last_seen(bot)
     if seen is None:
         return {}
-    return {"last_seen": seen.isoformat(), "away_seconds": max(0, int((now - seen).total_seconds()))}
+    return {
+        "last_seen": seen.astimezone(UTC).isoformat(),
+        "away_seconds": max(0, int((now - seen).total_seconds())),
+    }
 
 
 def last_seen(bot: WatchedBot) -> datetime | None:

@@ -32,6 +32,8 @@ PRUNE_SECONDS = 60.0
 TRY_AGAIN_SECONDS = 1.0
 BACKLOG_WAIT = timedelta(minutes=10)
 TELL_AFTER = timedelta(minutes=5)
+DOWN = "No connection to the MQTT broker at {} for five minutes: {}. Watched bots are not heard meanwhile."
+BACK = "The MQTT broker at {} is there again, and watched bots are heard."
 
 logger = logging.getLogger("mqtt_listener")
 
@@ -195,24 +197,15 @@ class Listener:
             now=self._now(),
         )
         if is_connected and status.told_at is not None:
-            self._tell_broker(transaction, NotificationKind.MQTT_BROKER_BACK, status, status.told_at)
+            notify(transaction, None, NotificationKind.MQTT_BROKER_BACK, sentence=BACK.format(status.broker))
             mqtt_status.tell(transaction, None)
         elif not is_connected and status.told_at is None and self._is_long_away(status):
-            self._tell_broker(transaction, NotificationKind.MQTT_BROKER_DOWN, status, status.changed_at)
+            words = DOWN.format(status.broker, status.words or "it does not answer")
+            notify(transaction, None, NotificationKind.MQTT_BROKER_DOWN, sentence=words)
             mqtt_status.tell(transaction, self._now())
 
     def _is_long_away(self, status: mqtt_status.MqttStatus) -> bool:
         return status.changed_at is not None and self._now() - status.changed_at >= TELL_AFTER
-
-    def _tell_broker(
-        self,
-        transaction: Transaction,
-        kind: NotificationKind,
-        status: mqtt_status.MqttStatus,
-        since: datetime | None,
-    ) -> None:
-        away = int((self._now() - since).total_seconds()) if since else None
-        notify(transaction, None, kind, broker=status.broker, words=status.words, away_seconds=away)
 
     def _look_at_table(self, transaction: Transaction) -> None:
         watched.ensure_default(transaction, self._settings.mqtt_topic_prefix)

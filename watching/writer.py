@@ -212,6 +212,11 @@ def _trades(transaction: Transaction, new: Sequence[Received]) -> TradeBook:
         watched_trades.trades_around(
             transaction,
             [(each.bot_id, each.event.understood["market"]) for each in about],
+            [
+                (each.bot_id, each.event.understood["market"])
+                for each in about
+                if each.event.kind is Kind.POSITION_CLOSED
+            ],
             [(bot_id, trade_id) for bot_id, trade_id in named if trade_id is not None],
         )
     )
