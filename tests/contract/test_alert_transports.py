@@ -34,6 +34,8 @@ from tests.unit.any_alerts import some_alerts
 PATIENT = Patience(connect=30, answer=30)
 HASTY = Patience(connect=30, answer=0.5)
 LOOPBACK = networks(("127.0.0.0/8",))
+# Each byte comes in time, the whole answer would take a minute
+DRIPPING = Answer(drip=0.1, headers={"X-Padding": "x" * 600})
 # Making alerts takes a slow machine long; the desk serves all examples
 UNHURRIED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
 KEY = "delivery-7"
@@ -136,7 +138,7 @@ def test_each_answer_ends_as_its_outcome(desk: Desk, answer: Answer, kind: type[
     assert isinstance(desk.send(), Delivered)
 
 
-@pytest.mark.parametrize("answer", [Answer(drip=1), Answer(delay=60)], ids=["drip", "late"])
+@pytest.mark.parametrize("answer", [DRIPPING, Answer(delay=60)], ids=["drip", "late"])
 def test_who_answers_too_slowly_is_left(desk: Desk, answer: Answer) -> None:
     outcome = desk.send(answer, transport=desk.hasty)
     assert isinstance(outcome, TryLater)
@@ -208,7 +210,7 @@ def test_no_secret_stands_in_a_reason_or_in_the_log(desk: Desk, caplog: pytest.L
     cut_in_the_middle = {"message": "x" * 370 + url + "y" * 400, "code": 10015}
     answers += [Answer.saying(404, cut_in_the_middle), *(each for each, _ in OUTCOMES)]
     reasons = [getattr(desk.send(answer), "reason", "") for answer in answers]
-    reasons.append(desk.send(Answer(drip=1), transport=desk.hasty).reason)
+    reasons.append(desk.send(DRIPPING, transport=desk.hasty).reason)
     said = " ".join([*reasons, caplog.text, desk.transport.shown(desk.address)])
     assert not [secret for secret in desk.secrets if secret[:8] in said]
 
@@ -469,7 +471,7 @@ def test_tls_faults_are_tried_later(authority: Authority) -> None:
         server.script("/x", Answer(cut=Cut.AFTER_READING), Answer(cut=Cut.BEFORE_READING))
         assert isinstance(over_tls(server, authority.trust(), "hooks.example"), TryLater)
         assert isinstance(over_tls(server, authority.trust(), "hooks.example"), TryLater)
-        server.script("/x", Answer(delay=60), Answer(drip=1))
+        server.script("/x", Answer(delay=60), DRIPPING)
         for _ in range(2):
             hasty = JsonWebhook(
                 allowed=LOOPBACK,
