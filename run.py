@@ -46,8 +46,8 @@ def parts(loaded: Settings, server: embedded.Server | None) -> list[Part]:
         Part(name="ready", command=(python, "run.py", "ready"), rank=20, once=True),
     ]
     if needs_mqtt_broker(loaded):
-        at = ("--listen", LOOPBACK, "--port", str(loaded.mqtt_broker_port), "--log-level", "WARNING")
-        rows.insert(0, Part(name="mqtt-broker", command=(python, "-m", "iotcore", *at), rank=5))
+        where = ("--listen", LOOPBACK, "--port", str(loaded.mqtt_broker_port), "--log-level", "WARNING")
+        rows.insert(0, Part(name="mqtt-broker", command=(python, "-m", "iotcore", *where), rank=5))
     if server is not None:
         command, account = tuple(server.command()), embedded.account()
         # INT is PostgreSQL's fast stop: TERM would wait for every client to leave
