@@ -5,10 +5,12 @@ acknowledgement may only go out on the connection that brought its message.
 """
 
 import logging
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timedelta
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from paho.mqtt.client import (
@@ -59,7 +61,7 @@ class Link:
         self._lock = threading.Lock()
         self._generation = 0
         self._connected_at: datetime | None = None
-        self._last_arrival = datetime.min.replace(tzinfo=now().tzinfo)
+        self._last_moment = datetime.min.replace(tzinfo=UTC)
         self._prefixes: set[str] = set()
         self._subscribed_in = -1
         self.words: str | None = None
@@ -167,7 +169,7 @@ class Link:
             return
         with self._lock:
             self._generation += 1
-            self._connected_at = self._now()
+            self._connected_at = self._moment()
             self.words = None
             prefixes = sorted(self._prefixes)
         logger.info("connected to the broker at %s", self.address)
@@ -208,12 +210,18 @@ class Link:
         try:
             self._inbox.put(self._taken(message))
         except Exception:
-            logger.exception("a message could not be taken")
+            logger.exception("a message could not be taken; the broker is asked for it again")
+            self._begin_anew(client)
+
+    def _begin_anew(self, client: Client) -> None:
+        """Break the connection: what was not acknowledged comes again, in its order."""
+        self._lost()
+        if (connection := client.socket()) is not None:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def _taken(self, message: MQTTMessage) -> Message:
-        now = self._now()
-        # No two messages arrive at the same moment, so that the moment tells them apart
-        self._last_arrival = max(now, self._last_arrival + timedelta(microseconds=1))
+        now = self._moment()
         return Message(
             generation=self._generation,
             connected_at=self._connected_at or now,
@@ -222,8 +230,13 @@ class Link:
             topic=_topic(message),
             payload=bytes(message.payload),
             is_retained=message.retain,
-            received_at=self._last_arrival,
+            received_at=now,
         )
+
+    def _moment(self) -> datetime:
+        # No two messages arrive at the same moment, so that the moment tells them apart
+        self._last_moment = max(self._now(), self._last_moment + timedelta(microseconds=1))
+        return self._last_moment
 
 
 def _topic(message: MQTTMessage) -> str:
