@@ -9,7 +9,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 	--custom-compile-command "make lock" pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test run test check bench bench-pages screenshots lock
+.PHONY: help setup setup-test run test test-mosquitto check bench bench-pages screenshots lock
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -22,15 +22,19 @@ run: $(VENV)/.ready ## Start everything on this machine; Ctrl-C stops it
 test: $(VENV)/.ready-test ## Run every test, the cheap ones first
 	$(BIN)/python -m pytest
 
+test-mosquitto: $(VENV)/.ready-test ## Run the tests of MQTT against Mosquitto instead of the embedded broker
+	DASHTRADE_TEST_BROKER=mosquitto $(BIN)/python -m pytest -k "mqtt or watching"
+
 check: $(VENV)/.ready-test ## Look for faults without running anything: ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/mypy .
 
-bench: $(VENV)/.ready-test ## Measure the speed and the memory of everything; takes five minutes
+bench: $(VENV)/.ready-test ## Measure the speed and the memory of everything; takes seven minutes
 	$(BIN)/python -m bench.webhook
 	$(BIN)/python -m bench.latency
 	$(BIN)/python -m bench.burst
 	$(BIN)/python -m bench.memory
+	$(BIN)/python -m bench.alerts
 
 bench-pages: $(VENV)/.ready-test ## Measure every page of the dashboard in Chromium; takes a quarter of an hour
 	$(BIN)/python -m bench.pages
