@@ -10,6 +10,8 @@ from psycopg2.extensions import make_dsn
 from actions import tokens as token_actions
 from administration.console import ACTOR, Console, Problem, acting_for, pass_console
 from administration.demo_history import live_through, midnight, open_past
+from administration.demo_watched import watch_a_bot
+from alerts.kinds import defaults
 from database import accounts, demo
 from database.accounts import User
 from database.keys import hash_key
@@ -19,6 +21,7 @@ from encryption import keyed_hash
 EMAIL = "demo@dashtrade.local"
 WEEKS = 6
 MOST_SECONDS = 50.0
+SENDS_NOTHING = "This is the demo: its alerts are listed, and sent to nobody. Enter an address of your own."
 # One for each lane, one for the lease, some for what the inbox needs.
 DATABASE_CONNECTIONS = 16
 
@@ -62,6 +65,7 @@ def _fill(console: Console, user: User, weeks: int) -> int:
     text = token_actions.generate(console, acting_for(user.id), name="TradingView")
     with console.transaction() as transaction:
         token_hash = keyed_hash(hash_key(transaction, console.vault), text)
+        channel_id = demo.deliver_nothing(transaction, console.vault, user.id, SENDS_NOTHING)
     now = datetime.now(UTC)
     start = midnight(now, weeks)
     # Thousands of small commits: what a power cut takes of a demo is made again.
@@ -77,7 +81,9 @@ def _fill(console: Console, user: User, weeks: int) -> int:
             for share in live_through(past, start, now, seconds=MOST_SECONDS):
                 bar.update(int(share * 1000) - shown)
                 shown = int(share * 1000)
+    watch_a_bot(console, acting_for(user.id), datetime.now(UTC))
     with console.transaction() as transaction:
+        demo.note_deliveries(transaction, user.id, channel_id, defaults())
         signals = demo.count_signals(transaction, user.id)
         demo.note_made(transaction, user.id, ACTOR, signals)
     return signals

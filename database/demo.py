@@ -1,9 +1,11 @@
 """The demo's history: it happens in a minute, and is dated as if it had happened in its time."""
 
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 
-from database import audit
+from database import alert_channels, audit
 from database.pool import Transaction
+from encryption import Vault
 
 MADE = "demo made"
 
@@ -88,3 +90,51 @@ def forget(transaction: Transaction, user_id: int) -> None:
 def count_signals(transaction: Transaction, user_id: int) -> int:
     """Return how many signals a user has had."""
     return int(transaction.value("SELECT count(*) FROM signals WHERE user_id = %s", (user_id,)))
+
+
+def newest_notification(transaction: Transaction, user_id: int) -> int:
+    """Return the number of a user's newest notification, 0 before there is one."""
+    sql = "SELECT coalesce(max(id), 0) FROM notifications WHERE user_id = %s"
+    return int(transaction.value(sql, (user_id,)))
+
+
+def date_notifications(transaction: Transaction, user_id: int, *, after: int, at: datetime) -> None:
+    """Date what a user was told since a notification to when it happened."""
+    sql = "UPDATE notifications SET created_at = %s WHERE user_id = %s AND id > %s"
+    transaction.execute(sql, (at, user_id, after))
+
+
+def deliver_nothing(transaction: Transaction, vault: Vault, user_id: int, because: str) -> int:
+    """Give a demo an address that nothing is sent to, so that its news reach nobody else's either."""
+    channel_id = alert_channels.keep_channel(
+        transaction, vault, user_id, "DISCORD", "none: a demo", "discord.com/api/webhooks/1234…"
+    )
+    alert_channels.switch_off(transaction, channel_id, because, datetime.now(UTC))
+    return channel_id
+
+
+def note_deliveries(
+    transaction: Transaction, user_id: int, channel_id: int, defaults: Mapping[str, str]
+) -> None:
+    """Note a demo's news as if the demo's channel had taken each at once, but for those off by default."""
+    transaction.execute(
+        """
+        WITH told AS (UPDATE notifications SET routed_at = created_at WHERE user_id = %(user)s
+                      RETURNING id, kind, created_at)
+        INSERT INTO alert_deliveries (notification_id, channel_id, kind, state, not_before, together, attempts,
+                                      sent_at, created_at)
+        SELECT told.id, %(channel)s, told.kind, 'SENT', told.created_at, usual.delivery = 'MERGED', 1,
+               told.created_at + interval '400 ms', told.created_at
+          FROM told JOIN unnest(%(kinds)s::text[], %(deliveries)s::text[]) AS usual (kind, delivery)
+                      ON usual.kind = told.kind AND usual.delivery <> 'OFF'
+         ORDER BY told.id
+        ON CONFLICT (notification_id, channel_id) DO NOTHING
+        """,
+        {
+            "user": user_id,
+            "channel": channel_id,
+            "kinds": list(defaults),
+            "deliveries": list(defaults.values()),
+        },
+    )
+    transaction.execute("UPDATE alert_channels SET last_sent_at = now() WHERE id = %s", (channel_id,))

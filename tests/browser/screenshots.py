@@ -5,20 +5,27 @@ page as a wide screen and a phone show it, light and dark. `--guide` writes the 
 instead: `python -m tests.browser.screenshots --guide docs/pictures`.
 """
 
+import json
 import re
 import shutil
 import sys
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from paho.mqtt.client import CallbackAPIVersion, Client
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from administration.demo_watched import PREFIX
 from tests.browser.conftest import FLAGS, MISSING, PROGRAMS
 from tests.browser.visitor import SETTLED
+from tests.conftest import _free_port
 from tests.end_to_end.stack import PASSWORD, Stack, running_stack
 
 ADMIN = "admin@example.com"
@@ -26,6 +33,9 @@ DEMO = "demo@dashtrade.local"
 SCREENS = {"wide": (1280, 900), "phone": (390, 844)}
 SCHEMES = ("light", "dark")
 TABS = ("Setup", "My Bots", "Live Positions", "Trade History", "Performance", "Risk Events")
+WATCHED_TABS = ("Now", "Trades", "Messages", "Connect")
+ALERT_TABS = ("Where to", "Which alerts", "History")
+UP_SECONDS, BEAT_SECONDS = 61_540, 15
 TALLEST = 6000
 # Plots and tables come after the words: their programs are loaded when the first of them is drawn.
 DRAWN = """() => {
@@ -65,6 +75,11 @@ def pages(stack: Stack) -> Iterator[View]:
         found = next((each for each in signals if each["state"] == state), None)
         if found is not None:
             yield View(f"signal {state}", f"/signals?signal={found['signal_id']}")
+    for tab in WATCHED_TABS:
+        yield View(f"watched {tab}", f"/watched_bots?tab={quote(tab)}")
+    for tab in ALERT_TABS:
+        yield View(f"alerts {tab}", f"/discord?tab={quote(tab)}")
+    yield View("alerts change", "/discord", ("Change",))
     for tab in ("Kill switch", "Profile", "Sessions", "Second factor"):
         yield View(f"settings {tab}", f"/settings?tab={quote(tab)}")
     yield View("flatten", "/settings?tab=Kill%20switch", ("Flatten",))
@@ -79,6 +94,9 @@ def admin_pages() -> Iterator[View]:
     yield View("empty signals", "/signals")
     for tab in TABS:
         yield View(f"empty {tab}", bot_tab(tab))
+    yield View("empty watched", "/watched_bots")
+    for tab in ALERT_TABS:
+        yield View(f"empty alerts {tab}", f"/discord?tab={quote(tab)}")
 
 
 def guide_pages(stack: Stack) -> Iterator[View]:
@@ -90,6 +108,8 @@ def guide_pages(stack: Stack) -> Iterator[View]:
     yield View("trade history", bot_tab("Trade History"), height=700)
     yield View("performance", bot_tab("Performance"), height=1120)
     yield View("risk events", bot_tab("Risk Events"), height=560)
+    yield View("watched bots", "/watched_bots", height=1060)
+    yield View("alerts", "/discord?tab=History", height=760)
     signal = next(each for each in stack.read("signals", DEMO) if each["state"] == "EXECUTED")
     yield View("signal", f"/signals?signal={signal['signal_id']}", height=900)
 
@@ -97,6 +117,33 @@ def guide_pages(stack: Stack) -> Iterator[View]:
 def bot_tab(tab: str) -> str:
     """Return the address of a tab of the page 🤖 Trading Bot."""
     return f"/Trading_Bot?tab={quote(tab)}"
+
+
+@contextmanager
+def beating(stack: Stack) -> Iterator[None]:
+    """Let the demo's watched bot send heartbeats meanwhile, so that it is seen online."""
+    ended = threading.Event()
+    thread = threading.Thread(target=_beat, args=(int(stack.environ["MQTT_BROKER_PORT"]), ended))
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _beat(port: int, ended: threading.Event) -> None:
+    began = time.time()
+    client = Client(CallbackAPIVersion.VERSION2)
+    client.connect("127.0.0.1", port)
+    client.loop_start()
+    while not ended.is_set():
+        up = int(UP_SECONDS + time.time() - began)
+        said = {"timestamp": time.time(), "uptime_seconds": up, "open_positions": 2, "total_trades": 19}
+        client.publish(f"{PREFIX}status/bot/heartbeat", json.dumps(said), qos=1)
+        ended.wait(BEAT_SECONDS)
+    client.disconnect()
+    client.loop_stop()
 
 
 def take(page: Page, base: str, view: View, file: Path, size: tuple[int, int]) -> None:
@@ -178,7 +225,7 @@ def main(folder: Path, *, for_guide: bool) -> int:
         print(MISSING.replace("make test", "make screenshots"), file=sys.stderr)
         return 1
     folder.mkdir(parents=True, exist_ok=True)
-    with running_stack() as stack, sync_playwright() as playwright:
+    with running_stack(MQTT_BROKER_PORT=_free_port()) as stack, sync_playwright() as playwright:
         stack.manage("user", "add", ADMIN, "--password-stdin", given=PASSWORD)
         printed = stack.run_manage("demo").stdout
         password = re.search(r"password (\S+)", printed)
@@ -187,13 +234,14 @@ def main(folder: Path, *, for_guide: bool) -> int:
             return 1
         browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
         base = f"http://127.0.0.1:{stack.environ['DASHBOARD_PORT']}"
-        if for_guide:
-            setup = [View("setup", bot_tab("Setup"), ("Alpaca",), height=860)]
-            look_for_guide(browser, base, ADMIN, PASSWORD, setup, folder)
-            look_for_guide(browser, base, DEMO, password[1], list(guide_pages(stack)), folder)
-        else:
-            look(browser, base, DEMO, password[1], list(pages(stack)), folder)
-            look(browser, base, ADMIN, PASSWORD, list(admin_pages()), folder)
+        with beating(stack):
+            if for_guide:
+                setup = [View("setup", bot_tab("Setup"), ("Alpaca",), height=860)]
+                look_for_guide(browser, base, ADMIN, PASSWORD, setup, folder)
+                look_for_guide(browser, base, DEMO, password[1], list(guide_pages(stack)), folder)
+            else:
+                look(browser, base, DEMO, password[1], list(pages(stack)), folder)
+                look(browser, base, ADMIN, PASSWORD, list(admin_pages()), folder)
         browser.close()
     print(f"{len(list(folder.glob('*.png')))} pictures in {folder}")
     return 0

@@ -15,6 +15,7 @@ from tests.database.office import Office, open_office, with_database
 from tests.database.test_setup_pages import press, words
 from tests.database.watched_desk import WatchedDesk, a_life, listening
 from ui.watched_pages import connecting, messages, page, trades
+from ui.watched_pages.words import figure
 
 
 @pytest.fixture
@@ -66,8 +67,8 @@ def test_a_living_bot_is_shown_with_its_figures(office: Office, desk: WatchedDes
     text = words(drawn)
     assert "● ONLINE" in text
     assert "Listening at 127.0.0.1:1883" in text
-    for figure in ("1,050.00", "1,061.50", "▲ +11.50", "1m 0s"):
-        assert figure in text
+    for each in ("1,050.00", "1,061.50", "▲ +11.50", "1m 0s"):
+        assert each in text
     (held,) = drawn.dataframe[0].value.to_dict("records")
     assert (held["Market"], held["Side"], held["Quantity"], held["Entry"]) == (
         "BTC/USD", "▲ LONG", "0.1 BTC", "60,000.00",
@@ -111,8 +112,8 @@ def test_trades_and_session_are_shown(office: Office, desk: WatchedDesk) -> None
         "ETH/USD", "▲ +50.00", "+1.67 %", "1m 30s",
     )  # fmt: skip
     assert "no loss yet" in text
-    for figure in ("75.00 %", "▲ +20.00", "▼ −15.00", "4.00"):
-        assert figure in text
+    for each in ("75.00 %", "▲ +20.00", "▼ −15.00", "4.00"):
+        assert each in text
 
 
 def test_messages_are_listed_with_what_is_wrong_with_them(office: Office, desk: WatchedDesk) -> None:
@@ -123,8 +124,8 @@ def test_messages_are_listed_with_what_is_wrong_with_them(office: Office, desk: 
     rows = tab(office, "Messages").dataframe[0].value.to_dict("records")
     newest, bad = rows[0], rows[1]
     assert newest["Its clock says"].startswith("⚠ 13 Feb 2009 23:31:30")
-    assert 'entry_price: "much" is not a number' in newest["Problem"]
-    assert (bad["What"], bad["Problem"]) == ("✕ Unreadable", "✕ not UTF-8: byte 0 is 0xff")
+    assert 'entry_price: "much" is not a number' in newest["Said"]
+    assert (bad["What"], bad["Said"]) == ("✕ Unreadable", "✕ not UTF-8: byte 0 is 0xff")
     assert rows[2]["Said"] == "Warning · API · rate limit"
     assert not [row for row in rows if "Heartbeat" in row["What"]]
 
@@ -328,3 +329,21 @@ def test_the_line_to_try_is_for_this_broker(office: Office) -> None:
     line = connecting.heartbeat_line(settings, "broker.lan", 8883, "it's/")
     assert "-h broker.lan -p 8883 -u 'ann b' -P 'the password' --tls-use-os-certs" in line
     assert """-t 'it'"'"'s/status/bot/heartbeat'""" in line
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "written"),
+    [
+        ("session", "20261117_102834", "20261117_102834"),
+        ("version", "1.10", "1.10"),
+        ("pnl", "-3.5", "▼ −3.50"),
+        ("win_rate", "0.625", "62.50 %"),
+        ("duration_seconds", 3665, "1h 1m 5s"),
+        ("balance", "1234.5", "1,234.50"),
+        ("quantity", "0.00250", "0.0025"),
+        ("entry_price", "0.4", "0.40"),
+        ("equity", "much", "much"),
+    ],
+)
+def test_figures_are_written_by_what_they_are(name: str, value: object, written: str) -> None:
+    assert figure(name, value) == written

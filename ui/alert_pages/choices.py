@@ -39,8 +39,8 @@ def kinds(user: User) -> None:
 
 
 def _choice(kind: NotificationKind, news: KindOfNews, chosen: Delivery) -> None:
-    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.markdown(news.label, width="content")
+    with st.container(horizontal=True, vertical_alignment="center", wrap=False):
+        st.markdown(news.label, width="stretch")
         st.segmented_control(
             news.label,
             list(NAMES),
@@ -52,6 +52,7 @@ def _choice(kind: NotificationKind, news: KindOfNews, chosen: Delivery) -> None:
             on_change=_note,
             args=(kind,),
             width="content",
+            wrap=False,
         )
 
 

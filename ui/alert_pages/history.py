@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 import streamlit as st
@@ -116,7 +117,7 @@ def outcomes(row: Row, zone: str) -> list[str]:
         return ["… waits for DashTrade's worker"]
     if not row["deliveries"]:
         return ["– not sent: off, or there was no address"]
-    return [f"{_where(each)}: {_became(each, zone)}" for each in row["deliveries"]]
+    return [f"{_where(each)}: {_became(each, row['created_at'], zone)}" for each in row["deliveries"]]
 
 
 def _where(delivery: Mapping[str, Any]) -> str:
@@ -124,21 +125,24 @@ def _where(delivery: Mapping[str, Any]) -> str:
     return name if delivery["mine"] else f"the operator's {name}"
 
 
-def _became(delivery: Mapping[str, Any], zone: str) -> str:
+def _became(delivery: Mapping[str, Any], since: datetime, zone: str) -> str:
     together = " with others" if delivery["with_others"] else ""
     match delivery["state"]:
         case "SENT":
-            return f"✓ sent{together} {moment(_time(delivery['sent_at']), zone)}"
+            return f"✓ sent{together} {_when(delivery['sent_at'], since, zone)}"
         case "FAILED":
             return f"✕ failed: {delivery['error'] or 'no reason was given'}"
     if delivery["next_attempt_at"]:
         why = f" ({delivery['error']})" if delivery["error"] else ""
-        return f"… waits, next attempt {moment(_time(delivery['next_attempt_at']), zone)}{why}"
+        return f"… waits, next attempt {_when(delivery['next_attempt_at'], since, zone)}{why}"
     return f"… waits{together}"
 
 
-def _time(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
+def _when(text: str, since: datetime, zone: str) -> str:
+    """Write a time, without its day where that is the notification's own."""
+    at = datetime.fromisoformat(text).astimezone(ZoneInfo(zone))
+    is_same_day = at.date() == since.astimezone(ZoneInfo(zone)).date()
+    return f"{at:%H:%M:%S}" if is_same_day else moment(at, zone)
 
 
 def _page(rows: list[Row]) -> Page:

@@ -37,8 +37,8 @@ def trades(rows: Rows, zone: str) -> pd.DataFrame:
         rows,
         {
             "Closed": lambda row: moment(row["closed_at"], zone),
-            "Market": lambda row: row["name"],
             "P&L": lambda row: gain(row["pnl"]),
+            "Market": lambda row: row["name"],
             "P&L %": lambda row: percent(row["pnl_fraction"], sign=True) or NOTHING,
             "Side": _side,
             "Quantity": _size,
@@ -59,13 +59,19 @@ def events(rows: Rows, zone: str) -> pd.DataFrame:
         {
             "Arrived": lambda row: moment(row["received_at"], zone),
             "What": _what,
-            "Said": lambda row: told(row["understood"]),
-            "Problem": lambda row: f"✕ {row['problem']}" if row["problem"] else NOTHING,
+            "Said": _said,
             "Its clock says": lambda row: own_time(row, zone),
             "Topic": lambda row: row["topic"],
             "Bytes": lambda row: f"{row['payload_bytes']:,}",
         },
     )
+
+
+def _said(row: Mapping[str, Any]) -> str:
+    words = told(row["understood"])
+    if not row["problem"]:
+        return words
+    return f"✕ {row['problem']}" + (f" · {words}" if words != NOTHING else "")
 
 
 def _what(row: Mapping[str, Any]) -> str:

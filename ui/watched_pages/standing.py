@@ -77,6 +77,8 @@ def draw_light(user: User, bot: Row) -> None:
         f"**{plain(bot['name'])}** :{STATE_COLOURS[state]}-badge[{STATE_SIGNS[state]}]"
         f" :gray[{_since(bot, user.time_zone)}]"
     )
+    if not bot["messages"]:
+        return
     said = bot["heartbeat"] or {}
     facts(
         ("Last heartbeat", age(bot["last_heartbeat_at"], now())),
@@ -88,6 +90,7 @@ def draw_light(user: User, bot: Row) -> None:
             "Messages",
             f"{bot['messages']:,}" + (f", {bot['bad_messages']:,} bad" if bot["bad_messages"] else ""),
         ),
+        across=3,
     )
 
 
@@ -129,7 +132,9 @@ def draw_metrics(newest: Row) -> None:
     ]
     gains = [("Unrealized P&L", newest["unrealized_pnl"]), ("Total P&L", newest["total_pnl"])]
     told: list[tuple[str, Any]] = [pair for pair in plain_ones if pair[1] != NOTHING]
-    facts(*told, *((name, painted(gain(value), value)) for name, value in gains if value is not None))
+    facts(
+        *told, *((name, painted(gain(value), value)) for name, value in gains if value is not None), across=3
+    )
 
 
 @st.fragment(run_every=REFRESH_SECONDS)

@@ -36,6 +36,8 @@ CLOCK_TOLERANCE = timedelta(minutes=1)
 GAINS = frozenset({"pnl", "total_pnl", "unrealized_pnl"})
 FRACTIONS = frozenset({"pnl_fraction", "win_rate", "spike_fraction", "total_pnl_fraction"})
 AMOUNTS = frozenset({"balance", "equity", "available", "locked", "initial_balance", "final_balance"})
+# Never figures, though they may be written like some
+TEXTS = frozenset({"session", "version", "environment"})
 SPANS = frozenset({"duration_seconds", "uptime_seconds"})
 NAMES = {"pnl": "P&L", "total_pnl": "total P&L", "unrealized_pnl": "unrealized P&L", "pnl_fraction": "P&L",
          "duration_seconds": "after", "uptime_seconds": "up", "spike_fraction": "spike"}  # fmt: skip
@@ -80,7 +82,7 @@ def told(understood: Mapping[str, Any] | None) -> str:
 
 def figure(name: str, value: Any) -> str:
     """Write one figure of a message by what it is: money, a gain, a share, a span, or as it stands."""
-    number = amount(value)
+    number = None if name in TEXTS else amount(value)
     if number is None:
         return NOTHING if value in (None, "") else str(value)
     if name in GAINS:
