@@ -22,11 +22,11 @@ import psycopg2
 
 from alerts import kinds, occasions
 from alerts.merging import Waiting, compose
-from alerts.registry import transports_for
 from alerts.transport import ChannelGone, Delivered, Outcome, Refused, Transport, TryLater
 from alerts.wording import alert_for
-from bot_database import Database, Session, Transaction, alert_channels, alert_deliveries, health
+from database import alert_channels, alert_deliveries, health
 from database.alert_deliveries import Parcel
+from database.pool import Database, Session, Transaction
 from encryption import Vault, WrongKey
 from settings import Settings
 
@@ -58,13 +58,14 @@ class Chore:
 class Notifier:
     """Bring notifications to their channels, by the transports this process has.
 
-    `operators` are the addresses that are settings, by transport. `now` gives aware UTC times.
+    `operators` are the addresses that are settings, by transport; without a `vault` they are the only
+    ones that can be read. `now` gives aware UTC times.
     """
 
     def __init__(
         self,
         database: Database,
-        vault: Vault,
+        vault: Vault | None,
         transports: Mapping[str, Transport],
         *,
         operators: Mapping[str, str],
@@ -203,6 +204,8 @@ class Notifier:
     def _address(self, parcel: Parcel) -> str | None:
         if parcel.user_id is None:
             return self._operators.get(parcel.transport)
+        if self._vault is None:
+            return None
         with self._database.transaction() as transaction:
             return alert_channels.address_of(transaction, self._vault, parcel.channel_id)
 
@@ -240,6 +243,9 @@ class Notifier:
 
 def notifier_for(settings: Settings, database: Database, now: Callable[[], datetime]) -> Notifier:
     """Return the sender of everything that goes over HTTP; any process with the keys may run it."""
+    # The listener's notifier sends over MQTT alone, and its process stays small
+    from alerts.registry import transports_for
+
     discord = settings.discord_webhook_url
     return Notifier(
         database,

@@ -79,6 +79,11 @@ def start() -> None:
     become_supervisor(parts(loaded, server), home)
 
 
+def prepare() -> None:
+    """Bring a database of one's own up to date and keep the keys in it, without starting anything."""
+    _prepare(settings.load())
+
+
 def announce() -> None:
     """Wait until the dashboard and the webhook server answer, then say where they are."""
     loaded = settings.load()
@@ -161,10 +166,10 @@ def _answers(port: int, deadline: float) -> bool:
 
 
 def main() -> None:
-    """Start everything, or with the word `ready` say when it is."""
+    """Start everything; with the word `prepare` only prepare, with `ready` say when everything answers."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        announce() if sys.argv[1:] == ["ready"] else start()
+        {"prepare": prepare, "ready": announce}.get(" ".join(sys.argv[1:]), start)()
     except KeyboardInterrupt:
         sys.exit(130)
     except (

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from paho.mqtt.client import (
     Client,
@@ -40,23 +40,33 @@ def topmost(prefixes: Iterable[str]) -> set[str]:
     return {each for each in every if not any(each != other and each.startswith(other) for other in every)}
 
 
-class Link:
-    """Keep connected to the broker, with back-off and for ever, and put what comes into the inbox.
+class Companion(Protocol):
+    """Use the listener's connection beside it."""
 
-    `on_connected` is called in the network's thread with the client, after each connecting.
-    """
+    def prepare(self, client: Client) -> None:
+        """Set a client up before it connects."""
+
+    def connected(self, client: Client) -> None:
+        """Hear of each connecting, in the network's thread."""
+
+    def leave(self) -> None:
+        """Say goodbye before the connection is closed on purpose."""
+
+
+class Link:
+    """Keep connected to the broker, with back-off and for ever, and put what comes into the inbox."""
 
     def __init__(
         self,
         settings: Settings,
         inbox: Inbox,
         now: Callable[[], datetime],
-        on_connected: Sequence[Callable[[Client], None]] = (),
+        companions: Sequence[Companion] = (),
     ) -> None:
         self._settings = settings
         self._inbox = inbox
         self._now = now
-        self._on_connected = on_connected
+        self._companions = companions
         self._client: Client | None = None
         self._lock = threading.Lock()
         self._generation = 0
@@ -103,10 +113,15 @@ class Link:
             client.loop_stop()
             self._lost()
 
-    def keep_alive(self) -> None:
-        """Start the network's thread again if it died."""
+    def say_goodbye(self) -> None:
+        """Let the companions take their leave while the connection stands."""
+        for companion in self._companions:
+            companion.leave()
+
+    def check(self) -> None:
+        """Raise RuntimeError where the network's thread died of an error, which it logged."""
         if self._client is not None and self._client.loop_start() is MQTTErrorCode.MQTT_ERR_SUCCESS:
-            logger.error("the thread of the connection to the broker had died and runs again")
+            raise RuntimeError("the thread of the connection to the broker died")
 
     def watch(self, prefixes: Iterable[str]) -> None:
         """Listen below these prefixes and no other from now on."""
@@ -129,7 +144,7 @@ class Link:
                     self._client.ack(message.mid, message.qos)
 
     def make_client(self, client_id: str) -> Client:
-        """Return the client, not yet connected; a last will is set here."""
+        """Return the client, not yet connected."""
         settings = self._settings
         client = Client(
             CallbackAPIVersion.VERSION2,
@@ -149,6 +164,8 @@ class Link:
         client.on_disconnect = self._disconnected
         client.on_message = self._arrived
         client.on_subscribe = self._subscribed
+        for companion in self._companions:
+            companion.prepare(client)
         return client
 
     @property
@@ -174,8 +191,8 @@ class Link:
             prefixes = sorted(self._prefixes)
         logger.info("connected to the broker at %s", self.address)
         client.subscribe([(f"{prefix}#", QOS) for prefix in prefixes])
-        for callback in self._on_connected:
-            callback(client)
+        for companion in self._companions:
+            companion.connected(client)
 
     def _unreachable(self, client: Client, userdata: Any) -> None:
         self._say(f"the broker cannot be reached: {sys.exception()}")

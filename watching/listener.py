@@ -10,7 +10,6 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import psycopg2
-from paho.mqtt.client import Client
 
 from database import health, mqtt_status, watched
 from database.notifications import NotificationKind, notify
@@ -19,7 +18,7 @@ from settings import Settings
 from watching.effects import absence, last_seen
 from watching.heartbeats import Attention, is_away
 from watching.inbox import Inbox, Message
-from watching.link import Link
+from watching.link import Companion, Link
 from watching.writer import AWAY, Writer
 
 PART = "mqtt listener"
@@ -57,14 +56,14 @@ class Listener:
         settings: Settings,
         database: Database,
         now: Callable[[], datetime] = utc_now,
-        on_connected: Sequence[Callable[[Client], None]] = (),
+        companions: Sequence[Companion] = (),
     ) -> None:
         self._settings = settings
         self._database = database
         self._now = now
         self._timeout = timedelta(seconds=settings.heartbeat_timeout_seconds)
         self._inbox = Inbox()
-        self.link = Link(settings, self._inbox, now, on_connected)
+        self.link = Link(settings, self._inbox, now, companions)
         self._writer = Writer(self._timeout)
         self._attention = Attention()
         self._stopping = threading.Event()
@@ -186,7 +185,7 @@ class Listener:
         return self._caught_up == self.link.generation or self._now() - connected_at > BACKLOG_WAIT
 
     def _beat(self, transaction: Transaction) -> None:
-        self.link.keep_alive()
+        self.link.check()
         health.beat(transaction, PART, self._name, self._now())
         is_connected = self.link.connected_at is not None
         status = mqtt_status.note(
@@ -232,6 +231,7 @@ class Listener:
         """Write what came by now, acknowledge it and leave."""
         for _ in range(len(self._inbox) // BATCH + 1):
             self._write_some(session, 0)
+        self.link.say_goodbye()
         self.link.close()
         self._say_goodbye(session, was_listener=True)
         self._let_go(session)
