@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from database import keys
+from database import keys, migrate, tokens
+from database.pool import Database
 from encryption import Vault, new_key
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,3 +78,19 @@ def test_a_taken_port_is_named(home):
         said = refusal(home, WEBHOOK_PORT=str(port))
     assert f"Port {port} is taken" in said
     assert "WEBHOOK_PORT" in said
+
+
+def test_prepare_brings_a_database_up_to_date_and_keeps_the_keys_without_starting_anything(
+    home, empty_database_url
+):
+    environ = {
+        **os.environ, "DASHTRADE_HOME": str(home), "DATABASE_URL": empty_database_url,
+        "ENCRYPTION_KEY": new_key(), "SIGNAL_API_KEY": "svc_of-somebody-with-enough-letters",
+    }  # fmt: skip
+    command = [sys.executable, "run.py", "prepare"]
+    for _ in range(2):
+        done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stderr) == (0, "")
+    assert migrate.outstanding(empty_database_url) == []
+    with closing(Database(empty_database_url)) as database, database.transaction() as transaction:
+        assert [key.name for key in tokens.service_keys(transaction)] == ["Discord bot"]
