@@ -46,7 +46,8 @@ def parts(loaded: Settings, server: embedded.Server | None) -> list[Part]:
         Part(name="ready", command=(python, "run.py", "ready"), rank=20, once=True),
     ]
     if needs_mqtt_broker(loaded):
-        where = ("--listen", LOOPBACK, "--port", str(loaded.mqtt_broker_port), "--log-level", "WARNING")
+        # rumqttd tells of every packet as of an error
+        where = ("--listen", LOOPBACK, "--port", str(loaded.mqtt_broker_port), "--log-level", "CRITICAL")
         rows.insert(0, Part(name="mqtt-broker", command=(python, "-m", "iotcore", *where), rank=5))
     if server is not None:
         command, account = tuple(server.command()), embedded.account()
