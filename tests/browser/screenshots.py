@@ -108,7 +108,7 @@ def guide_pages(stack: Stack) -> Iterator[View]:
     yield View("trade history", bot_tab("Trade History"), height=700)
     yield View("performance", bot_tab("Performance"), height=1120)
     yield View("risk events", bot_tab("Risk Events"), height=560)
-    yield View("watched bots", "/watched_bots", height=1060)
+    yield View("watched bots", "/watched_bots", height=1200)
     yield View("alerts", "/discord?tab=History", height=760)
     signal = next(each for each in stack.read("signals", DEMO) if each["state"] == "EXECUTED")
     yield View("signal", f"/signals?signal={signal['signal_id']}", height=900)

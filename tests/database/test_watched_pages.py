@@ -61,6 +61,22 @@ def test_the_form_adds_a_bot_and_says_beside_the_field_what_is_wrong(office: Off
     assert "-t hunter/status/bot/heartbeat" in text
 
 
+def test_a_bot_that_was_added_is_the_one_shown(office: Office, desk: WatchedDesk) -> None:
+    drawn = tab(office, "Connect")
+    drawn.text_input(key="watch-name").set_value("another")
+    drawn.text_input(key="watch-prefix").set_value("another/")
+    drawn = press(drawn, "Watch it")
+    assert "Everything below `another/` is this bot." in words(drawn)
+    drawn = drawn.selectbox(key="watched-bot").set_value(desk.bot_id).run()
+    assert "Everything below `mybot/` is this bot." in words(drawn)
+    other = tab(office, "Connect", watched=desk.bot_id + 1)
+    assert "Everything below `another/` is this bot." in words(other)
+    other = press(other, "Stop watching and delete")
+    assert "Everything below `mybot/` is this bot." in words(other)
+    assert page.NO_SUCH not in words(other)
+    assert page.NO_SUCH in words(tab(office, "Connect", watched=999))
+
+
 def test_a_living_bot_is_shown_with_its_figures(office: Office, desk: WatchedDesk) -> None:
     listening(office.services.database)
     drawn = office.draw(page.draw)

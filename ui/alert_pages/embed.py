@@ -17,5 +17,5 @@ def draw(alert: Alert, zone: str) -> None:
         if alert.text:
             st.text(alert.text)
         if alert.fields:
-            facts(*((plain(field.name), plain(field.value)) for field in alert.fields))
+            facts(*((plain(field.name), plain(field.value)) for field in alert.fields), across=3)
         st.caption(f"{plain(alert.footer)} · {moment(alert.at, zone)}")

@@ -15,6 +15,8 @@ from ui.services import services
 from ui.tables import plain
 
 GUIDE = "docs/watched-bots.md lists every topic and field."
+NAMED = "watched"
+ADDED = "the watched bot added a moment ago"
 HERE_ONLY = ("localhost", "127.0.0.1", "::1")
 
 
@@ -73,7 +75,8 @@ def form(user: User) -> None:
         slots["prefix"] = st.empty()
         if st.form_submit_button("Watch it", type="primary", icon=":material/visibility:"):
             with calm(slots):
-                actions.add(services(), acting(user), name=name or "", prefix=prefix or "")
+                added = actions.add(services(), acting(user), name=name or "", prefix=prefix or "")
+                st.session_state[ADDED] = added
                 done(f"{name} is watched from now on: it appears when its first message comes.")
 
 
@@ -105,6 +108,7 @@ def removal(user: User, bot: Row) -> None:
     if st.button("Stop watching and delete", key=f"remove-{bot['id']}", type="primary"):
         with calm():
             actions.remove(services(), acting(user), bot["id"])
+            st.query_params.pop(NAMED, None)
             done(f"{bot['name']} is watched no more, and what it reported is deleted.")
 
 

@@ -12,7 +12,6 @@ from ui.services import services
 from ui.watched_pages import connecting, messages, standing, trades
 from ui.watched_pages.words import STATE_SIGNS
 
-NAMED = "watched"
 CHOSEN = "watched-bot"
 NO_SUCH = "You watch no such bot; this is another one of yours."
 NO_BOT = (
@@ -47,17 +46,21 @@ def draw(user: User) -> None:
 
 def _chosen(bots: list[Row]) -> Row:
     known = {row["id"]: row for row in bots}
-    named = st.query_params.get(NAMED, "")
-    wanted = int(named) if named.isascii() and named.isdigit() and len(named) < 19 else None
-    if named and wanted not in known:
+    named = st.session_state.pop(connecting.ADDED, None) or _named()
+    if named in known:
+        # The address leads: who chooses another bot below changes it
+        st.session_state[CHOSEN] = named
+        st.query_params[connecting.NAMED] = str(named)
+    elif connecting.NAMED in st.query_params:
         st.warning(NO_SUCH, icon=":material/search_off:")
+    if st.session_state.get(CHOSEN) not in known:
+        st.session_state.pop(CHOSEN, None)
     ids = list(known)
     if len(ids) == 1:
         return bots[0]
     picked = st.selectbox(
         "Bot",
         ids,
-        index=ids.index(wanted) if wanted in known else 0,
         format_func=lambda bot_id: f"{known[bot_id]['name']} · {STATE_SIGNS[known[bot_id]['state']]}",
         key=CHOSEN,
         on_change=_name_in_address,
@@ -66,5 +69,10 @@ def _chosen(bots: list[Row]) -> Row:
     return known[picked]
 
 
+def _named() -> int | None:
+    text = st.query_params.get(connecting.NAMED, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
 def _name_in_address() -> None:
-    st.query_params[NAMED] = str(st.session_state[CHOSEN])
+    st.query_params[connecting.NAMED] = str(st.session_state[CHOSEN])
