@@ -99,7 +99,8 @@ def _bot(row: Row) -> WatchedBot:
 def ensure_default(transaction: Transaction, prefix: str) -> None:
     """See that the prefix of the settings is watched, and by its own row alone as the default.
 
-    The bot belongs to the first admin, or to nobody as long as there is none.
+    The bot belongs to the first admin, or to nobody as long as there is none. The same goes for a
+    bot that was the default while there was none.
     """
     admin = transaction.value("SELECT min(id) FROM users WHERE role = 'admin' AND is_active")
     transaction.execute(
@@ -109,12 +110,12 @@ def ensure_default(transaction: Transaction, prefix: str) -> None:
         """
         INSERT INTO watched_bots (user_id, prefix, name, is_default) VALUES (%s, %s, %s, true)
         ON CONFLICT (prefix) DO UPDATE
-           SET is_default = true, user_id = coalesce(watched_bots.user_id, excluded.user_id)
-         WHERE NOT watched_bots.is_default
-            OR (watched_bots.user_id IS NULL AND excluded.user_id IS NOT NULL)
+           SET is_default = true WHERE NOT watched_bots.is_default
         """,
         (admin, prefix, prefix.strip("/") or prefix),
     )
+    if admin is not None:
+        transaction.execute("UPDATE watched_bots SET user_id = %s WHERE user_id IS NULL", (admin,))
 
 
 def watched_prefixes(transaction: Transaction) -> dict[str, int]:

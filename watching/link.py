@@ -233,7 +233,7 @@ class Link:
     def _begin_anew(self, client: Client) -> None:
         """Break the connection: what was not acknowledged comes again, in its order."""
         self._lost()
-        if (connection := client.socket()) is not None:
+        if isinstance(connection := client.socket(), socket.socket):
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 

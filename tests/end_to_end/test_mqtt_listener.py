@@ -47,6 +47,23 @@ class Beating(threading.Thread):
         self._publisher.close()
 
 
+class FailingOnce:
+    """A companion with a fault in its first call from the network's thread."""
+
+    has_failed = False
+
+    def prepare(self, client):
+        pass
+
+    def connected(self, client):
+        if not self.has_failed:
+            self.has_failed = True
+            raise RuntimeError("whatever it was")
+
+    def leave(self):
+        pass
+
+
 def beats(watching):
     """Return how often the listener has said that it lives, as the moment of the last time."""
     [row] = watching.rows("SELECT max(beat_at) AS at FROM heartbeats WHERE part = 'mqtt listener'")
@@ -128,6 +145,21 @@ def test_an_error_in_the_networks_thread_does_not_end_it(watching):
     thread.join()
     assert faults
     assert {row["understood"]["session"] for row in watching.events()} == {"first", "second", "third"}
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_networks_thread_that_died_all_the_same_is_replaced_and_told_of(watching):
+    companion = FailingOnce()
+    listener = Listener(watching.settings, watching.database, companions=[companion])
+    thread = threading.Thread(target=listener.run)
+    thread.start()
+    wait_for(lambda: companion.has_failed)
+    wait_for(lambda: watching.rows("SELECT FROM faults WHERE words LIKE '%thread%died%'"))
+    wait_for(lambda: listener.link.is_listening)
+    watching.send("status/bot/started", {})
+    watching.wait_events(1)
+    listener.stop()
+    thread.join()
 
 
 def test_a_prefix_of_ones_own_is_heard_and_no_other(watching):
