@@ -20,7 +20,7 @@ from paho.mqtt.client import (
     MQTTMessage,
     MQTTv311,
 )
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
@@ -68,6 +68,7 @@ class Link:
         self._now = now
         self._companions = companions
         self._client: Client | None = None
+        self._thread = ""
         self._lock = threading.Lock()
         self._generation = 0
         self._connected_at: datetime | None = None
@@ -103,6 +104,7 @@ class Link:
         self._client = self.make_client(client_id)
         self._client.connect_async(self._host, self._settings.mqtt_broker_port, self._keepalive)
         self._client.loop_start()
+        self._thread = f"paho-mqtt-client-{client_id}"  # paho's name for it
 
     def close(self) -> None:
         """Leave the broker, which keeps what comes for us from then on."""
@@ -120,7 +122,7 @@ class Link:
 
     def check(self) -> None:
         """Raise RuntimeError where the network's thread died of an error, which it logged."""
-        if self._client is not None and self._client.loop_start() is MQTTErrorCode.MQTT_ERR_SUCCESS:
+        if self._client is not None and not any(each.name == self._thread for each in threading.enumerate()):
             raise RuntimeError("the thread of the connection to the broker died")
 
     def watch(self, prefixes: Iterable[str]) -> None:

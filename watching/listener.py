@@ -70,6 +70,7 @@ class Listener:
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._held: list[Message] = []
         self._is_retry = False
+        self._is_away = False
         self._claim = 0
         self._caught_up = 0
         self._prefixes: dict[str, int] = {}
@@ -87,7 +88,7 @@ class Listener:
                     if self._became_listener(session):
                         self._serve(session)
             except AWAY as error:
-                logger.warning("the database went away, so the broker is left: %s", str(error).strip())
+                self._say_away(error)
             except Exception as error:
                 logger.exception("the listener begins anew")
                 self._record(error)
@@ -96,11 +97,17 @@ class Listener:
                 self._attention = Attention()
             self._stopping.wait(TRY_AGAIN_SECONDS)
 
+    def _say_away(self, error: Exception) -> None:
+        if not self._is_away:
+            logger.warning("the database went away, so the broker is left: %s", str(error).strip())
+        self._is_away = True
+
     def _became_listener(self, session: Session) -> bool:
         waits = False
         while not self._stopping.is_set():
             with session.transaction() as transaction:
                 health.beat(transaction, PART, self._name, self._now())
+                self._is_away = False
                 if mqtt_status.claim(transaction):
                     return True
             if not waits:

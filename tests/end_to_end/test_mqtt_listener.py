@@ -134,7 +134,7 @@ def test_an_error_in_the_networks_thread_does_not_end_it(watching):
         return datetime.now(UTC)
 
     listener = Listener(watching.settings, watching.database, now)
-    thread = threading.Thread(target=listener.run)
+    thread = threading.Thread(target=listener.run, daemon=True)
     thread.start()
     wait_for(lambda: listener.link.is_listening)
     for name in ("first", "second", "third"):
@@ -151,10 +151,10 @@ def test_an_error_in_the_networks_thread_does_not_end_it(watching):
 def test_a_networks_thread_that_died_all_the_same_is_replaced_and_told_of(watching):
     companion = FailingOnce()
     listener = Listener(watching.settings, watching.database, companions=[companion])
-    thread = threading.Thread(target=listener.run)
+    thread = threading.Thread(target=listener.run, daemon=True)
     thread.start()
     wait_for(lambda: companion.has_failed)
-    wait_for(lambda: watching.rows("SELECT FROM faults WHERE words LIKE '%thread%died%'"))
+    wait_for(lambda: watching.rows("SELECT FROM faults WHERE position('died' in words) > 0"))
     wait_for(lambda: listener.link.is_listening)
     watching.send("status/bot/started", {})
     watching.wait_events(1)
@@ -247,7 +247,7 @@ def test_a_broker_that_is_down_at_the_start_is_waited_for(watching):
     clock = Clock()
     for ahead in (timedelta(0), timedelta(minutes=5), timedelta(minutes=11)):
         listener = Listener(watching.settings, watching.database, clock)
-        thread = threading.Thread(target=listener.run)
+        thread = threading.Thread(target=listener.run, daemon=True)
         thread.start()
         wait_for(lambda listener=listener: listener.link.words)
         clock.ahead = ahead
@@ -379,7 +379,7 @@ def test_user_password_and_tls_are_used(guarded):
 def test_without_them_the_reason_is_told(guarded, change, words):
     settings = guarded.settings.model_copy(update={"mqtt_broker_host": "localhost", **change})
     listener = Listener(settings, guarded.database)
-    thread = threading.Thread(target=listener.run)
+    thread = threading.Thread(target=listener.run, daemon=True)
     thread.start()
     status = "SELECT words FROM mqtt_status WHERE words <> '' AND NOT is_connected"
     [row] = wait_for(lambda: guarded.rows(status))
@@ -393,7 +393,7 @@ def test_a_port_of_ones_own_is_used(watching, free_port):
         settings = watching.settings.model_copy(update={"mqtt_broker_port": other.getsockname()[1]})
         other.settimeout(60)
         listener = Listener(settings, watching.database)
-        thread = threading.Thread(target=listener.run)
+        thread = threading.Thread(target=listener.run, daemon=True)
         thread.start()
         connection, _ = other.accept()
         assert connection.recv(1) == b"\x10"

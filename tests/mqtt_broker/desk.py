@@ -69,7 +69,7 @@ class WatchDesk:
         settings = self.settings.model_copy(update=changes)
         database = Database(settings.database, size=2)
         listener = Listener(settings, database)
-        thread = threading.Thread(target=listener.run)
+        thread = threading.Thread(target=listener.run, daemon=True)
         thread.start()
         try:
             wait_for(lambda: listener.link.is_listening, explain=lambda: listener.link.words)
