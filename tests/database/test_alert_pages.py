@@ -223,6 +223,7 @@ class TestChoices:
         post.deliver(post.notifier())
         assert post.titles(HOOK) == []
         (row,) = rows(tab(with_channel, "History"))
+        assert row[""] == "–"
         assert row["What became of it"] == "– not sent: off, or there was no address"
 
 
@@ -249,6 +250,7 @@ class TestHistory:
         assert "500" in waiting["What became of it"]
         assert failed["What became of it"].startswith("Discord: ✕ failed: ")
         assert sent["What became of it"].startswith("Discord: ✓ sent ")
+        assert [row[""] for row in (newest, waiting, failed, sent)] == ["…", "…", "✕", "✓"]
         assert (sent["Alert"], failed["Text"]) == ("✅ Bought 2 AAPL", "It was refused.")
 
     def test_what_went_to_the_operator_does_not_tell_its_address(

@@ -10,7 +10,9 @@ from streamlit.testing.v1 import AppTest
 
 from actions import watching as actions
 from actions.acting import Refused
-from database import watched_reading
+from administration.demo_watched import DAYS, HELD_AT_THE_END, watch_a_bot
+from alerts.kinds import defaults
+from database import alert_channels, demo, watched_reading
 from tests.database.office import Office, open_office, with_database
 from tests.database.test_setup_pages import press, words
 from tests.database.watched_desk import WatchedDesk, a_life, listening
@@ -363,3 +365,27 @@ def test_the_line_to_try_is_for_this_broker(office: Office) -> None:
 )
 def test_figures_are_written_by_what_they_are(name: str, value: object, written: str) -> None:
     assert figure(name, value) == written
+
+
+def test_the_demo_is_written_as_the_listener_writes_and_dated_to_its_time(office: Office) -> None:
+    now = datetime.now(UTC)
+    with office.services.database.transaction() as transaction:
+        channel_id = demo.deliver_nothing(transaction, office.services.vault, office.user.id, "A demo.")
+    count = watch_a_bot(office.services, office.acting, now)
+    with office.services.database.transaction() as transaction:
+        demo.note_deliveries(transaction, office.user.id, channel_id, defaults())
+        (bot,) = watched_reading.bots_of(transaction, office.user.id)
+        found = watched_reading.trade_figures(transaction, office.user.id, bot["id"])
+        held = watched_reading.open_positions(transaction, office.user.id, bot["id"])
+        told = alert_channels.history_of(transaction, office.user.id, limit=1000)
+        (channel,) = alert_channels.channels_of(transaction, office.user.id)
+    assert (bot["messages"], bot["state"], bot["bad_messages"]) == (count, "ONLINE", 2)
+    assert bot["last_heartbeat_at"] == now
+    assert found["trades"] > 20
+    assert len(held) == HELD_AT_THE_END
+    assert str(found["pnl"]) == bot["balance"]["total_pnl"]
+    times = [row["created_at"] for row in told]
+    assert times == sorted(times, reverse=True)
+    assert now - timedelta(days=DAYS, seconds=1) < times[-1] < now - timedelta(days=DAYS - 1)
+    assert {each["state"] for row in told for each in row["deliveries"]} == {"SENT"}
+    assert not channel["is_active"]

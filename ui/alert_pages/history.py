@@ -66,7 +66,10 @@ def listed(user: User) -> None:
             on_select="rerun",
             selection_mode=["single-row", "single-cell"],
             key=f"{NAME} table {kind} {before}",
-            column_config={"Text": st.column_config.TextColumn(width="large")},
+            column_config={
+                "": st.column_config.TextColumn(width=32, help="✓ sent, … waits, ✕ failed, – not sent"),
+                "Text": st.column_config.TextColumn(width="large"),
+            },
         )
         page_buttons(NAME, page, PAGE)
         clicked = [*event.selection.rows, *(row for row, _column in event.selection.cells)]
@@ -80,6 +83,7 @@ def frame(rows: Sequence[Row], zone: str) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
+                "": sign(row),
                 "Time": moment(row["created_at"], zone),
                 "Alert": alert.title,
                 "What became of it": "; ".join(outcomes(row, zone)),
@@ -89,6 +93,16 @@ def frame(rows: Sequence[Row], zone: str) -> pd.DataFrame:
             for row, alert in found
         ]
     )
+
+
+def sign(row: Row) -> str:
+    """Return the sign of what became of a notification: failed somewhere, waits, sent everywhere, or not sent."""
+    states = {each["state"] for each in row["deliveries"]}
+    if "FAILED" in states:
+        return "✕"
+    if "WAITING" in states or row["routed_at"] is None:
+        return "…"
+    return "✓" if states else "–"
 
 
 def whole(row: Row, zone: str) -> None:
