@@ -38,6 +38,8 @@ PER_SECOND = 1000
 SECONDS = 30
 BACKLOG = 20_000
 ALERT_EVERY = 100
+# As in deploy/mosquitto.conf
+SAVING = ("autosave_interval 10", "max_inflight_messages 1000")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +72,7 @@ def stage() -> Iterator[Stage]:
         database = stack.enter_context(closing(Database(url)))
         discord = stack.enter_context(DiscordServer())
         kind = "mosquitto" if mosquitto() else "iotcore"
-        broker = Broker(folder / "broker", _free_port(), kind=kind)
+        broker = Broker(folder / "broker", _free_port(), kind=kind, saving=SAVING)
         broker.start()
         stack.callback(broker.stop)
         make_people(database, Vault(SecretStr(key)), discord)

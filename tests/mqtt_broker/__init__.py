@@ -35,6 +35,7 @@ class Broker:
     port: int
     kind: str = field(default_factory=lambda: CHOSEN_KIND)
     lines: Sequence[str] = ("allow_anonymous true",)
+    saving: Sequence[str] = ("autosave_on_changes true", "autosave_interval 1")
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -82,8 +83,7 @@ class Broker:
             *self.lines,
             "persistence true",
             f"persistence_location {data}/",
-            "autosave_on_changes true",
-            "autosave_interval 1",
+            *self.saving,
             "max_queued_messages 0",
             *(("user root",) if os.geteuid() == 0 else ()),
         )
