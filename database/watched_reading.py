@@ -148,21 +148,24 @@ def events_page(
     *,
     kind: str | None = None,
     before: Key | None = None,
+    newest: int | None = None,
     limit: int = PAGE,
 ) -> Page:
     """Return one page of what a bot reported, in the order of arrival, newest first.
 
-    Without a `kind` everything but heartbeats. The payloads are left out: see `payload`.
+    Without a `kind` everything but heartbeats; nothing after the message `newest`. The payloads are left
+    out: see `payload`.
     """
     wanted = " AND events.kind = %(kind)s" if kind else " AND events.kind <> 'HEARTBEAT'"
-    older = " AND events.id < %(id)s" if before else ""
+    older = " AND events.id < %(id)s" if before or newest else ""
+    end = before.id if before else newest and newest + 1
     rows = transaction.all(
         f"{_EVENTS}{wanted}{older} ORDER BY events.id DESC LIMIT %(limit)s",
         {
             "user": user_id,
             "bot": bot_id,
             "kind": kind,
-            "id": before.id if before else None,
+            "id": end,
             "limit": limit + 1,
         },
     )

@@ -1,7 +1,7 @@
 """Parts that several pages draw in the same way: tables, charts, and going through pages of rows."""
 
-from collections.abc import Hashable
-from typing import TYPE_CHECKING
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -9,6 +9,7 @@ import streamlit as st
 from streamlit.elements.lib.layout_utils import Width
 
 from database.history import Key, Page
+from database.pool import Row
 
 if TYPE_CHECKING:
     from pandas.io.formats.style import Styler
@@ -101,6 +102,24 @@ def page_key(name: str, what: object) -> Key | None:
         st.session_state[f"{name} keys"] = []
     keys = st.session_state[f"{name} keys"]
     return keys[-1] if keys else None
+
+
+def held_still(name: str, table_key: str) -> int | None:
+    """Return the newest row's id of a table in which a row is chosen, None where none is.
+
+    The table must show nothing newer meanwhile: rows are chosen by their place.
+    """
+    event = st.session_state.get(table_key)
+    chosen = event and (event["selection"]["rows"] or event["selection"]["cells"])
+    newest: int | None = st.session_state.get(f"{name} newest") if chosen else None
+    return newest
+
+
+def chosen_row(name: str, event: Any, rows: Sequence[Row]) -> Row | None:
+    """Return the row that was clicked in a table; to be called at each drawing of it."""
+    st.session_state[f"{name} newest"] = rows[0]["id"]
+    clicked = [*event.selection.rows, *(row for row, _column in event.selection.cells)]
+    return rows[clicked[0]] if clicked and clicked[0] < len(rows) else None
 
 
 def page_buttons(name: str, page: Page, size: int) -> None:

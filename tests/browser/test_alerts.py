@@ -14,6 +14,8 @@ from tests.discord_server.server import DiscordServer
 from tests.end_to_end.stack import PASSWORD, Stack, running_stack, wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
+# Below the header of a table, in pixels
+FIRST_ROW = 52
 EMAIL, HOOK = "cleo@example.com", 123456789
 
 
@@ -111,3 +113,13 @@ def test_a_bot_that_is_watched_comes_alive_on_the_page(cleo: Visitor, discord: D
     assert discord.wait_for_taken(HOOK, 2)[-1]["embeds"][0]["description"] == "rate limit"
     cleo.page.get_by_role("tab", name="Messages").click()
     cleo.sees("Click a row to see the message as it came.")
+    cleo.settles()
+    place = cleo.page.get_by_test_id("stDataFrame").bounding_box()
+    assert place is not None
+    cleo.page.mouse.click(place["x"] + 150, place["y"] + FIRST_ROW)
+    cleo.sees("The list stands still while a row is chosen")
+    shown = cleo.page.get_by_test_id("stCode")
+    expect(shown).to_contain_text("rate limit")
+    report(cleo.stack, "hunter/status/bot/error", {"error_message": "another", "severity": "warning"})
+    discord.wait_for_taken(HOOK, 3)
+    expect(shown).to_contain_text("rate limit")

@@ -287,6 +287,17 @@ class TestReading:
             assert ids == sorted(set(ids), reverse=True)
             assert len(ids) >= 8
 
+    def test_a_list_that_stands_still_shows_nothing_newer(self, office: Office, desk: WatchedDesk) -> None:
+        def listed(newest: int | None) -> list[int]:
+            with office.services.database.transaction() as transaction:
+                page = watched_reading.events_page(transaction, office.user.id, desk.bot_id, newest=newest)
+            return [row["id"] for row in page.rows]
+
+        before = listed(None)
+        desk.hears("status/bot/error", {"error_message": "later"})
+        assert listed(before[0]) == before
+        assert listed(None)[1:] == before
+
     def test_figures_are_the_sums_of_the_trades(self, office: Office, desk: WatchedDesk) -> None:
         for number, pnl in enumerate((-20, 5, None)):
             desk.hears("trading/trade/completed", {"trade_id": f"f{number}", "symbol": "A", "pnl": pnl})

@@ -18,7 +18,7 @@ from database.notifications import NotificationKind
 from database.pool import Row
 from ui.alert_pages import embed
 from ui.calm import calm
-from ui.drawing import page_buttons, page_key
+from ui.drawing import chosen_row, held_still, page_buttons, page_key
 from ui.formatting import moment
 from ui.services import services
 
@@ -29,6 +29,7 @@ NOTHING_YET = (
     "Nothing happened yet that you would be told. When a bot trades, a limit is reached or a connection breaks, it"
     " is listed here with what became of the alert."
 )
+CHOSEN = "The list stands still while a row is chosen; click it again to go on."
 NONE_MATCH = "Nothing of that kind yet."
 NAMES = {"DISCORD": "Discord", "WEBHOOK": "JSON webhook"}
 LONGEST_TEXT = 160
@@ -45,19 +46,21 @@ def listed(user: User) -> None:
     with calm():
         kind = _chosen_kind()
         before = page_key(NAME, kind)
+        key = f"{NAME} table {kind} {before}"
+        newest = held_still(NAME, key)
         with services().database.transaction() as transaction:
             rows = alert_channels.history_of(
                 transaction,
                 user.id,
                 kinds=[kind] if kind else [],
-                before=before.id if before else None,
+                before=before.id if before else newest and newest + 1,
                 limit=PAGE + 1,
             )
         page = _page(rows)
         if not page.rows:
             st.caption(NONE_MATCH if kind else NOTHING_YET)
             return
-        st.caption("Click a row to see the whole alert.")
+        st.caption(CHOSEN if newest else "Click a row to see the whole alert.")
         event: Any = st.dataframe(
             frame(page.rows, user.time_zone),
             hide_index=True,
@@ -65,16 +68,16 @@ def listed(user: User) -> None:
             height=min(38 + 35 * len(page.rows), 560),
             on_select="rerun",
             selection_mode=["single-row", "single-cell"],
-            key=f"{NAME} table {kind} {before}",
+            key=key,
             column_config={
                 "": st.column_config.TextColumn(width=32, help="✓ sent, … waits, ✕ failed, – not sent"),
                 "Text": st.column_config.TextColumn(width="large"),
             },
         )
         page_buttons(NAME, page, PAGE)
-        clicked = [*event.selection.rows, *(row for row, _column in event.selection.cells)]
-        if clicked and clicked[0] < len(page.rows):
-            whole(page.rows[clicked[0]], user.time_zone)
+        row = chosen_row(NAME, event, page.rows)
+        if row is not None:
+            whole(row, user.time_zone)
 
 
 def frame(rows: Sequence[Row], zone: str) -> pd.DataFrame:

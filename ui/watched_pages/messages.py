@@ -9,7 +9,7 @@ from database import watched_reading
 from database.accounts import User
 from database.pool import Row
 from ui.calm import calm
-from ui.drawing import page_buttons, page_key
+from ui.drawing import chosen_row, held_still, page_buttons, page_key
 from ui.formatting import moment
 from ui.services import services
 from ui.tables import plain
@@ -20,6 +20,7 @@ NAME = "watched-messages"
 REFRESH_SECONDS = 5
 ALL = "All but heartbeats"
 NONE = "Nothing of that kind came yet."
+CHOSEN = "The list stands still while a row is chosen; click it again to go on."
 # A line longer than this is of use to programs only
 LONGEST_SHOWN = 20_000
 
@@ -46,12 +47,16 @@ def listed(user: User, bot_id: int) -> None:
         )
         wanted = None if kind == ALL else kind
         before = page_key(NAME, (bot_id, wanted))
+        key = f"{NAME} table {bot_id} {wanted} {before}"
+        newest = held_still(NAME, key)
         with services().database.transaction() as transaction:
-            page = watched_reading.events_page(transaction, user.id, bot_id, kind=wanted, before=before)
+            page = watched_reading.events_page(
+                transaction, user.id, bot_id, kind=wanted, before=before, newest=newest
+            )
         if not page.rows:
             st.caption(NONE)
             return
-        st.caption("Click a row to see the message as it came.")
+        st.caption(CHOSEN if newest else "Click a row to see the message as it came.")
         event: Any = st.dataframe(
             frames.events(page.rows, user.time_zone),
             hide_index=True,
@@ -59,13 +64,13 @@ def listed(user: User, bot_id: int) -> None:
             height=min(38 + 35 * len(page.rows), 560),
             on_select="rerun",
             selection_mode=["single-row", "single-cell"],
-            key=f"{NAME} table {bot_id} {wanted} {before}",
+            key=key,
             column_config={"Said": st.column_config.TextColumn(width="large")},
         )
         page_buttons(NAME, page, watched_reading.PAGE)
-        clicked = [*event.selection.rows, *(row for row, _column in event.selection.cells)]
-        if clicked and clicked[0] < len(page.rows):
-            message(user, page.rows[clicked[0]]["id"])
+        row = chosen_row(NAME, event, page.rows)
+        if row is not None:
+            message(user, row["id"])
 
 
 def message(user: User, event_id: int) -> None:
