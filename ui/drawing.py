@@ -104,22 +104,37 @@ def page_key(name: str, what: object) -> Key | None:
     return keys[-1] if keys else None
 
 
-def held_still(name: str, table_key: str) -> int | None:
+def table_key(name: str, what: object) -> str:
+    """Return the key of a table whose rows are chosen by a click; another one once what was chosen is closed."""
+    return f"{name} table {what} {st.session_state.get(f'{name} closed', 0)}"
+
+
+def held_still(name: str, key: str) -> int | None:
     """Return the newest row's id of a table in which a row is chosen, None where none is.
 
     The table must show nothing newer meanwhile: rows are chosen by their place.
     """
-    event = st.session_state.get(table_key)
+    event = st.session_state.get(key)
     chosen = event and (event["selection"]["rows"] or event["selection"]["cells"])
     newest: int | None = st.session_state.get(f"{name} newest") if chosen else None
     return newest
 
 
 def chosen_row(name: str, event: Any, rows: Sequence[Row]) -> Row | None:
-    """Return the row that was clicked in a table; to be called at each drawing of it."""
+    """Return the row that was clicked in a table, with a button that lets go of it; call it at each drawing."""
     st.session_state[f"{name} newest"] = rows[0]["id"]
     clicked = [*event.selection.rows, *(row for row, _column in event.selection.cells)]
-    return rows[clicked[0]] if clicked and clicked[0] < len(rows) else None
+    if not clicked or clicked[0] >= len(rows):
+        return None
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button("Close", key=f"{name} close", icon=":material/close:", on_click=_close, args=(name,))
+        st.caption("The list stands still while this is open.")
+    row: Row = rows[clicked[0]]
+    return row
+
+
+def _close(name: str) -> None:
+    st.session_state[f"{name} closed"] = st.session_state.get(f"{name} closed", 0) + 1
 
 
 def page_buttons(name: str, page: Page, size: int) -> None:

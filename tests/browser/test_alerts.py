@@ -117,9 +117,11 @@ def test_a_bot_that_is_watched_comes_alive_on_the_page(cleo: Visitor, discord: D
     place = cleo.page.get_by_test_id("stDataFrame").bounding_box()
     assert place is not None
     cleo.page.mouse.click(place["x"] + 150, place["y"] + FIRST_ROW)
-    cleo.sees("The list stands still while a row is chosen")
+    cleo.sees("The list stands still while this is open.")
     shown = cleo.page.get_by_test_id("stCode")
     expect(shown).to_contain_text("rate limit")
     report(cleo.stack, "hunter/status/bot/error", {"error_message": "another", "severity": "warning"})
     discord.wait_for_taken(HOOK, 3)
     expect(shown).to_contain_text("rate limit")
+    cleo.presses("Close")
+    expect(shown).to_have_count(0)

@@ -18,7 +18,7 @@ from database.notifications import NotificationKind
 from database.pool import Row
 from ui.alert_pages import embed
 from ui.calm import calm
-from ui.drawing import chosen_row, held_still, page_buttons, page_key
+from ui.drawing import chosen_row, held_still, page_buttons, page_key, table_key
 from ui.formatting import moment
 from ui.services import services
 
@@ -29,7 +29,6 @@ NOTHING_YET = (
     "Nothing happened yet that you would be told. When a bot trades, a limit is reached or a connection breaks, it"
     " is listed here with what became of the alert."
 )
-CHOSEN = "The list stands still while a row is chosen; click it again to go on."
 NONE_MATCH = "Nothing of that kind yet."
 NAMES = {"DISCORD": "Discord", "WEBHOOK": "JSON webhook"}
 LONGEST_TEXT = 160
@@ -46,7 +45,7 @@ def listed(user: User) -> None:
     with calm():
         kind = _chosen_kind()
         before = page_key(NAME, kind)
-        key = f"{NAME} table {kind} {before}"
+        key = table_key(NAME, (kind, before))
         newest = held_still(NAME, key)
         with services().database.transaction() as transaction:
             rows = alert_channels.history_of(
@@ -60,7 +59,7 @@ def listed(user: User) -> None:
         if not page.rows:
             st.caption(NONE_MATCH if kind else NOTHING_YET)
             return
-        st.caption(CHOSEN if newest else "Click a row to see the whole alert.")
+        st.caption("Click a row to see the whole alert.")
         event: Any = st.dataframe(
             frame(page.rows, user.time_zone),
             hide_index=True,

@@ -9,7 +9,7 @@ from database import watched_reading
 from database.accounts import User
 from database.pool import Row
 from ui.calm import calm
-from ui.drawing import chosen_row, held_still, page_buttons, page_key
+from ui.drawing import chosen_row, held_still, page_buttons, page_key, table_key
 from ui.formatting import moment
 from ui.services import services
 from ui.tables import plain
@@ -20,7 +20,6 @@ NAME = "watched-messages"
 REFRESH_SECONDS = 5
 ALL = "All but heartbeats"
 NONE = "Nothing of that kind came yet."
-CHOSEN = "The list stands still while a row is chosen; click it again to go on."
 # A line longer than this is of use to programs only
 LONGEST_SHOWN = 20_000
 
@@ -47,7 +46,7 @@ def listed(user: User, bot_id: int) -> None:
         )
         wanted = None if kind == ALL else kind
         before = page_key(NAME, (bot_id, wanted))
-        key = f"{NAME} table {bot_id} {wanted} {before}"
+        key = table_key(NAME, (bot_id, wanted, before))
         newest = held_still(NAME, key)
         with services().database.transaction() as transaction:
             page = watched_reading.events_page(
@@ -56,7 +55,7 @@ def listed(user: User, bot_id: int) -> None:
         if not page.rows:
             st.caption(NONE)
             return
-        st.caption(CHOSEN if newest else "Click a row to see the message as it came.")
+        st.caption("Click a row to see the message as it came.")
         event: Any = st.dataframe(
             frames.events(page.rows, user.time_zone),
             hide_index=True,
