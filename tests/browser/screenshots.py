@@ -35,7 +35,7 @@ SCHEMES = ("light", "dark")
 TABS = ("Setup", "My Bots", "Live Positions", "Trade History", "Performance", "Risk Events")
 WATCHED_TABS = ("Now", "Trades", "Messages", "Connect")
 ALERT_TABS = ("Where to", "Which alerts", "History")
-UP_SECONDS, BEAT_SECONDS = 61_540, 15
+UP_SECONDS, BEAT_SECONDS = 189_700, 15
 TALLEST = 6000
 # Plots and tables come after the words: their programs are loaded when the first of them is drawn.
 DRAWN = """() => {
