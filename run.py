@@ -46,9 +46,8 @@ def parts(loaded: Settings, server: embedded.Server | None) -> list[Part]:
         Part(name="ready", command=(python, "run.py", "ready"), rank=20, once=True),
     ]
     if needs_mqtt_broker(loaded):
-        # rumqttd tells of every packet as of an error
-        where = ("--listen", LOOPBACK, "--port", str(loaded.mqtt_broker_port), "--log-level", "CRITICAL")
-        rows.insert(0, Part(name="mqtt-broker", command=(python, "-m", "iotcore", *where), rank=5))
+        broker = (python, "-m", "watching.embedded_broker", str(loaded.mqtt_broker_port))
+        rows.insert(0, Part(name="mqtt-broker", command=broker, rank=5))
     if server is not None:
         command, account = tuple(server.command()), embedded.account()
         # INT is PostgreSQL's fast stop: TERM would wait for every client to leave
@@ -174,8 +173,14 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except (
-        CannotStart, SettingsError, AlreadyRunning, KeyMissing, WrongKey,
-        embedded.EmbeddedError, migrate.SchemaError, pooler.PoolerError,
+        CannotStart,
+        SettingsError,
+        AlreadyRunning,
+        KeyMissing,
+        WrongKey,
+        embedded.EmbeddedError,
+        migrate.SchemaError,
+        pooler.PoolerError,
     ) as error:
         sys.exit(f"DashTrade does not start. {error}")
 

@@ -1,6 +1,5 @@
 """A real MQTT broker for tests, to be killed and started again: Mosquitto or iotcore."""
 
-import json
 import os
 import shutil
 import signal
@@ -16,15 +15,6 @@ import pytest
 
 CHOSEN = "DASHTRADE_TEST_BROKER"
 START_SECONDS = 30
-LARGEST_PAYLOAD = 4 * 1024 * 1024
-
-# What iotcore's own Broker starts, without its pipe: a test kills it as it likes.
-_IOTCORE = """
-import json, logging, sys
-from iotcore.iotcore import IotCoreBroker
-logging.getLogger("rumqttd").setLevel(logging.CRITICAL)
-IotCoreBroker(**json.loads(sys.argv[1])).run_forever()
-"""
 
 
 @dataclass
@@ -72,8 +62,7 @@ class Broker:
     def _command(self) -> list[str]:
         if self.kind == "mosquitto":
             return [str(mosquitto()), "-c", str(self._configuration())]
-        options = {"listen": "127.0.0.1", "port": self.port, "max_payload_size": LARGEST_PAYLOAD}
-        return [sys.executable, "-c", _IOTCORE, json.dumps(options)]
+        return [sys.executable, "-m", "watching.embedded_broker", str(self.port)]
 
     def _configuration(self) -> Path:
         data = self.folder / "data"
