@@ -25,7 +25,6 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from administration.demo_watched import PREFIX
 from tests.browser.conftest import FLAGS, MISSING, PROGRAMS
 from tests.browser.visitor import SETTLED
-from tests.conftest import _free_port
 from tests.end_to_end.stack import PASSWORD, Stack, running_stack
 
 ADMIN = "admin@example.com"
@@ -225,7 +224,7 @@ def main(folder: Path, *, for_guide: bool) -> int:
         print(MISSING.replace("make test", "make screenshots"), file=sys.stderr)
         return 1
     folder.mkdir(parents=True, exist_ok=True)
-    with running_stack(MQTT_BROKER_PORT=_free_port()) as stack, sync_playwright() as playwright:
+    with running_stack() as stack, sync_playwright() as playwright:
         stack.manage("user", "add", ADMIN, "--password-stdin", given=PASSWORD)
         printed = stack.run_manage("demo").stdout
         password = re.search(r"password (\S+)", printed)

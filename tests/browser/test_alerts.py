@@ -8,7 +8,6 @@ from paho.mqtt import publish
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.visitor import Visitor
-from tests.conftest import _free_port
 from tests.discord_server.answers import Answer
 from tests.discord_server.server import DiscordServer
 from tests.end_to_end.stack import PASSWORD, Stack, running_stack, wait_for
@@ -28,7 +27,7 @@ def discord() -> Iterator[DiscordServer]:
 @pytest.fixture(scope="module")
 def stack(chromium: Browser, discord: DiscordServer) -> Iterator[Stack]:
     """Run everything, with a server that behaves like Discord and an MQTT broker on a port of its own."""
-    with running_stack(DISCORD_BASE_URL=discord.base, MQTT_BROKER_PORT=_free_port()) as stack:
+    with running_stack(DISCORD_BASE_URL=discord.base) as stack:
         stack.manage("user", "add", EMAIL, "--password-stdin", given=PASSWORD)
         yield stack
 

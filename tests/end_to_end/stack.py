@@ -267,12 +267,13 @@ class Trader:
 def running_stack(**settings: object) -> Iterator[Stack]:
     """Run DashTrade on free ports with a folder of its own, and the broker; stop both at the end."""
     with TemporaryDirectory(prefix="dashtrade-stack-") as folder, _broker(Path(folder)) as broker:
-        dashboard, webhook = _free_ports(2)
+        dashboard, webhook, mqtt = _free_ports(3)
         environ = {name: os.environ[name] for name in KEPT_FROM_OUTSIDE if name in os.environ} | {
             "DASHTRADE_HOME": str(Path(folder) / "home"),
             "DASHTRADE_ENV_FILE": str(Path(folder) / "absent.env"),
             "DASHBOARD_PORT": str(dashboard),
             "WEBHOOK_PORT": str(webhook),
+            "MQTT_BROKER_PORT": str(mqtt),
             "LISTEN_ADDRESS": "127.0.0.1",
             "APCA_API_BASE_URL": broker.url,
             "APCA_API_DATA_URL": broker.url,

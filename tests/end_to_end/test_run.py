@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,6 +23,8 @@ PARTS = {
     "worker": "jobs.py",
     "watch": "broker_watch.py",
     "dashboard": "streamlit",
+    "mqtt broker": "embedded_broker",
+    "mqtt": "mqtt_listener.py",
 }
 
 
@@ -65,10 +67,11 @@ def wait(condition, seconds, explain=lambda: ""):
 
 
 def free_ports(count):
-    with closing(socket.socket()) as first, closing(socket.socket()) as second:
-        for probe in (first, second):
+    with ExitStack() as stack:
+        probes = [stack.enter_context(closing(socket.socket())) for _ in range(count)]
+        for probe in probes:
             probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in (first, second)][:count]
+        return [probe.getsockname()[1] for probe in probes]
 
 
 def processes_of(home, part=""):
@@ -99,13 +102,14 @@ def kill_all(home):
 def environ():
     """Give the environment of a machine that has never run DashTrade."""
     with TemporaryDirectory(prefix="dashtrade-run-") as folder:
-        dashboard, webhook = free_ports(2)
+        dashboard, webhook, mqtt = free_ports(3)
         home = Path(folder) / "home"
         yield {
             **os.environ,
             "DASHTRADE_HOME": str(home),
             "DASHBOARD_PORT": str(dashboard),
             "WEBHOOK_PORT": str(webhook),
+            "MQTT_BROKER_PORT": str(mqtt),
             "LISTEN_ADDRESS": "127.0.0.1",
         }
         wait(lambda: not kill_all(home), 20)
