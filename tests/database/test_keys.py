@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from pydantic import SecretStr
 
-from database import keys
+from database import alert_channels, keys
 from encryption import Vault, WrongKey, new_key
 
 OLD, NEW = new_key(), new_key()
@@ -34,6 +34,7 @@ def sealed_with_old(database):
             " VALUES (%s, %s, %s, %s, 'usr_')",
             (user, keys.keyed_hash(keys.hash_key(tx, old), "usr_token"), old.seal("usr_token"), old.key_id),
         )
+        alert_channels.keep_channel(tx, old, user, "DISCORD", "https://discord.com/api/webhooks/1/x", "mine")
     return database
 
 
@@ -49,7 +50,7 @@ def opened(database, with_vault):
 def test_after_a_rotation_the_old_key_may_go(sealed_with_old):
     before = opened(sealed_with_old, vault(OLD))
     done = keys.reseal(sealed_with_old, vault(NEW, OLD))
-    assert done == keys.Rotation(resealed=4, failures=())
+    assert done == keys.Rotation(resealed=5, failures=())
     assert opened(sealed_with_old, vault(NEW)) == before
     with pytest.raises(WrongKey):
         opened(sealed_with_old, vault(OLD))
@@ -67,7 +68,7 @@ def test_a_secret_that_does_not_open_is_left_and_reported(sealed_with_old):
     before = opened(sealed_with_old, vault(OLD))
     done = keys.reseal(sealed_with_old, vault(NEW))
     assert done.resealed == 0
-    assert len(done.failures) == 4
+    assert len(done.failures) == 5
     assert opened(sealed_with_old, vault(OLD)) == before
 
 
@@ -77,7 +78,7 @@ def test_after_a_lost_key_only_what_does_not_open_is_forgotten(sealed_with_old):
             "UPDATE users SET totp_sealed = %s, totp_sealed_with = %s",
             (vault(NEW).seal("kept"), vault(NEW).key_id),
         )
-    assert keys.forget_unreadable(sealed_with_old, vault(NEW)) == 3
+    assert keys.forget_unreadable(sealed_with_old, vault(NEW)) == 4
     with sealed_with_old.transaction() as tx:
         assert vault(NEW).open(tx.value("SELECT totp_sealed FROM users")) == "kept"
         assert tx.value("SELECT credentials_sealed FROM user_api_keys") is None

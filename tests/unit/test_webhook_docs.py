@@ -22,12 +22,12 @@ def test_every_field_name_is_there(name):
     assert f"`{name}`" in PAGE
 
 
-@pytest.mark.parametrize("word", {*fields.VERBS, *fields.POSITIONS, *fields.ORDER_TYPES} - {"cancel"})
+@pytest.mark.parametrize("word", sorted({*fields.VERBS, *fields.POSITIONS, *fields.ORDER_TYPES} - {"cancel"}))
 def test_every_word_of_an_action_a_position_and_an_order_type_is_there(word):
     assert word in WORDS
 
 
-@pytest.mark.parametrize("word", set(fields.QUANTITY_MODES) - {"base", "quote"})
+@pytest.mark.parametrize("word", sorted(set(fields.QUANTITY_MODES) - {"base", "quote"}))
 def test_every_word_of_what_a_quantity_counts_is_there(word):
     assert word in WORDS
 
