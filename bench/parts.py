@@ -12,6 +12,8 @@ PARTS = (
     ("jobs.py", "workers"),
     ("broker_watch.py", "broker watch"),
     ("streamlit", "dashboard"),
+    ("mqtt_listener.py", "MQTT listener"),
+    ("embedded_broker", "MQTT broker (embedded)"),
     ("supervision.py", "supervisor"),
 )
 MEGABYTE = 1024.0

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from database import health, inbox
+from database import alert_channels, health, inbox
 from database.accounts import User
 from database.pool import Row
 from ui.calm import calm
@@ -33,11 +33,13 @@ def lights(user: User) -> None:
         with services().database.transaction() as transaction:
             beats = {row["part"]: row for row in health.heartbeats(transaction)}
             queue = inbox.waiting(transaction)
+            alerts = alert_channels.sending_figures(transaction, now())
             faults = health.faults(transaction)
         with st.container(border=True):
             for part in {**NEEDED, **beats}:
                 draw_part(part, beats.get(part))
             draw_queue(queue)
+            draw_alerts(alerts)
         st.subheader("Faults", anchor=False)
         frame = pd.DataFrame([_fault(row, user.time_zone) for row in faults])
         table(frame, "None: no loop has failed.", key="faults")
@@ -68,6 +70,15 @@ def draw_queue(queue: Row) -> None:
     if queue["oldest_signal_seconds"] > LATE_SECONDS:
         words = "A signal has been waiting for long. Does the worker run? Faults below may say why it does not go on."
         st.warning(words, icon=":material/hourglass_top:")
+
+
+def draw_alerts(figures: Row) -> None:
+    """Draw how the sending of alerts stands, of all accounts together."""
+    facts(
+        ("Alerts waiting", f"{figures['unrouted'] + figures['waiting']:,}"),
+        ("Oldest alert due", age(figures["oldest"], now()) if figures["oldest"] else "none"),
+        ("Alerts failed, 24 h", f"{figures['failed']:,}"),
+    )
 
 
 @lru_cache(maxsize=1)
