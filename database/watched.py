@@ -136,28 +136,38 @@ _LOCK = prepared(
 
 
 def known(
-    transaction: Transaction, events: Sequence[EventRow], connected_at: Sequence[datetime]
+    transaction: Transaction,
+    events: Sequence[EventRow],
+    connected_at: Sequence[datetime],
+    again: Sequence[bool],
 ) -> set[tuple[int, bytes, bool]]:
     """Return bot, identity and whether it is retained of those events, not unique, that may have come before.
 
     A retained one did if it is stored at all; any other if it arrived live before its connection
-    began, in the hour before it.
+    began, in the hour before it. One that the broker says it sends `again` may have come in the last
+    hour in which we heard anything, however long ago that was.
     """
     asked = _columns(events, "watched_bot_id", "identity", "received_at", "is_retained")
-    rows = transaction.all(_KNOWN, (*asked, list(connected_at)))
+    rows = transaction.all(_KNOWN, (*asked, list(connected_at), list(again)))
     return {(row["watched_bot_id"], bytes(row["identity"]), row["retained"]) for row in rows}
 
 
 _KNOWN = prepared(
     f"""
+    WITH asked AS (
+        SELECT * FROM unnest(%s, %s, %s, %s, %s, %s)
+                   AS asked (watched_bot_id, identity, at, retained, connected_at, again)
+    ), heard AS (
+        SELECT connected_at, (SELECT max(received_at) FROM watched_events WHERE received_at < connected_at) AS last
+          FROM (SELECT DISTINCT connected_at FROM asked) AS connections
+    )
     SELECT DISTINCT watched_bot_id, identity, retained
-      FROM unnest(%s, %s, %s, %s, %s) AS asked (watched_bot_id, identity, at, retained, connected_at)
-      JOIN watched_events USING (watched_bot_id, identity)
+      FROM asked JOIN heard USING (connected_at) JOIN watched_events USING (watched_bot_id, identity)
      WHERE NOT is_unique
        AND (retained OR (NOT is_retained AND received_at < connected_at
-                         AND received_at > at - interval '{REMEMBERED_HOURS} h'))
+                         AND received_at > CASE WHEN again THEN last ELSE at END - interval '{REMEMBERED_HOURS} h'))
     """,
-    "bigint[], bytea[], timestamptz[], boolean[], timestamptz[]",
+    "bigint[], bytea[], timestamptz[], boolean[], timestamptz[], boolean[]",
 )
 
 

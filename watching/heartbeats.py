@@ -14,10 +14,10 @@ def is_away(bot: WatchedBot, clear_since: datetime, timeout: timedelta, now: dat
     """Tell whether a bot that counts as online was not heard for longer than `timeout`.
 
     Only the time since `clear_since` counts, in which it would have been heard. A sign of life in
-    the future came before our clock was set back, and says nothing.
+    the future came before our clock was set back, and says nothing, unless that was by a moment only.
     """
     seen = last_seen(bot)
-    heard = clear_since if seen is None or seen > now else max(seen, clear_since)
+    heard = clear_since if seen is None or seen - now > CLOCK_STEP else max(seen, clear_since)
     return bot.state is BotState.ONLINE and now - heard > timeout
 
 

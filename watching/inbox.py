@@ -11,7 +11,10 @@ MOST_BYTES = 8 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One message as it came, and by which connection: `generation` counts them, `mid` is to be acknowledged."""
+    """One message as it came, and by which connection: `generation` counts them, `mid` is to be acknowledged.
+
+    `again` is the broker's word that it sent the message before; not every broker says so.
+    """
 
     generation: int
     connected_at: datetime
@@ -21,6 +24,7 @@ class Message:
     payload: bytes
     is_retained: bool
     received_at: datetime
+    again: bool = False
 
 
 class Inbox:

@@ -25,6 +25,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from settings import Settings
+from watching.heartbeats import CLOCK_STEP
 from watching.inbox import Inbox, Message
 
 SHORTEST_WAIT, LONGEST_WAIT = 1, 60
@@ -250,12 +251,17 @@ class Link:
             payload=bytes(message.payload),
             is_retained=message.retain,
             received_at=now,
+            again=message.dup,
         )
 
     def _moment(self) -> datetime:
-        # No two messages arrive at the same moment, so that the moment tells them apart
-        self._last_moment = max(self._now(), self._last_moment + timedelta(microseconds=1))
-        return self._last_moment
+        # No two messages arrive at the same moment, so that the moment tells them apart; but a clock that
+        # was set back is believed, or every message until then would lie in the future
+        now = self._now()
+        if self._last_moment - now < CLOCK_STEP:
+            now = max(now, self._last_moment + timedelta(microseconds=1))
+        self._last_moment = now
+        return now
 
 
 def _topic(message: MQTTMessage) -> str:

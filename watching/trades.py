@@ -52,12 +52,19 @@ class TradeBook:
                 self._complete(bot_id, event)
 
     def _open(self, bot_id: int, event: Event) -> None:
-        reason = event.understood.get("reason")
-        trade = _new(bot_id, event, TradeState.OPEN)
-        self._put(None, replace(trade, opened_at=event.received_at, entry_reason=reason))
+        at = self._by_trade_id(bot_id, event)
+        trade = _new(bot_id, event, TradeState.OPEN) if at is None else _filled(self._trades[at], event)
+        # The moment of an opening that is told after its end is nobody's knowledge
+        opened_at = trade.opened_at if trade.state is TradeState.CLOSED else event.received_at
+        reason = trade.entry_reason or event.understood.get("reason")
+        self._put(at, replace(trade, opened_at=trade.opened_at or opened_at, entry_reason=reason))
 
     def _close(self, bot_id: int, event: Event) -> None:
-        at = self._find(bot_id, event, lambda trade: trade.state is TradeState.OPEN)
+        at = self._by_trade_id(bot_id, event)
+        if at is not None and self._trades[at].is_completed:
+            return
+        if at is None:
+            at = self._find(bot_id, event, lambda trade: trade.state is TradeState.OPEN)
         if (
             at is None
             and self._find(bot_id, event, lambda trade: _is_this_completed(trade, event)) is not None

@@ -154,10 +154,13 @@ def _understood(message: Message, prefix: str) -> Event:
 def _without_repeats(
     transaction: Transaction, batch: Sequence[Received], *, is_retry: bool
 ) -> list[Received]:
-    doubtful = [each for each in batch if may_repeat(each.event, each.message.connected_at)]
+    doubtful = [
+        each for each in batch if may_repeat(each.event, each.message.connected_at, again=each.message.again)
+    ]
     rows = [_row(each) for each in doubtful]
     connected_at = [each.message.connected_at for each in doubtful]
-    known = watched.known(transaction, rows, connected_at) if doubtful else set()
+    again = [each.message.again for each in doubtful]
+    known = watched.known(transaction, rows, connected_at, again) if doubtful else set()
     arrived = watched.stored_arrivals(transaction, [_row(each) for each in batch]) if is_retry else set()
     earlier: dict[Identified, list[Event]] = defaultdict(list)
     kept = []
@@ -166,7 +169,11 @@ def _without_repeats(
         if (*each.key, each.event.received_at) in arrived:
             continue
         if each.event.is_unique or not is_repeat(
-            each.event, each.message.connected_at, is_stored=is_known, earlier=earlier[each.key]
+            each.event,
+            each.message.connected_at,
+            is_stored=is_known,
+            earlier=earlier[each.key],
+            again=each.message.again,
         ):
             kept.append(each)
         earlier[each.key].append(each.event)

@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import permutations
 
 import pytest
 
@@ -27,13 +28,13 @@ class Desk:
         with database.transaction() as transaction:
             watched.ensure_default(transaction, PREFIX)
 
-    def message(self, below, payload=None, *, retained=False, prefix=PREFIX, **fields):
+    def message(self, below, payload=None, *, retained=False, prefix=PREFIX, again=False, **fields):
         self.now += timedelta(milliseconds=1)
         if payload is None:
             payload = json.dumps(fields).encode()
         return Message(
             generation=1, connected_at=self.connected_at, mid=1, qos=1, topic=prefix + below, payload=payload,
-            is_retained=retained, received_at=self.now,
+            is_retained=retained, received_at=self.now, again=again,
         )  # fmt: skip
 
     def store(self, *messages, is_retry=False):
@@ -167,6 +168,37 @@ def test_the_oldest_trade_of_a_market_is_closed_unless_side_or_price_says_otherw
     assert len(desk.trades()) == 4
 
 
+STEPS = ("position/opened", "position/closed", "trade/completed")
+
+
+@pytest.mark.parametrize("order", list(permutations(STEPS)), ids=", ".join)
+@pytest.mark.parametrize("apart", [timedelta(0), timedelta(minutes=2)], ids=str)
+def test_messages_with_one_trade_id_are_one_trade_in_whatever_order(desk, order, apart):
+    fields = {"symbol": "A", "trade_id": "a", "entry_price": 1, "size": 3}
+    for step in order:
+        more = {} if step == "position/opened" else {"exit_price": 2, "pnl": 3}
+        for _ in range(2):
+            desk.send(f"trading/{step}", **fields, **more)
+        desk.now += apart
+    [trade] = desk.trades()
+    assert (trade["state"], trade["is_completed"], trade["pnl"]) == ("CLOSED", True, 3)
+    assert (trade["entry_price"], trade["exit_price"], trade["quantity"]) == (1, 2, 3)
+    assert trade["opened_at"] is None or trade["opened_at"] < trade["closed_at"]
+    assert desk.bot()["bad_messages"] == 0
+    assert sorted(desk.kinds()) == ["WATCHED_POSITION_OPENED"] * 2 + ["WATCHED_TRADE_COMPLETED"]
+
+
+def test_one_trade_id_of_two_bots_is_two_trades(desk):
+    with desk.database.transaction() as transaction:
+        watched.ensure_default(transaction, "other/")
+    for prefix in (PREFIX, "other/"):
+        desk.send("trading/position/opened", prefix=prefix, symbol="A", trade_id="a")
+        desk.send("trading/trade/completed", prefix=prefix, symbol="A", trade_id="a", pnl=1)
+    assert [row["state"] for row in desk.trades()] == ["CLOSED", "CLOSED"]
+    assert len({row["watched_bot_id"] for row in desk.trades()}) == 2
+    assert desk.kinds().count("WATCHED_TRADE_COMPLETED") == 2
+
+
 def test_a_trade_seen_twice_is_stored_and_told_once(desk):
     desk.send("trading/trade/completed", symbol="A", trade_id="a", pnl=1)
     desk.send("trading/trade/completed", symbol="A", trade_id="a", pnl=1, timestamp=5)
@@ -193,6 +225,23 @@ def test_such_a_line_is_a_redelivery_when_it_comes_right_after_connecting(desk):
     desk.connect_anew(timedelta(minutes=61))
     desk.send("status/bot/started", timestamp=1234567890)
     assert desk.count() == 3
+
+
+def test_what_the_broker_says_it_sends_again_is_known_after_hours_in_which_nobody_listened(desk):
+    line = {"below": "status/bot/started", "timestamp": 1234567890}
+    held = desk.message(**line)
+    desk.now += timedelta(hours=9)
+    desk.connect_anew()
+    desk.store(held)
+    desk.connect_anew()
+    desk.send(**line, again=True)
+    desk.now += timedelta(seconds=61)
+    desk.send(**line, again=True)
+    assert (desk.count(), desk.kinds()) == (1, ["WATCHED_STARTED"])
+    desk.send("status/bot/heartbeat")
+    desk.connect_anew(timedelta(hours=2))
+    desk.send(**line, again=True)
+    assert desk.count() == 3, "the one before was sent long before the end of listening, so this is another"
 
 
 def test_a_redelivery_is_known_in_the_batch_that_holds_the_first(desk):

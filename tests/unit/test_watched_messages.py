@@ -1,6 +1,7 @@
 """What messages of watched bots say: every dialect, and whatever else may come."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -379,6 +380,13 @@ def test_a_bot_that_started_and_never_beat_counts_from_its_start():
     bot = WatchedBot(id=1, user_id=None, prefix="p/", name="p", state=BotState.ONLINE, started_at=NOW)
     assert not is_away(bot, NOW, TIMEOUT, NOW + TIMEOUT)
     assert is_away(bot, NOW, TIMEOUT, NOW + TIMEOUT * 2)
+
+
+def test_a_clock_set_back_by_a_moment_takes_nobody_away():
+    bot = replace(ONLINE, last_heartbeat_at=NOW + timedelta(milliseconds=300))
+    long_ago = NOW - timedelta(days=1)
+    assert not is_away(bot, long_ago, TIMEOUT, NOW)
+    assert is_away(replace(bot, last_heartbeat_at=NOW + timedelta(hours=1)), long_ago, TIMEOUT, NOW)
 
 
 def test_who_stopped_or_was_never_seen_is_not_away():
