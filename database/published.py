@@ -1,14 +1,15 @@
 """What DashTrade tells the world about itself over MQTT: trades as they were, and how it stands."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from database.pool import Row, Transaction
 
 
-def trade_to_publish(transaction: Transaction, trade_id: int) -> Row | None:
-    """Return a trade with what it closed: `entry_price` and `opened_at` of the position it found."""
-    return transaction.maybe(
+def trades_to_publish(transaction: Transaction, trade_ids: Sequence[int]) -> dict[int, Row]:
+    """Return trades with what they closed: `entry_price` and `opened_at` of the position each found."""
+    rows = transaction.all(
         """
         SELECT trades.id, trades.symbol, trades.action, trades.side, trades.filled_qty, trades.filled_price,
                trades.realized_pnl, trades.fees, bots.name AS bot, own.closed_at,
@@ -30,10 +31,11 @@ def trade_to_publish(transaction: Transaction, trade_id: int) -> Row | None:
                       SELECT max(flat.id) FROM fills AS flat
                        WHERE flat.bot_config_id = trades.bot_config_id AND flat.id < own.first_id
                          AND flat.position_after = 0), 0)) AS since ON true
-         WHERE trades.id = %s
+         WHERE trades.id = ANY(%s)
         """,
-        (trade_id,),
+        (list(trade_ids),),
     )
+    return {row["id"]: row for row in rows}
 
 
 def standing(transaction: Transaction, since: datetime) -> dict[str, Any]:

@@ -13,12 +13,12 @@ from datetime import datetime
 from typing import Any
 
 import psycopg2
-from paho.mqtt.client import Client
+from paho.mqtt.client import Client, MQTTMessageInfo
 
 from alerts.transport import Delivered, InvalidAddress, Message, Outcome, Refused, TryLater
 from core.alert import Alert
 from database import published
-from database.pool import Database
+from database.pool import Database, Row
 from watching import shapes
 
 HEARTBEAT_SECONDS = 30.0
@@ -37,7 +37,7 @@ class Publisher:
     """
 
     name = "MQTT"
-    most = 1
+    most = 50
     merges = False
 
     def __init__(self, database: Database, prefix: str, now: Callable[[], datetime]) -> None:
@@ -96,31 +96,35 @@ class Publisher:
         return address
 
     def render(self, alerts: Sequence[Alert]) -> Message:
-        """Return topic and payload of one alert."""
-        (alert,) = alerts
-        content, at = alert.data, alert.at
-        row = self._trade(content.get("trade"))
-        topic, said = shapes.trade(row, at) if row else shapes.trouble(alert.kind, content, at)
-        return {"topic": topic, "payload": said}
+        """Return topic and payload of each alert, in their order."""
+        trades = self._trades([alert.data.get("trade") for alert in alerts])
+        told = [self._told(alert, trades.get(alert.data.get("trade"))) for alert in alerts]
+        return {"messages": [{"topic": topic, "payload": said} for topic, said in told]}
 
     def send(self, address: str, message: Message, key: str) -> Outcome:
-        """Publish once and wait for the broker's acknowledgement."""
+        """Publish each once and wait for the broker's acknowledgement of all."""
         client = self._client
         if client is None or not client.is_connected():
             return TryLater(reason="The broker is not connected.", seconds=2.0)
         try:
-            arrived = self._put(client, message["topic"], message["payload"], retain=False)
+            on_their_way = [
+                self._publish(client, each["topic"], each["payload"], retain=False)
+                for each in message["messages"]
+            ]
         except ValueError as error:
             return Refused(reason=str(error))
-        return Delivered() if arrived else TryLater(reason="The broker did not acknowledge it.", seconds=2.0)
+        if all(_has_arrived(each) for each in on_their_way):
+            return Delivered()
+        return TryLater(reason="The broker did not acknowledge it.", seconds=2.0)
 
     def _put(self, client: Client, topic: str, said: dict[str, Any], *, retain: bool) -> bool:
-        info = client.publish(self._prefix + topic, json.dumps(said), qos=QOS, retain=retain)
-        try:
-            info.wait_for_publish(ACKNOWLEDGED_WITHIN_SECONDS)
-        except RuntimeError:
-            return False
-        return info.is_published()
+        return _has_arrived(self._publish(client, topic, said, retain=retain))
+
+    def _publish(self, client: Client, topic: str, said: dict[str, Any], *, retain: bool) -> MQTTMessageInfo:
+        return client.publish(self._prefix + topic, json.dumps(said), qos=QOS, retain=retain)
+
+    def _told(self, alert: Alert, trade: Row | None) -> tuple[str, dict[str, Any]]:
+        return shapes.trade(trade, alert.at) if trade else shapes.trouble(alert.kind, alert.data, alert.at)
 
     def _beat(self) -> float:
         client, standing = self._client, self._standing()
@@ -145,8 +149,17 @@ class Publisher:
         with self._database.transaction() as transaction:
             return published.standing(transaction, self._began)
 
-    def _trade(self, trade_id: object) -> dict[str, Any] | None:
-        if not isinstance(trade_id, int):
-            return None
+    def _trades(self, ids: Sequence[object]) -> dict[Any, Row]:
+        known = [each for each in ids if isinstance(each, int)]
+        if not known:
+            return {}
         with self._database.transaction() as transaction:
-            return published.trade_to_publish(transaction, trade_id)
+            return published.trades_to_publish(transaction, known)
+
+
+def _has_arrived(message: MQTTMessageInfo) -> bool:
+    try:
+        message.wait_for_publish(ACKNOWLEDGED_WITHIN_SECONDS)
+    except RuntimeError:
+        return False
+    return message.is_published()

@@ -116,8 +116,8 @@ class TestPublished:
         trade_a_day(floor)
         filled = told(floor.database, "BOT_FILLED")
         with floor.database.transaction() as transaction:
-            rows = [published.trade_to_publish(transaction, each["content"]["trade"]) for each in filled]
-        topics = [shapes.trade(row, NOON) for row in rows]
+            rows = published.trades_to_publish(transaction, [each["content"]["trade"] for each in filled])
+        topics = [shapes.trade(rows[each["content"]["trade"]], NOON) for each in filled]
         assert [topic for topic, _ in topics] == [
             "trading/position/opened", "trading/trade/completed", "trading/position/opened",
         ]  # fmt: skip
