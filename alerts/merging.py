@@ -46,28 +46,29 @@ def compose(waiting: Sequence[Waiting], *, most: int, merges: bool) -> Compositi
 
 
 def _told(waiting: Sequence[Waiting], few: int) -> tuple[Alert, ...]:
-    kinds: dict[str, list[Waiting]] = {}
-    for each in waiting:
-        kinds.setdefault(each.alert.kind, []).append(each)
-    return tuple(alert for group in kinds.values() for alert in _told_of_kind(group, few))
-
-
-def _told_of_kind(group: Sequence[Waiting], few: int) -> list[Alert]:
-    alerts = [each.alert for each in group]
-    most = 1 if any(each.together for each in group) else few
-    return alerts if len(alerts) <= most else [summary(alerts)]
+    """Return the alerts in the order of their news, a summary at the place of its newest."""
+    kinds: dict[str, list[int]] = {}
+    for place, each in enumerate(waiting):
+        kinds.setdefault(each.alert.kind, []).append(place)
+    told: dict[int, Alert] = {}
+    for places in kinds.values():
+        alerts = [waiting[place].alert for place in places]
+        most = 1 if any(waiting[place].together for place in places) else few
+        told |= zip(places, alerts, strict=True) if len(alerts) <= most else {places[-1]: summary(alerts)}
+    return tuple(told[place] for place in sorted(told))
 
 
 def summary(group: Sequence[Alert]) -> Alert:
-    """Return one alert that tells of many of a kind: how many, and a line for each of the newest."""
-    lines = [_line(alert) for alert in group[-LINES:]]
+    """Return one alert that tells of many of a kind: how many, and a line for each of the worst and newest."""
+    worst_last = sorted(range(len(group)), key=lambda place: -WORST_FIRST.index(group[place].tone))
+    lines = [_line(group[place]) for place in sorted(worst_last[-LINES:])]
     left = len(group) - len(lines)
-    earlier = [f"{left} earlier ones, then:"] if left else []
+    others = [f"{left} earlier or milder ones, and:"] if left else []
     return Alert(
         kind=group[0].kind,
         title=f"{len(group)} {KINDS[NotificationKind(group[0].kind)].plural}",
         tone=min((alert.tone for alert in group), key=WORST_FIRST.index),
-        text="\n".join([*earlier, *lines]),
+        text="\n".join([*others, *lines]),
         footer=group[-1].footer if len({alert.footer for alert in group}) == 1 else "DashTrade",
         at=group[-1].at,
         data={"merged": [dict(alert.data) for alert in group]},

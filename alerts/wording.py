@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from alerts.figures import Content, amount, duration, fields_of, gain_tone, money, plain, signed, words
+from alerts.figures import Content, amount, fields_of, gain_tone, money, plain, signed, words
 from alerts.watched_wording import WATCHED
 from core.alert import Alert, Tone
 from database.notifications import NotificationKind
@@ -101,33 +101,13 @@ def _kill_switch(content: Content) -> Said:
     }
 
 
-def _part(title: str, tone: Tone) -> Callable[[Content], Said]:
+def _of_server(title: str, tone: Tone) -> Callable[[Content], Said]:
     def said(content: Content) -> Said:
         part = _text(content.get("part"))
         return {
             "title": f"{title}: {part}" if part else title,
             "tone": tone,
             "text": str(content.get("sentence") or ""),
-            "about": "server",
-        }
-
-    return said
-
-
-def _broker(title: str, tone: Tone) -> Callable[[Content], Said]:
-    def said(content: Content) -> Said:
-        is_back = tone is Tone.GOOD
-        return {
-            "title": title,
-            "tone": tone,
-            "text": ""
-            if is_back
-            else "Watched bots cannot be heard meanwhile. What they send with QoS 1 waits there.",
-            "fields": fields_of(
-                broker=_text(content.get("broker")),
-                away_for=duration(content.get("away_seconds")),
-                reason=None if is_back else _text(content.get("words")),
-            ),
             "about": "server",
         }
 
@@ -180,10 +160,10 @@ WORDINGS: dict[NotificationKind, Callable[[Content], Said]] = {
     NotificationKind.CONNECTION_BROKEN: _sentence("🔌 Broker connection broken", Tone.BAD),
     NotificationKind.ACCOUNT_MISMATCH: _sentence("⚖️ Account and books differ", Tone.WARNING),
     NotificationKind.EXTERNAL_CLOSE: _sentence("👐 Position closed elsewhere", Tone.WARNING),
-    NotificationKind.PART_DOWN: _part("🚨 Down", Tone.BAD),
-    NotificationKind.PART_BACK: _part("✅ Back", Tone.GOOD),
-    NotificationKind.MQTT_BROKER_DOWN: _broker("🚨 MQTT broker unreachable", Tone.BAD),
-    NotificationKind.MQTT_BROKER_BACK: _broker("✅ MQTT broker back", Tone.GOOD),
+    NotificationKind.PART_DOWN: _of_server("🚨 Down", Tone.BAD),
+    NotificationKind.PART_BACK: _of_server("✅ Back", Tone.GOOD),
+    NotificationKind.MQTT_BROKER_DOWN: _of_server("🚨 MQTT broker unreachable", Tone.BAD),
+    NotificationKind.MQTT_BROKER_BACK: _of_server("✅ MQTT broker back", Tone.GOOD),
     NotificationKind.TEST_ALERT: _test,
     **WATCHED,
 }

@@ -130,9 +130,28 @@ class TestMerging:
         assert [alert.kind for alert in message.alerts] == ["BOT_REJECTED", "KILL_SWITCH", "KILL_SWITCH"]
         assert message.taken == 32
         assert message.alerts[0].title == "30 orders rejected or failed"
-        assert "15 earlier ones" in message.alerts[0].text
+        assert "15 earlier or milder ones" in message.alerts[0].text
         assert "Number 29." in message.alerts[0].text
         assert "Number 14." not in message.alerts[0].text
+
+    def test_the_worst_of_a_flood_is_among_its_lines(self):
+        grave = said(Kind.WATCHED_ERROR, severity="critical", message="Out of money.")
+        mild = [said(Kind.WATCHED_ERROR, severity="warning", message=f"Slow {n}.") for n in range(40)]
+        (told,) = compose([Waiting(alert=alert) for alert in (grave, *mild)], most=10, merges=True).alerts
+        lines = told.text.split("\n")
+        assert lines[0] == "26 earlier or milder ones, and:"
+        assert "Out of money." in lines[1]
+        assert ["Slow 26." in lines[2], "Slow 39." in lines[-1]] == [True, True]
+
+    def test_alerts_of_one_message_stand_in_the_order_of_their_news(self):
+        kinds = [Kind.WATCHED_OFFLINE, Kind.WATCHED_BACK, Kind.WATCHED_OFFLINE]
+        message = compose(waiting(*kinds), most=10, merges=True)
+        assert [alert.kind for alert in message.alerts] == [str(kind) for kind in kinds]
+
+    def test_a_summary_stands_where_its_newest_does(self):
+        kinds = [Kind.BOT_REJECTED, Kind.KILL_SWITCH, *[Kind.BOT_REJECTED] * 20]
+        message = compose(waiting(*kinds), most=10, merges=True)
+        assert [alert.kind for alert in message.alerts] == ["KILL_SWITCH", "BOT_REJECTED"]
 
     def test_more_kinds_than_find_room_are_told_in_several_messages(self):
         kinds = [kind for kind in Kind for _ in range(5)]
@@ -164,3 +183,10 @@ class TestMerging:
         alerts = [said(Kind.WATCHED_TRADE_COMPLETED, pnl=pnl) for pnl in ("1", "-1", "2")]
         message = compose([Waiting(alert=alert, together=True) for alert in alerts], most=10, merges=True)
         assert message.alerts[0].tone is Tone.BAD
+
+
+@pytest.mark.parametrize(
+    "kind", [Kind.MQTT_BROKER_DOWN, Kind.MQTT_BROKER_BACK, Kind.PART_DOWN, Kind.PART_BACK]
+)
+def test_news_of_the_server_says_its_sentence(kind):
+    assert said(kind, sentence="No connection to 10.0.0.7:1883: refused.").text.endswith("refused.")
