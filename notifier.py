@@ -5,7 +5,8 @@ number of processes, brings it to its channels. What a channel is sent keeps its
 lock gives it to one sender, and a message that must be tried again holds the later ones back.
 
 A message is rendered and its attempt counted before it is sent, so it is sent at least once; a second
-time only where the first answer never came.
+time only where the first answer never came. One that cannot be rendered, or that its service refuses, is
+failed alone: what was to travel with it goes without it.
 """
 
 import hashlib
@@ -22,11 +23,11 @@ import psycopg2
 
 from alerts import kinds, occasions
 from alerts.merging import Waiting, compose
-from alerts.transport import ChannelGone, Delivered, Outcome, Refused, Transport, TryLater
+from alerts.transport import ChannelGone, Delivered, Message, Outcome, Refused, Transport, TryLater
 from alerts.wording import alert_for
 from database import alert_channels, alert_deliveries, health
-from database.alert_deliveries import Parcel
-from database.pool import Database, Session, Transaction
+from database.alert_deliveries import UNDER_WAY_FOR, Parcel
+from database.pool import Database, Row, Session, Transaction
 from encryption import Vault, WrongKey
 from settings import Settings
 
@@ -34,10 +35,11 @@ LOOK_SECONDS = 0.25
 PARTS_SECONDS = 5.0
 DAY_SECONDS = 60.0
 CLEAR_UP_SECONDS = 3600.0
-# After a start of everything, each part gets this long to be heard of
-PARTS_PATIENCE_SECONDS = 40.0
 CHANNELS_AT_ONCE = 6
 MESSAGES_IN_A_TURN = 50
+# So that those who answer slowly leave the senders to the others
+TURN = timedelta(seconds=5)
+BOOK_AGAIN_SECONDS = 1.0
 GIVE_UP_AFTER = timedelta(hours=24)
 FIRST_PAUSE_SECONDS = 2.0
 LONGEST_PAUSE_SECONDS = 600.0
@@ -76,17 +78,20 @@ class Notifier:
         self._transports = transports
         self._operators = operators
         self._now = now
+        self._stopping = threading.Event()
+        self._hashes = [_hash(address) for address in operators.values()]
         self._pool = ThreadPoolExecutor(CHANNELS_AT_ONCE, thread_name_prefix="alerts")
         self._busy: dict[int, Future[None]] = {}
         began = time.monotonic()
         self._chores = [
-            Chore(work=occasions.tell_of_parts, every=PARTS_SECONDS, due=began + PARTS_PATIENCE_SECONDS),
+            Chore(work=occasions.PartsWatch(now()).look, every=PARTS_SECONDS, due=began),
             Chore(work=occasions.sum_up_the_day, every=DAY_SECONDS, due=began),
             Chore(work=alert_deliveries.clear_up, every=CLEAR_UP_SECONDS, due=began),
         ]
 
     def run(self, stopping: threading.Event) -> None:
         """Send until told to stop; a database that goes away is waited for."""
+        self._stopping = stopping
         prepared = False
         while not stopping.is_set():
             try:
@@ -111,9 +116,8 @@ class Notifier:
                 if address is None:
                     alert_channels.retire_operators_channel(transaction, name)
                 else:
-                    digest = hashlib.sha256(address.encode()).digest()
                     shown = transport.shown(address)
-                    alert_channels.keep_operators_channel(transaction, name, shown, digest)
+                    alert_channels.keep_operators_channel(transaction, name, shown, _hash(address))
 
     def do_chores(self) -> None:
         """Look for news that no event brings, each kind as often as it needs."""
@@ -129,10 +133,15 @@ class Notifier:
         with self._database.transaction() as transaction:
             alert_deliveries.route(transaction, kinds.defaults(), kinds.published(), self._now())
         with self._database.transaction() as transaction:
-            due = alert_deliveries.channels_due(transaction, list(self._transports), self._now())
+            due = self._due(transaction)
         for channel_id in due:
             if channel_id not in self._busy:
                 self._busy[channel_id] = self._pool.submit(self._serve_safely, channel_id)
+
+    def _due(self, transaction: Transaction, only: int | None = None) -> list[int]:
+        """Return what this process may serve: an operator's channel only with the very address it has."""
+        names = list(self._transports)
+        return alert_deliveries.channels_due(transaction, names, self._hashes, self._now(), only=only)
 
     def settle(self) -> None:
         """Wait until every channel that was due has been served."""
@@ -154,9 +163,12 @@ class Notifier:
         with self._database.session() as session:
             if not alert_deliveries.claim(session, channel_id):
                 return
+            until = self._now() + TURN
             try:
                 for _ in range(MESSAGES_IN_A_TURN):
                     if not self._send_next(session, channel_id):
+                        return
+                    if self._stopping.is_set() or self._now() >= until:
                         return
             finally:
                 if not session.is_broken:
@@ -169,28 +181,62 @@ class Notifier:
         if parcel is None:
             return False
         outcome = self._sent(parcel)
-        with session.transaction() as transaction:
-            return self._book(transaction, parcel, outcome)
+        try:
+            with session.transaction() as transaction:
+                return self._book(transaction, parcel, outcome)
+        except psycopg2.Error:
+            if isinstance(outcome, Delivered):
+                self._book_again(parcel, outcome)
+            raise
+
+    def _book_again(self, parcel: Parcel, outcome: Delivered) -> None:
+        """Keep trying to book what arrived, for as long as nobody else may send it again."""
+        for _ in range(int(UNDER_WAY_FOR.total_seconds() / BOOK_AGAIN_SECONDS)):
+            try:
+                with self._database.transaction() as transaction:
+                    self._book(transaction, parcel, outcome)
+                return
+            except psycopg2.Error:
+                if self._stopping.wait(BOOK_AGAIN_SECONDS):
+                    return
 
     def _next_parcel(self, transaction: Transaction, channel_id: int) -> Parcel | None:
-        now = self._now()
-        if not alert_deliveries.channels_due(transaction, list(self._transports), now, only=channel_id):
+        if not self._due(transaction, channel_id):
             return None
+        now = self._now()
         first = alert_deliveries.under_way(transaction, channel_id)
         if first is None:
-            first = self._compose(transaction, channel_id, now)
-        return alert_deliveries.next_attempt(transaction, first, now)
+            rows = alert_deliveries.waiting(transaction, channel_id, now)
+            first = self._composed(transaction, channel_id, _in_company(rows))
+        return None if first is None else alert_deliveries.next_attempt(transaction, first, now)
 
-    def _compose(self, transaction: Transaction, channel_id: int, now: datetime) -> int:
-        rows = alert_deliveries.waiting(transaction, channel_id, now)
+    def _composed(self, transaction: Transaction, channel_id: int, rows: list[Row]) -> int | None:
+        """Put these into a message; where that fails, into one each, and what fails alone is given up."""
+        try:
+            carried, content = self._rendered(transaction, channel_id, rows)
+        except psycopg2.Error:
+            raise
+        except Exception as error:
+            logger.exception("no message could be made for channel %s", channel_id)
+            words = f"No message could be made of it: {type(error).__name__}"
+            health.note_fault(transaction, f"alert channel {channel_id}", f"{words}: {error}", self._now())
+            if len(rows) > 1:
+                alert_deliveries.part_company(transaction, [row["id"] for row in rows], words)
+            else:
+                alert_deliveries.note_unsayable(transaction, rows[0]["id"], words)
+            return None
+        return alert_deliveries.put_together(transaction, carried, content)
+
+    def _rendered(
+        self, transaction: Transaction, channel_id: int, rows: list[Row]
+    ) -> tuple[list[int], Message]:
         transport = self._transports[alert_deliveries.transport_of(transaction, channel_id)]
         told = [
             Waiting(alert=alert_for(row["kind"], row["content"], row["created_at"]), together=row["together"])
             for row in rows
         ]
         message = compose(told, most=transport.most, merges=transport.merges)
-        carried = [row["id"] for row in rows[: message.taken]]
-        return alert_deliveries.put_together(transaction, carried, transport.render(message.alerts))
+        return [row["id"] for row in rows[: message.taken]], transport.render(message.alerts)
 
     def _sent(self, parcel: Parcel) -> Outcome:
         try:
@@ -204,13 +250,16 @@ class Notifier:
     def _address(self, parcel: Parcel) -> str | None:
         if parcel.user_id is None:
             return self._operators.get(parcel.transport)
-        if self._vault is None:
+        if self._vault is None or parcel.address_sealed is None:
             return None
-        with self._database.transaction() as transaction:
-            return alert_channels.address_of(transaction, self._vault, parcel.channel_id)
+        return self._vault.open(parcel.address_sealed, parcel.sealed_with)
 
     def _book(self, transaction: Transaction, parcel: Parcel, outcome: Outcome) -> bool:
         now = self._now()
+        if isinstance(outcome, TryLater | ChannelGone) and not alert_channels.has_address(
+            transaction, parcel.channel_id, parcel.address_sealed
+        ):
+            outcome = TryLater(reason="The address was replaced meanwhile.", seconds=0.0)
         match outcome:
             case Delivered(message_id=message_id, pause=pause):
                 quiet_until = now + timedelta(seconds=pause) if pause else None
@@ -226,7 +275,11 @@ class Notifier:
                 if everywhere:
                     alert_deliveries.pause_everywhere(transaction, parcel.transport, at)
             case Refused(reason=reason):
-                alert_deliveries.note_failed(transaction, parcel, reason)
+                carried = alert_deliveries.carried_by(transaction, parcel)
+                if len(carried) > 1:
+                    alert_deliveries.part_company(transaction, carried, reason)
+                else:
+                    alert_deliveries.note_failed(transaction, parcel, reason)
                 return True
             case ChannelGone(reason=reason):
                 logger.warning("channel %s is switched off: %s", parcel.channel_id, reason)
@@ -254,6 +307,16 @@ def notifier_for(settings: Settings, database: Database, now: Callable[[], datet
         operators={"DISCORD": discord.get_secret_value()} if discord else {},
         now=now,
     )
+
+
+def _hash(address: str) -> bytes:
+    return hashlib.sha256(address.encode()).digest()
+
+
+def _in_company(rows: list[Row]) -> list[Row]:
+    """Return what may travel in one message: one alone that was in a message that failed, else all before it."""
+    alone = next((place for place, row in enumerate(rows) if row["error"] is not None), len(rows))
+    return rows[: max(alone, 1)]
 
 
 def pause_of(attempts: int, asked: float | None) -> float:

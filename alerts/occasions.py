@@ -17,6 +17,30 @@ LAST_TO_END = AssetClass.STOCK
 AFTER_THE_DAY = timedelta(minutes=5)
 
 
+# A process needs this long after a start of everything, or of the database, to be heard of again.
+PATIENCE = timedelta(seconds=40)
+# Whoever looked at nothing for this long may have been asleep, or without a database, like all others.
+LAPSE = timedelta(seconds=15)
+
+
+class PartsWatch:
+    """Tell of parts that died, once we ourselves were awake long enough to know.
+
+    After an outage of the database or a machine's sleep every heartbeat is old.
+    """
+
+    def __init__(self, now: datetime) -> None:
+        self._awake_since = self._looked_at = now
+
+    def look(self, transaction: Transaction, now: datetime) -> None:
+        """Look at the heartbeats; to be called every few seconds."""
+        if not timedelta(0) <= now - self._looked_at <= LAPSE:
+            self._awake_since = now
+        self._looked_at = now
+        if now - self._awake_since >= PATIENCE:
+            tell_of_parts(transaction, now)
+
+
 def tell_of_parts(transaction: Transaction, now: datetime) -> None:
     """Tell the operator of parts that died, and of those that are back."""
     for row in outages.parts_gone(transaction, now):

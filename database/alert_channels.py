@@ -29,8 +29,11 @@ def operators_channels(transaction: Transaction) -> list[Row]:
 def keep_channel(
     transaction: Transaction, vault: Vault, user_id: int, transport: str, address: str, shown: str
 ) -> int:
-    """Keep a user's address for a transport, in place of the one before; what waits goes to the new one."""
-    return int(
+    """Keep a user's address for a transport, in place of the one before; what waits goes to the new one.
+
+    It goes at once: the pause before another attempt was that of the old address.
+    """
+    channel_id = int(
         transaction.value(
             """
             INSERT INTO alert_channels (user_id, transport, address_sealed, sealed_with, shown)
@@ -44,6 +47,14 @@ def keep_channel(
             (user_id, transport, vault.seal(address), vault.key_id, shown),
         )
     )
+    transaction.execute(
+        """
+        UPDATE alert_deliveries SET next_attempt_at = NULL
+         WHERE channel_id = %s AND state = 'WAITING' AND next_attempt_at IS NOT NULL
+        """,
+        (channel_id,),
+    )
+    return channel_id
 
 
 def keep_operators_channel(transaction: Transaction, transport: str, shown: str, address_hash: bytes) -> None:
@@ -120,14 +131,10 @@ def fail_waiting(transaction: Transaction, channel_id: int, because: str) -> Non
     )
 
 
-def address_of(transaction: Transaction, vault: Vault, channel_id: int) -> str | None:
-    """Return a user's address; None for an operator's channel or one without. Raise `WrongKey`."""
-    row = transaction.maybe(
-        "SELECT address_sealed, sealed_with FROM alert_channels WHERE id = %s", (channel_id,)
-    )
-    if row is None or row["address_sealed"] is None:
-        return None
-    return vault.open(row["address_sealed"], row["sealed_with"])
+def has_address(transaction: Transaction, channel_id: int, address_sealed: bytes | None) -> bool:
+    """Tell whether a channel's address is still the one it was; an operator's has None."""
+    sql = "SELECT address_sealed IS NOT DISTINCT FROM %s FROM alert_channels WHERE id = %s FOR UPDATE"
+    return bool(transaction.value(sql, (address_sealed, channel_id)))
 
 
 def wishes_of(transaction: Transaction, user_id: int) -> dict[str, str]:

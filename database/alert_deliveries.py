@@ -1,7 +1,7 @@
 """The way of a notification to its channels: routed, put into a message, sent, and how that ended."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,11 +15,16 @@ ROUTED_AT_ONCE = 500
 LOOKED_AT_ONCE = 200
 MERGE_WINDOW = timedelta(minutes=15)
 KEPT = timedelta(days=30)
+# Longer than sending once can take: until then nobody sends again what its sender has not booked
+UNDER_WAY_FOR = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parcel:
-    """A message as it was rendered: `id` is its first delivery, `attempts` counts the one under way."""
+    """A message as it was rendered: `id` is its first delivery, `attempts` counts the one under way.
+
+    `address_sealed` is the address as it was when the attempt began; an operator's channel has none.
+    """
 
     id: int
     channel_id: int
@@ -28,6 +33,8 @@ class Parcel:
     content: dict[str, Any]
     attempts: int
     created_at: datetime
+    address_sealed: bytes | None = field(repr=False)
+    sealed_with: str | None
 
 
 def route(
@@ -64,16 +71,20 @@ _ROUTE = """
           FROM fresh
           LEFT JOIN usual ON usual.kind = fresh.kind
           LEFT JOIN user_alert_settings AS wish ON wish.user_id = fresh.user_id AND wish.kind = fresh.kind),
+    own AS (
+        SELECT channels.* FROM alert_channels AS channels
+         WHERE channels.user_id IN (SELECT user_id FROM wanted) AND channels.address_sealed IS NOT NULL),
+    operators AS (SELECT * FROM alert_channels WHERE user_id IS NULL AND is_active),
     going AS (
-        SELECT wanted.id, wanted.kind, channels.id AS channel_id,
-               wanted.delivery = 'MERGED' AND channels.transport <> 'MQTT' AS together
-          FROM wanted JOIN alert_channels AS channels ON channels.is_active AND CASE
-               WHEN channels.transport = 'MQTT' THEN wanted.kind = ANY(%(published)s)
+        SELECT wanted.id, wanted.kind, own.id AS channel_id, wanted.delivery = 'MERGED' AS together
+          FROM wanted JOIN own ON own.user_id = wanted.user_id AND own.is_active
+         WHERE wanted.delivery <> 'OFF'
+        UNION ALL
+        SELECT wanted.id, wanted.kind, operators.id, wanted.delivery = 'MERGED' AND operators.transport <> 'MQTT'
+          FROM wanted JOIN operators ON CASE
+               WHEN operators.transport = 'MQTT' THEN wanted.kind = ANY(%(published)s)
                WHEN wanted.delivery = 'OFF' THEN false
-               WHEN channels.user_id IS NOT NULL THEN channels.user_id = wanted.user_id
-               ELSE wanted.user_id IS NULL OR NOT EXISTS (
-                   SELECT FROM alert_channels AS own
-                    WHERE own.user_id = wanted.user_id AND own.address_sealed IS NOT NULL) END),
+               ELSE wanted.user_id IS NULL OR wanted.user_id NOT IN (SELECT user_id FROM own) END),
     sent AS (
         INSERT INTO alert_deliveries (notification_id, channel_id, kind, together, not_before, created_at)
         SELECT going.id, going.channel_id, going.kind, together, greatest(%(now)s, CASE WHEN together THEN (
@@ -88,14 +99,23 @@ _ROUTE = """
 
 
 def channels_due(
-    transaction: Transaction, transports: Sequence[str], now: datetime, *, only: int | None = None
+    transaction: Transaction,
+    transports: Sequence[str],
+    operators: Sequence[bytes],
+    now: datetime,
+    *,
+    only: int | None = None,
 ) -> list[int]:
-    """Return the channels of these transports, or `only` this one, that something can be sent to now."""
+    """Return the channels of these transports, or `only` this one, that something can be sent to now.
+
+    Of the operator's channels those count whose address has a hash among `operators`.
+    """
     rows = transaction.all(
         """
         SELECT channels.id FROM alert_channels AS channels
          WHERE channels.is_active AND channels.transport = ANY(%(transports)s)
            AND (%(only)s::bigint IS NULL OR channels.id = %(only)s)
+           AND (channels.user_id IS NOT NULL OR channels.address_hash = ANY(%(operators)s::bytea[]))
            AND coalesce(channels.quiet_until, '-infinity') <= %(now)s
            AND NOT EXISTS (SELECT FROM alert_pauses AS pause
                             WHERE pause.transport = channels.transport AND pause.until > %(now)s)
@@ -104,7 +124,7 @@ def channels_due(
                           AND waiting.not_before <= %(now)s)
          ORDER BY channels.id
         """,
-        {"transports": list(transports), "now": now, "only": only},
+        {"transports": list(transports), "operators": list(operators), "now": now, "only": only},
     )
     return [row["id"] for row in rows]
 
@@ -170,10 +190,14 @@ def transport_of(transaction: Transaction, channel_id: int) -> str:
 
 
 def waiting(transaction: Transaction, channel_id: int, now: datetime) -> list[Row]:
-    """Return what may be sent to a channel now, oldest first, with the notifications' words."""
+    """Return what may be sent to a channel now, oldest first, with the notifications' words.
+
+    Those with an `error` were part of a message that failed, see `part_company`.
+    """
     return transaction.all(
         """
-        SELECT deliveries.id, deliveries.kind, deliveries.together, told.content, told.created_at
+        SELECT deliveries.id, deliveries.kind, deliveries.together, deliveries.error, told.content,
+               told.created_at
           FROM alert_deliveries AS deliveries JOIN notifications AS told ON told.id = deliveries.notification_id
          WHERE deliveries.channel_id = %s AND deliveries.state = 'WAITING' AND deliveries.not_before <= %s
          ORDER BY deliveries.id LIMIT %s
@@ -197,16 +221,44 @@ def next_attempt(transaction: Transaction, delivery_id: int, now: datetime) -> P
     """Count an attempt before it is made and return what to send; None where it is not due."""
     row = transaction.maybe(
         """
-        UPDATE alert_deliveries AS first SET attempts = attempts + 1
+        UPDATE alert_deliveries AS first SET attempts = attempts + 1, next_attempt_at = %(now)s + %(under_way)s
           FROM alert_channels AS channels
-         WHERE first.id = %s AND channels.id = first.channel_id AND first.state = 'WAITING'
-           AND coalesce(first.next_attempt_at, '-infinity') <= %s
+         WHERE first.id = %(id)s AND channels.id = first.channel_id AND first.state = 'WAITING'
+           AND coalesce(first.next_attempt_at, '-infinity') <= %(now)s
         RETURNING first.id, first.channel_id, first.content, first.attempts, first.created_at,
-                  channels.transport, channels.user_id
+                  channels.transport, channels.user_id, channels.address_sealed, channels.sealed_with
         """,
-        (delivery_id, now),
+        {"id": delivery_id, "now": now, "under_way": UNDER_WAY_FOR},
     )
     return None if row is None else Parcel(**row)
+
+
+def part_company(transaction: Transaction, ids: Sequence[int], error: str) -> None:
+    """Let each of these be sent alone from now on: one of them may have spoilt the message of all."""
+    transaction.execute(
+        """
+        UPDATE alert_deliveries SET content = NULL, merged_into = NULL, next_attempt_at = NULL, error = %s
+         WHERE id = ANY(%s) AND state = 'WAITING'
+        """,
+        (error, list(ids)),
+    )
+
+
+def carried_by(transaction: Transaction, parcel: Parcel) -> list[int]:
+    """Return every delivery that waits for the end of a message."""
+    rows = transaction.all(
+        "SELECT id FROM alert_deliveries WHERE state = 'WAITING' AND (id = %s OR merged_into = %s) ORDER BY id",
+        (parcel.id, parcel.id),
+    )
+    return [row["id"] for row in rows]
+
+
+def note_unsayable(transaction: Transaction, delivery_id: int, error: str) -> None:
+    """Book an alert that no message can be made of as never to be sent."""
+    transaction.execute(
+        "UPDATE alert_deliveries SET state = 'FAILED', error = %s WHERE id = %s AND state = 'WAITING'",
+        (error, delivery_id),
+    )
 
 
 def note_sent(
@@ -232,7 +284,8 @@ def note_failed(transaction: Transaction, parcel: Parcel, error: str) -> None:
 def note_later(transaction: Transaction, parcel: Parcel, error: str, at: datetime) -> None:
     """Keep a message for another attempt; nothing overtakes it meanwhile."""
     transaction.execute(
-        "UPDATE alert_deliveries SET error = %s, next_attempt_at = %s WHERE id = %s", (error, at, parcel.id)
+        "UPDATE alert_deliveries SET error = %s, next_attempt_at = %s WHERE id = %s AND state = 'WAITING'",
+        (error, at, parcel.id),
     )
     transaction.execute("UPDATE alert_channels SET quiet_until = %s WHERE id = %s", (at, parcel.channel_id))
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from alerts.occasions import sum_up_the_day, tell_of_parts
+from alerts.occasions import PartsWatch, sum_up_the_day, tell_of_parts
 from alerts.wording import alert_for
 from bot_database import Database, health
 from database import published
@@ -53,6 +53,27 @@ class TestParts:
         with database.transaction() as transaction:
             health.fall_silent(transaction, "worker", "a:1")
         assert self.look(database, NOON + timedelta(minutes=5)) == []
+
+    def watched(self, database: Database, watch: PartsWatch, seconds: int) -> list[dict]:
+        with database.transaction() as transaction:
+            watch.look(transaction, NOON + timedelta(seconds=seconds))
+        return told(database, "PART_DOWN")
+
+    def test_after_an_outage_of_the_database_every_part_gets_the_time_to_be_heard_of(self, database):
+        self.beat(database, "worker", "a:1", NOON)
+        watch = PartsWatch(NOON)
+        for seconds in (*range(0, 20, 5), *range(300, 340, 5)):
+            assert self.watched(database, watch, seconds) == []
+        self.beat(database, "broker watch", "a:2", NOON + timedelta(seconds=339))
+        (row,) = self.watched(database, watch, 340)
+        assert row["content"]["part"] == "worker"
+
+    def test_a_clock_put_back_is_no_outage(self, database):
+        watch = PartsWatch(NOON + timedelta(hours=1))
+        self.beat(database, "worker", "a:1", NOON - timedelta(minutes=5))
+        for seconds in range(0, 40, 5):
+            assert self.watched(database, watch, seconds) == []
+        assert len(self.watched(database, watch, 40)) == 1
 
     def test_two_that_look_at_once_tell_once(self, database):
         self.beat(database, "worker", "a:1", NOON)

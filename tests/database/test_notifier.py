@@ -337,6 +337,7 @@ class TestSenders:
         (row,) = post.deliveries()
         assert (row["state"], row["attempts"]) == ("WAITING", 1)
         rejected(post, ann, 2)
+        post.clock.forward(seconds=31)
         post.deliver(post.notifier(), turns=2)
         assert sentences(post.discord, ANN) == ["No 1.", "No 2."]
         assert [row["attempts"] for row in post.deliveries()] == [2, 1]
