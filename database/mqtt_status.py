@@ -59,6 +59,17 @@ def note(
     return status(transaction)
 
 
+def subscribed(transaction: Transaction) -> set[str]:
+    """Return the prefixes that the broker may remember for us."""
+    return set(transaction.value("SELECT subscribed FROM mqtt_status"))
+
+
+def subscribe(transaction: Transaction, prefixes: set[str]) -> None:
+    """Note the prefixes that the broker may remember for us, before it is asked to."""
+    sql = "UPDATE mqtt_status SET subscribed = %(all)s WHERE subscribed <> %(all)s"
+    transaction.execute(sql, {"all": sorted(prefixes)})
+
+
 def begin(transaction: Transaction, now: datetime) -> None:
     """Count the time without a connection from now, where nobody was missing one already."""
     transaction.execute(

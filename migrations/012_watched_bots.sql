@@ -91,7 +91,8 @@ CREATE TABLE watched_balances (
 CREATE INDEX watched_balances_at ON watched_balances (watched_bot_id, at);
 
 -- The MQTT listener: its name at the broker, the same for ever, and how it stands with the broker. `claims`
--- counts who was the listener: while it stands still, nobody else received what we hold.
+-- counts who was the listener: while it stands still, nobody else received what we hold. `subscribed` are
+-- the prefixes that the broker may remember for us.
 CREATE TABLE mqtt_status (
     only_row      BOOLEAN PRIMARY KEY DEFAULT true CHECK (only_row),
     client_id     TEXT NOT NULL DEFAULT 'dashtrade-' || left(replace(gen_random_uuid()::text, '-', ''), 12),
@@ -100,6 +101,7 @@ CREATE TABLE mqtt_status (
     changed_at    TIMESTAMPTZ,
     words         TEXT,
     told_at       TIMESTAMPTZ,
-    claims        BIGINT NOT NULL DEFAULT 0
+    claims        BIGINT NOT NULL DEFAULT 0,
+    subscribed    TEXT[] NOT NULL DEFAULT '{}'
 );
 INSERT INTO mqtt_status DEFAULT VALUES;

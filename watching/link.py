@@ -75,7 +75,10 @@ class Link:
         self._connected_at: datetime | None = None
         self._last_moment = datetime.min.replace(tzinfo=UTC)
         self._prefixes: set[str] = set()
+        self._former: set[str] = set()
         self._subscribed_in = -1
+        self._asking: int | None = None
+        self._leaving: int | None = None
         self.words: str | None = None
 
     @property
@@ -89,19 +92,31 @@ class Link:
         return self._connected_at
 
     @property
+    def listening_since(self) -> datetime | None:
+        """Return since when the broker is there, or None where it has not agreed to send us what comes."""
+        return self._connected_at if self._subscribed_in == self._generation else None
+
+    @property
     def is_listening(self) -> bool:
-        """Tell whether the broker has confirmed that it will send us what comes."""
-        return self._connected_at is not None and self._subscribed_in == self._generation
+        """Tell whether the broker has agreed to send us what comes."""
+        return self.listening_since is not None
 
     @property
     def generation(self) -> int:
         """Return a number that changes with each connecting and each loss of the connection."""
         return self._generation
 
-    def open(self, client_id: str, prefixes: Iterable[str]) -> None:
-        """Connect in the background, again and again until it works."""
+    @property
+    def subscribed(self) -> set[str]:
+        """Return the prefixes that the broker may remember for us: it does so while we are away, too."""
+        with self._lock:
+            return self._prefixes | self._former
+
+    def open(self, client_id: str, prefixes: Iterable[str], subscribed: Iterable[str] = ()) -> None:
+        """Connect in the background, again and again until it works; leave what is `subscribed` beyond the prefixes."""
         self._inbox.open()
         self._prefixes = topmost(prefixes)
+        self._former = set(subscribed) - self._prefixes
         self._client = self.make_client(client_id)
         self._client.connect_async(self._host, self._settings.mqtt_broker_port, self._keepalive)
         self._client.loop_start()
@@ -131,13 +146,27 @@ class Link:
         with self._lock:
             wanted, had = topmost(prefixes), self._prefixes
             self._prefixes = wanted
+            self._former = (self._former | had) - wanted
             client = self._client if self._connected_at is not None else None
         if client is None:
             return
+        if had - wanted:
+            self._leave_former(client)
         if wanted - had:
             client.subscribe([(f"{prefix}#", QOS) for prefix in sorted(wanted - had)])
-        if had - wanted:
-            client.unsubscribe([f"{prefix}#" for prefix in sorted(had - wanted)])
+
+    def _leave_former(self, client: Client) -> None:
+        if former := sorted(self._former):
+            # iotcore lets go only of what was subscribed to on the same connection
+            client.subscribe([(f"{prefix}#", QOS) for prefix in former])
+            _, self._leaving = client.unsubscribe([f"{prefix}#" for prefix in former])
+
+    def _unsubscribed(
+        self, client: Client, userdata: Any, mid: int, reasons: list[ReasonCode], _: Properties | None
+    ) -> None:
+        with self._lock:
+            if mid == self._leaving:
+                self._former = set()
 
     def acknowledge(self, messages: Iterable[Message]) -> None:
         """Tell the broker that messages are stored; those of an earlier connection it delivers again."""
@@ -167,6 +196,7 @@ class Link:
         client.on_disconnect = self._disconnected
         client.on_message = self._arrived
         client.on_subscribe = self._subscribed
+        client.on_unsubscribe = self._unsubscribed
         for companion in self._companions:
             companion.prepare(client)
         return client
@@ -193,7 +223,8 @@ class Link:
             self.words = None
             prefixes = sorted(self._prefixes)
         logger.info("connected to the broker at %s", self.address)
-        client.subscribe([(f"{prefix}#", QOS) for prefix in prefixes])
+        self._leave_former(client)
+        _, self._asking = client.subscribe([(f"{prefix}#", QOS) for prefix in prefixes])
         for companion in self._companions:
             companion.connected(client)
 
@@ -218,7 +249,7 @@ class Link:
         refused = [str(reason) for reason in reasons if reason.is_failure]
         if refused:
             self._say(f"the broker refuses to let us listen: {', '.join(refused)}")
-        else:
+        if mid == self._asking and len(refused) < len(reasons):
             self._subscribed_in = self._generation
 
     def _say(self, words: str) -> None:

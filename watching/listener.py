@@ -18,7 +18,7 @@ from settings import Settings
 from watching.effects import absence, last_seen
 from watching.heartbeats import Attention, is_away
 from watching.inbox import Inbox, Message
-from watching.link import Companion, Link
+from watching.link import Companion, Link, topmost
 from watching.writer import AWAY, Writer
 
 PART = "mqtt listener"
@@ -27,7 +27,7 @@ BATCH_BYTES = 2 * 1024 * 1024
 IDLE_SECONDS = 0.25
 BEAT_SECONDS = 2.0
 LOOK_AT_TABLE_SECONDS = 3.0
-PRUNE_SECONDS = 60.0
+PRUNE_SECONDS, PRUNE_AGAIN_SECONDS = 60.0, 1.0
 TRY_AGAIN_SECONDS = 1.0
 BACKLOG_WAIT = timedelta(minutes=10)
 TELL_AFTER = timedelta(minutes=5)
@@ -64,7 +64,7 @@ class Listener:
         self._timeout = timedelta(seconds=settings.heartbeat_timeout_seconds)
         self._inbox = Inbox()
         self.link = Link(settings, self._inbox, now, companions)
-        self._writer = Writer(self._timeout)
+        self._writer = Writer(self._timeout, settings.mqtt_publish_prefix)
         self._attention = Attention()
         self._stopping = threading.Event()
         self._name = f"{socket.gethostname()}:{os.getpid()}"
@@ -140,13 +140,22 @@ class Listener:
             watched.ensure_default(transaction, self._settings.mqtt_topic_prefix)
             self._prefixes = watched.watched_prefixes(transaction)
             client_id = mqtt_status.status(transaction).client_id
+            subscribed = mqtt_status.subscribed(transaction)
+            mqtt_status.subscribe(transaction, subscribed | topmost(self._prefixes))
+        self._say_what_is_ours()
         if before != self._claim:
             self._forget_what_others_have()
         self._claim = claim
         while self._held or len(self._inbox):
             self._write_some(session, 0)
         self._due = {}
-        self.link.open(client_id, self._prefixes)
+        self.link.open(client_id, self._prefixes, subscribed)
+
+    def _say_what_is_ours(self) -> None:
+        ours = self._settings.mqtt_publish_prefix
+        for prefix in self._prefixes:
+            if prefix.startswith(ours) or ours.startswith(prefix):
+                logger.warning("of what comes below %s, what we publish below %s is left out", prefix, ours)
 
     def _forget_what_others_have(self) -> None:
         count = len(self._held) + self._inbox.clear()
@@ -172,7 +181,7 @@ class Listener:
 
     def _do_due(self, session: Session) -> None:
         self._attention.look(self._now(), time.monotonic(), can_hear=self._can_hear())
-        duties: tuple[tuple[str, float, Callable[[Transaction], None]], ...] = (
+        duties: tuple[tuple[str, float, Callable[[Transaction], float | None]], ...] = (
             ("beat", BEAT_SECONDS, self._beat),
             ("bots", LOOK_AT_TABLE_SECONDS, self._look_at_table),
             ("heartbeats", self._settings.heartbeat_check_interval, self._look_for_silence),
@@ -181,20 +190,20 @@ class Listener:
         for name, seconds, duty in duties:
             if time.monotonic() >= self._due.get(name, 0.0):
                 with session.transaction() as transaction:
-                    duty(transaction)
-                self._due[name] = time.monotonic() + seconds
+                    sooner = duty(transaction)
+                self._due[name] = time.monotonic() + (sooner or seconds)
 
     def _can_hear(self) -> bool:
         """Tell whether a heartbeat that is sent now arrives now, and not behind what waited for us."""
-        connected_at = self.link.connected_at
-        if connected_at is None or self._inbox.is_full:
+        since = self.link.listening_since
+        if since is None or self._inbox.is_full:
             return False
-        return self._caught_up == self.link.generation or self._now() - connected_at > BACKLOG_WAIT
+        return self._caught_up == self.link.generation or self._now() - since > BACKLOG_WAIT
 
     def _beat(self, transaction: Transaction) -> None:
         self.link.check()
         health.beat(transaction, PART, self._name, self._now())
-        is_connected = self.link.connected_at is not None
+        is_connected = self.link.is_listening
         status = mqtt_status.note(
             transaction,
             broker=self.link.address,
@@ -217,6 +226,7 @@ class Listener:
         watched.ensure_default(transaction, self._settings.mqtt_topic_prefix)
         self._prefixes = watched.watched_prefixes(transaction)
         self.link.watch(self._prefixes)
+        mqtt_status.subscribe(transaction, self.link.subscribed)
 
     def _look_for_silence(self, transaction: Transaction) -> None:
         """Call bots away that were not heard, each once: the row says so from then on."""
@@ -230,9 +240,12 @@ class Listener:
             notify(transaction, bot.user_id, NotificationKind.WATCHED_OFFLINE, **content)
             logger.warning("%s is offline", bot.name)
 
-    def _prune(self, transaction: Transaction) -> None:
-        if not len(self._inbox):
-            watched.prune(transaction, self._now())
+    def _prune(self, transaction: Transaction) -> float | None:
+        """Delete some old messages; return when to come again where there are more, or too much to write first."""
+        if len(self._inbox) >= BATCH:
+            return PRUNE_AGAIN_SECONDS
+        deleted = watched.prune(transaction, self._now())
+        return PRUNE_AGAIN_SECONDS if deleted >= watched.PRUNED_AT_ONCE else None
 
     def _finish(self, session: Session) -> None:
         """Write what came by now, acknowledge it and leave."""

@@ -17,9 +17,9 @@ def is_repeat(
     well send a line without a time twice on purpose, and then means it twice. So a message is a
     repetition if it arrives within 60 s of its connection's beginning, and an identical one arrived
     before that connection began, within the last hour. Where the broker itself says that it sends it
-    `again`, it may do so later, and after hours in which nobody listened. A retained message is a repetition wherever an
-    identical one was ever stored. A heartbeat that came live never is: to count one twice does no harm,
-    to miss one does.
+    `again`, it may do so later, and after hours in which nobody listened. A retained message is a
+    repetition wherever an identical one was ever stored. A heartbeat that came live never is: to count
+    one twice does no harm, to miss one does.
 
     `is_stored` says this of what is in the database, `earlier` are identical ones on their way there.
     """

@@ -45,18 +45,19 @@ class Writer:
     not at all. It may be written again after a commit whose answer did not come.
     """
 
-    def __init__(self, heartbeat_timeout: timedelta) -> None:
+    def __init__(self, heartbeat_timeout: timedelta, published_prefix: str | None = None) -> None:
         self._timeout = heartbeat_timeout
+        self._published_prefix = published_prefix
 
     def store(
         self, session: Session, prefixes: Mapping[str, int], messages: Sequence[Message], *, is_retry: bool
     ) -> None:
         """Commit a batch; raise one of `AWAY` where the database is gone, and nothing else.
 
-        Messages below no watched prefix are left out. A message that cannot be stored is stored as a
-        bad one, and does not keep the others waiting.
+        Messages below no watched prefix are left out, and what we publish ourselves. A message that
+        cannot be stored is stored as a bad one, and does not keep the others waiting.
         """
-        batch = [each for message in messages if (each := _received(message, prefixes)) is not None]
+        batch = [each for message in messages if (each := self._received(message, prefixes)) is not None]
         if not batch:
             return
         try:
@@ -68,6 +69,10 @@ class Writer:
             logger.warning("a batch of %s is stored one by one: %s", len(batch), error)
             for received in batch:
                 self._store_one(session, received, is_retry=is_retry)
+
+    def _received(self, message: Message, prefixes: Mapping[str, int]) -> Received | None:
+        ours = self._published_prefix
+        return None if ours and message.topic.startswith(ours) else _received(message, prefixes)
 
     def _store_one(self, session: Session, received: Received, *, is_retry: bool) -> None:
         try:

@@ -1,12 +1,17 @@
 """The listener at a real broker: what is kept, who listens, who is away, and what each setting does."""
 
+import json
 import signal
 import socket
 import threading
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from paho.mqtt.client import Client, MQTTv311
+from paho.mqtt.enums import CallbackAPIVersion
 
+from database import mqtt_status
 from tests.mqtt_broker import Broker, need_mosquitto
 from tests.mqtt_broker.certificate import localhost_certificate, password_line
 from tests.mqtt_broker.desk import Publisher, WatchDesk, wait_for
@@ -29,13 +34,14 @@ class Clock:
 class Beating(threading.Thread):
     """A bot that beats until the end of the block."""
 
-    def __init__(self, port, prefix):
+    def __init__(self, port, prefix, pause=0.3):
         super().__init__()
+        self._pause = pause
         self._publisher, self._topic = Publisher(port), f"{prefix}status/bot/heartbeat"
         self._ended = threading.Event()
 
     def run(self):
-        while not self._ended.wait(0.3):
+        while not self._ended.wait(self._pause):
             self._publisher.client.publish(self._topic, '{"uptime_seconds": 1}', 0)
 
     def __enter__(self):
@@ -304,6 +310,11 @@ def test_one_process_listens_and_the_other_takes_over(watching, tmp_path):
         watching.wait_events(1)
         assert "waiting to take over" in second.written()
         assert "connected to the broker" not in second.written()
+        assert second.stop() == 0
+        assert len(watching.rows(alive)) == 1, "one that waits takes its heartbeat back when it stops"
+        assert watching.rows("SELECT FROM mqtt_status WHERE is_connected"), "and the other goes on listening"
+        second.start()
+        wait_for(lambda: len(watching.rows(alive)) == 2, explain=second.written)
         first.stop(signal.SIGKILL)
         watching.send("status/bot/started", {"session_id": "to the second"})
         watching.wait_events(2)
@@ -386,6 +397,189 @@ def test_without_them_the_reason_is_told(guarded, change, words):
     listener.stop()
     thread.join()
     assert words in row["words"]
+
+
+LISTENERS_SESSION = """
+    SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid = 3 AND granted
+       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
+
+@contextmanager
+def messages_in_hand(watching, lines):
+    """Hold up the listener in the middle of writing these lines, and then kill its database session."""
+    with watching.database.transaction() as transaction:
+        transaction.all("SELECT FROM watched_bots FOR UPDATE")
+        for line in lines:
+            watching.send("status/bot/started", line)
+        waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        wait_for(lambda: watching.rows(f"{waiting} AND pid IN ({LISTENERS_SESSION})"))
+        yield
+        watching.rows(f"SELECT pg_terminate_backend(pid) FROM ({LISTENERS_SESSION}) AS listener")
+
+
+def test_what_is_in_hand_when_the_lease_is_lost_is_written_once(watching):
+    lines = [{"session_id": str(number)} for number in range(5)]
+    with watching.listening() as listener:
+        generation = listener.link.generation
+        with messages_in_hand(watching, lines):
+            pass
+        wait_for(lambda: listener.link.generation > generation + 1 and listener.link.is_listening)
+        watching.send("status/bot/started", {"session_id": "after"})
+        wait_for(lambda: "after" in sessions(watching))
+    assert sessions(watching) == [*(line["session_id"] for line in lines), "after"]
+    assert len(watching.kinds()) == len(lines) + 1
+
+
+def test_what_is_in_hand_is_left_to_the_process_that_listened_meanwhile(watching):
+    lines = [{"session_id": str(number)} for number in range(5)]
+    with watching.listening() as listener, Lease(watching) as lease:
+        with messages_in_hand(watching, lines):
+            pass
+        lease.wait()
+        wait_for(lambda: listener.link.connected_at is None)
+        assert lease.listen(len(lines)) == lines
+        lease.leave()
+        wait_for(lambda: listener.link.is_listening)
+        watching.send("status/bot/started", {"session_id": "after"})
+        wait_for(lambda: "after" in sessions(watching))
+    assert sessions(watching) == ["after"]
+
+
+def sessions(watching):
+    return [row["understood"]["session"] for row in watching.events("STARTED")]
+
+
+class Lease(threading.Thread):
+    """Another process that waits for the lease, is the listener for a while, and keeps to itself what it hears."""
+
+    def __init__(self, watching):
+        super().__init__()
+        self._watching, self._has_it, self._is_over = watching, threading.Event(), threading.Event()
+
+    def run(self):
+        with self._watching.database.session() as session:
+            with session.transaction() as transaction:
+                transaction.value("SELECT pg_advisory_lock(3, 0)")
+                mqtt_status.count_claim(transaction)
+            self._has_it.set()
+            self._is_over.wait()
+            with session.transaction() as transaction:
+                mqtt_status.release(transaction)
+
+    def wait(self):
+        assert self._has_it.wait(60)
+
+    def listen(self, count):
+        """Take and acknowledge what the broker has for the listener."""
+        heard = []
+        [status] = self._watching.rows("SELECT client_id FROM mqtt_status")
+        client = Client(
+            CallbackAPIVersion.VERSION2, client_id=status["client_id"], clean_session=False, protocol=MQTTv311
+        )
+        client.on_message = lambda _client, _data, message: heard.append(json.loads(message.payload))
+        client.connect("127.0.0.1", self._watching.broker.port)
+        client.loop_start()
+        wait_for(lambda: len(heard) >= count, explain=lambda: heard)
+        client.disconnect()
+        client.loop_stop()
+        return heard
+
+    def leave(self):
+        self._is_over.set()
+        self.join()
+
+    def __enter__(self):
+        self.start()
+        wait_for(lambda: self._watching.rows("SELECT FROM pg_locks WHERE classid = 3 AND NOT granted"))
+        return self
+
+    def __exit__(self, *_):
+        self._is_over.set()
+
+
+def test_a_clock_that_is_set_back_is_believed(watching):
+    clock = Clock()
+    clock.ahead = timedelta(hours=1)
+    listener = Listener(watching.settings, watching.database, clock)
+    thread = threading.Thread(target=listener.run, daemon=True)
+    thread.start()
+    wait_for(lambda: listener.link.is_listening)
+    watching.send("status/bot/heartbeat", {})
+    assert watching.wait_events(1)[0]["received_at"] > datetime.now(UTC) + timedelta(minutes=30)
+    clock.ahead = timedelta(0)
+    watching.send("status/bot/heartbeat", {})
+    assert watching.wait_events(2)[1]["received_at"] <= datetime.now(UTC)
+    listener.stop()
+    thread.join()
+
+
+def test_a_prefix_that_is_no_longer_watched_is_not_heard_after_a_start_either(watching):
+    watching.watch("second/", "Second")
+    with watching.listening():
+        pass
+    watching.rows("DELETE FROM watched_bots WHERE prefix = 'second/' RETURNING id")
+    watching.watch("second/inside/", "Inside")
+    with watching.listening():
+        watching.send("status/bot/started", {}, prefix="second/inside/")
+        watching.send("status/bot/started", {})
+        wait_for(lambda: watching.bot()["messages"])
+    assert watching.bot("second/inside/")["messages"] == 1
+
+
+def test_what_dashtrade_itself_publishes_is_no_watched_bots(watching):
+    watching.watch("ours/", "Another's")
+    with watching.listening(mqtt_publish_prefix="ours/"):
+        watching.send("status/bot/started", {}, prefix="ours/")
+        watching.send("status/bot/started", {})
+        wait_for(lambda: watching.bot()["messages"])
+    assert watching.bot("ours/")["messages"] == 0
+    assert len(watching.kinds()) == 1
+
+
+def test_old_messages_go_while_new_ones_keep_coming(watching):
+    with watching.listening():
+        pass
+    old = "FROM watched_events WHERE received_at < now() - interval '8 days'"
+    with watching.database.transaction() as transaction:
+        transaction.execute(
+            """
+            INSERT INTO watched_events (watched_bot_id, topic, kind, payload, payload_bytes, is_retained,
+                                        received_at, identity, is_unique)
+            SELECT watched_bots.id, 'x', 'HEARTBEAT', '', 0, false, now() - interval '9 days', '', false
+              FROM watched_bots, generate_series(1, 7000)
+            """
+        )
+    with Beating(watching.broker.port, "polyspike/", pause=0.001), watching.listening():
+        wait_for(lambda: not watching.rows(f"SELECT {old} LIMIT 1"), 50)
+
+
+def deaf_broker(server):
+    """Be a broker that accepts who comes and refuses to tell them anything."""
+    with suppress(OSError):
+        while True:
+            connection, _ = server.accept()
+            with connection, suppress(ConnectionError):
+                connection.recv(1000)
+                connection.sendall(b"\x20\x02\x00\x00")
+                subscribe = connection.recv(1000)
+                connection.sendall(b"\x90\x03" + subscribe[2:4] + b"\x80")
+                while connection.recv(1000):
+                    pass
+
+
+def test_a_broker_that_lets_us_connect_but_not_listen_counts_as_away(watching):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=deaf_broker, args=(server,), daemon=True).start()
+        settings = watching.settings.model_copy(update={"mqtt_broker_port": server.getsockname()[1]})
+        listener = Listener(settings, watching.database)
+        thread = threading.Thread(target=listener.run, daemon=True)
+        thread.start()
+        [status] = wait_for(lambda: watching.rows("SELECT * FROM mqtt_status WHERE words IS NOT NULL"))
+        listener.stop()
+        thread.join()
+    assert "refuses to let us listen" in status["words"]
+    assert not status["is_connected"]
 
 
 def test_a_port_of_ones_own_is_used(watching, free_port):
