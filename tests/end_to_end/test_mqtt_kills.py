@@ -17,7 +17,7 @@ from tests.mqtt_broker.desk import Publisher, WatchDesk, wait_for
 from tests.mqtt_broker.process import ListenerProcess
 
 MESSAGES = 10_000
-ROUNDS = 3
+ROUNDS = 2
 AT_ONCE = 50
 # Mosquitto writes its memory to disk a moment after it accepted a message; a bot that must not lose
 # one to a killed broker sends what it had accepted just before once more.

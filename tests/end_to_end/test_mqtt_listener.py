@@ -239,12 +239,14 @@ def test_time_in_which_nobody_listened_is_no_outage_and_hides_none(watching):
 
 @pytest.mark.parametrize("setting", ["heartbeat_timeout_seconds", "heartbeat_check_interval"])
 def test_a_longer_timeout_or_interval_waits_longer(watching, setting):
-    with watching.listening(**{**QUICK, setting: 3600}):
+    quickest = {"heartbeat_timeout_seconds": 1, "heartbeat_check_interval": 1}
+    with watching.listening(**{**quickest, setting: 3600}):
         watching.send("status/bot/heartbeat", {})
-        watching.wait_state("ONLINE")
-        wait_beats(watching, 3)
+        heard_at = watching.wait_state("ONLINE")["last_heartbeat_at"]
+        wait_for(lambda: datetime.now(UTC) - heard_at > timedelta(seconds=3))
+        wait_beats(watching, 1)
         assert watching.bot()["state"] == "ONLINE"
-    with watching.listening(**QUICK):
+    with watching.listening(**quickest):
         watching.wait_state("OFFLINE")
 
 

@@ -39,6 +39,17 @@ def lines(loaded, monkeypatch):
     root.setLevel(level)
 
 
+@pytest.mark.parametrize(("level", "shown"), [("DEBUG", 3), ("INFO", 2), ("WARNING", 1), ("ERROR", 0)])
+def test_the_level_of_the_settings_hides_what_is_below_it(lines, loaded, monkeypatch, level, shown):
+    written = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", written)
+    log.logging_setup("mqtt listener", loaded.model_copy(update={"log_level": settings.LogLevel(level)}))
+    logger = logging.getLogger("mqtt_listener")
+    for say in (logger.debug, logger.info, logger.warning):
+        say("said")
+    assert len(written.getvalue().splitlines()) == shown
+
+
 def test_a_line_says_when_how_grave_who_and_about_which_signal(lines):
     with log.about_signal("6f1e"):
         logging.getLogger("engine").warning("order %s refused", 7)
