@@ -7,7 +7,7 @@ from itertools import permutations
 
 import pytest
 
-from database import accounts, health, watched
+from database import accounts, health, watched, watched_list
 from database.watched import BotState
 from watching.inbox import Message
 from watching.writer import Writer
@@ -106,6 +106,43 @@ def test_a_message_belongs_to_the_longest_prefix_and_to_none_without_one(desk):
         "SELECT prefix, topic FROM watched_events JOIN watched_bots ON watched_bots.id = watched_bot_id ORDER BY topic"
     )
     assert [row["prefix"] for row in rows] == [PREFIX, "polyspike/two/"]
+
+
+def test_no_user_hears_of_anothers_bot_with_a_prefix_much_like_his(desk):
+    prefixes = ("a/", "ab/", "A/", "a b/", "b/a/")
+    with desk.database.transaction() as transaction:
+        for prefix in prefixes:
+            user = accounts.create_user(
+                transaction, f"{len(prefix)}{ord(prefix[0])}@example.org", "correct horse"
+            )
+            watched_list.add(transaction, user.id, prefix, prefix)
+    desk.store(*(desk.message("status/bot/started", prefix=prefix) for prefix in ("a", *prefixes)))
+    rows = desk.rows(
+        """
+        SELECT prefix, user_id, messages, (SELECT array_agg(content ->> 'topic') FROM notifications
+                                            WHERE notifications.user_id = watched_bots.user_id) AS told
+          FROM watched_bots WHERE NOT is_default ORDER BY id
+        """
+    )
+    assert [(row["prefix"], row["messages"]) for row in rows] == [(prefix, 1) for prefix in prefixes]
+    assert [row["told"] for row in rows] == [[f"{prefix}status/bot/started"] for prefix in prefixes]
+    assert desk.count() == len(prefixes)
+
+
+def test_what_an_owner_watched_goes_with_the_owner_while_it_still_comes(desk):
+    with desk.database.transaction() as transaction:
+        user = accounts.create_user(transaction, "ann@example.org", "correct horse")
+        bot = watched_list.add(transaction, user.id, "Ann's", "anns/")
+    desk.send("status/bot/started", prefix="anns/")
+    with desk.database.transaction() as transaction:
+        transaction.execute("DELETE FROM users")
+    with desk.database.session() as session:
+        late = [desk.message("status/bot/stopped", prefix="anns/"), desk.message("status/bot/started")]
+        desk.writer.store(session, {"anns/": bot, PREFIX: desk.bot()["id"]}, late, is_retry=False)
+    assert desk.rows("SELECT user_id, kind FROM notifications") == [
+        {"user_id": None, "kind": "WATCHED_STARTED"}
+    ]
+    assert desk.count() == 1
 
 
 def test_one_trade_told_in_three_messages_is_one_row(desk):

@@ -333,11 +333,7 @@ def test_one_process_listens_and_the_other_takes_over(watching, tmp_path):
 def test_a_listener_that_loses_its_lease_leaves_the_broker_and_begins_anew(watching):
     with watching.listening() as listener:
         generation = listener.link.generation
-        watching.rows(
-            "SELECT pg_terminate_backend(pid) FROM pg_locks"
-            " WHERE locktype = 'advisory' AND classid = 3"
-            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-        )
+        end_the_listeners_session(watching)
         wait_for(lambda: listener.link.generation != generation and listener.link.is_listening)
         watching.send("status/bot/started", {})
         watching.wait_events(1)
@@ -409,7 +405,7 @@ LISTENERS_SESSION = """
 
 @contextmanager
 def messages_in_hand(watching, lines):
-    """Hold up the listener in the middle of writing these lines, and then kill its database session."""
+    """Hold up the listener in the middle of writing these lines, until the end of the block."""
     with watching.database.transaction() as transaction:
         transaction.all("SELECT FROM watched_bots FOR UPDATE")
         for line in lines:
@@ -417,7 +413,27 @@ def messages_in_hand(watching, lines):
         waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
         wait_for(lambda: watching.rows(f"{waiting} AND pid IN ({LISTENERS_SESSION})"))
         yield
-        watching.rows(f"SELECT pg_terminate_backend(pid) FROM ({LISTENERS_SESSION}) AS listener")
+
+
+def end_the_listeners_session(watching):
+    watching.rows(f"SELECT pg_terminate_backend(pid) FROM ({LISTENERS_SESSION}) AS listener")
+
+
+def test_what_is_in_hand_when_the_process_is_killed_is_delivered_again(watching, tmp_path):
+    lines = [{"session_id": str(number)} for number in range(5)]
+    process = ListenerProcess(watching.settings, tmp_path / "listener.log")
+    process.start()
+    try:
+        wait_for(lambda: watching.rows("SELECT FROM mqtt_status WHERE is_connected"), explain=process.written)
+        with messages_in_hand(watching, lines):
+            process.stop(signal.SIGKILL)
+        process.start()
+        watching.wait_events(len(lines))
+        assert process.stop() == 0
+    finally:
+        process.stop(signal.SIGKILL)
+    assert sessions(watching) == [line["session_id"] for line in lines]
+    assert watching.kinds() == ["WATCHED_STARTED"] * len(lines)
 
 
 def test_what_is_in_hand_when_the_lease_is_lost_is_written_once(watching):
@@ -425,7 +441,7 @@ def test_what_is_in_hand_when_the_lease_is_lost_is_written_once(watching):
     with watching.listening() as listener:
         generation = listener.link.generation
         with messages_in_hand(watching, lines):
-            pass
+            end_the_listeners_session(watching)
         wait_for(lambda: listener.link.generation > generation + 1 and listener.link.is_listening)
         watching.send("status/bot/started", {"session_id": "after"})
         wait_for(lambda: "after" in sessions(watching))
@@ -437,7 +453,7 @@ def test_what_is_in_hand_is_left_to_the_process_that_listened_meanwhile(watching
     lines = [{"session_id": str(number)} for number in range(5)]
     with watching.listening() as listener, Lease(watching) as lease:
         with messages_in_hand(watching, lines):
-            pass
+            end_the_listeners_session(watching)
         lease.wait()
         wait_for(lambda: listener.link.connected_at is None)
         assert lease.listen(len(lines)) == lines
