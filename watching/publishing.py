@@ -40,13 +40,22 @@ class Publisher:
     most = 50
     merges = False
 
-    def __init__(self, database: Database, prefix: str, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        prefix: str,
+        now: Callable[[], datetime],
+        *,
+        patience: float = ACKNOWLEDGED_WITHIN_SECONDS,
+    ) -> None:
         self._database = database
         self._prefix = prefix
         self._now = now
         self._began = now()
         self._session_id = self._began.strftime("%Y%m%d_%H%M%S")
+        self._patience = patience
         self._client: Client | None = None
+        self._unanswered: tuple[Client, str, list[MQTTMessageInfo]] | None = None
         self._has_started = False
         self._balance: dict[str, Any] | None = None
 
@@ -107,18 +116,38 @@ class Publisher:
         if client is None or not client.is_connected():
             return TryLater(reason="The broker is not connected.", seconds=2.0)
         try:
-            on_their_way = [
-                self._publish(client, each["topic"], each["payload"], retain=False)
-                for each in message["messages"]
-            ]
+            on_their_way = self._on_their_way(client, message, key)
+            if self._have_arrived(on_their_way):
+                return Delivered()
         except ValueError as error:
             return Refused(reason=str(error))
-        if all(_has_arrived(each) for each in on_their_way):
-            return Delivered()
+        except RuntimeError as error:
+            return TryLater(reason=f"The broker was lost: {error}", seconds=2.0)
+        self._unanswered = (client, key, on_their_way)
         return TryLater(reason="The broker did not acknowledge it.", seconds=2.0)
 
+    def _on_their_way(self, client: Client, message: Message, key: str) -> list[MQTTMessageInfo]:
+        """Publish, or return what was published already: paho itself repeats it until it is answered."""
+        unanswered, self._unanswered = self._unanswered, None
+        if unanswered is not None and unanswered[:2] == (client, key):
+            return unanswered[2]
+        return [
+            self._publish(client, each["topic"], each["payload"], retain=False)
+            for each in message["messages"]
+        ]
+
     def _put(self, client: Client, topic: str, said: dict[str, Any], *, retain: bool) -> bool:
-        return _has_arrived(self._publish(client, topic, said, retain=retain))
+        try:
+            return self._have_arrived([self._publish(client, topic, said, retain=retain)])
+        except RuntimeError:
+            return False
+
+    def _have_arrived(self, messages: Sequence[MQTTMessageInfo]) -> bool:
+        """Wait for all of them together as long as for one."""
+        deadline = time.monotonic() + self._patience
+        for each in messages:
+            each.wait_for_publish(max(0.0, deadline - time.monotonic()))
+        return all(each.is_published() for each in messages)
 
     def _publish(self, client: Client, topic: str, said: dict[str, Any], *, retain: bool) -> MQTTMessageInfo:
         return client.publish(self._prefix + topic, json.dumps(said), qos=QOS, retain=retain)
@@ -155,11 +184,3 @@ class Publisher:
             return {}
         with self._database.transaction() as transaction:
             return published.trades_to_publish(transaction, known)
-
-
-def _has_arrived(message: MQTTMessageInfo) -> bool:
-    try:
-        message.wait_for_publish(ACKNOWLEDGED_WITHIN_SECONDS)
-    except RuntimeError:
-        return False
-    return message.is_published()
