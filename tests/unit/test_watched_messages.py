@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from database.watched import BotState, WatchedBot
@@ -287,11 +287,17 @@ def check_whatever_it_is(topic, payload):
     balance_of(bot, event)
 
 
+# Machines are slow and shared: how long one example takes says nothing
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@PATIENT
 @given(st.sampled_from([*TOPICS, "test"]), st.dictionaries(NAMES, ANY_JSON))
 def test_any_object_is_understood(topic, payload):
     check_whatever_it_is(topic, json.dumps(payload).encode())
 
 
+@PATIENT
 @given(st.sampled_from([*TOPICS, "test"]), st.binary())
 def test_any_bytes_are_understood(topic, payload):
     check_whatever_it_is(topic, payload)
