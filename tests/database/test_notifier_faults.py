@@ -2,18 +2,21 @@
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 from typing import Any
 
 import psycopg2
 import pytest
+from pydantic import SecretStr
 
 from alerts.discord_webhook import DiscordWebhook
 from alerts.posting import Patience
 from alerts.transport import Outcome
 from core.alert import Alert
-from database import alert_channels
+from database import alert_channels, alert_deliveries
 from database.notifications import NotificationKind as Kind
 from database.pool import Database
+from encryption import Vault, new_key
 from tests.database.alert_post import AlertPost
 from tests.discord_server.answers import Answer
 from tests.discord_server.server import DiscordServer
@@ -232,6 +235,76 @@ class TestDatabase:
         post.deliver(post.notifier(transports={"DISCORD": losing}))
         assert len(post.discord.taken(ANN)) == 1
         assert post.states() == ["SENT"]
+
+
+class TestRows:
+    def test_a_channel_belongs_to_one_sender_who_gives_it_back(self, post: AlertPost) -> None:
+        ann = post.user()
+        channel = post.channel(ann, ANN)
+        rejected(post, ann, 1)
+        notifier = post.notifier()
+        with post.database.session() as other:
+            assert alert_deliveries.claim(other, channel)
+            post.deliver(notifier)
+            assert post.states() == ["WAITING"]
+            alert_deliveries.leave(other, channel)
+            post.deliver(notifier)
+            assert post.states() == ["SENT"]
+            assert alert_deliveries.claim(other, channel)
+            alert_deliveries.leave(other, channel)
+
+    def test_nothing_waits_for_a_channel_that_is_off(self, post: AlertPost) -> None:
+        ann = post.user()
+        notifier = post.notifier(operator=OPERATOR)
+        with post.database.transaction() as transaction:
+            alert_channels.switch_off(transaction, post.channel(ann, ANN), "gone", post.clock.at)
+            (operators,) = alert_channels.operators_channels(transaction)
+            alert_channels.switch_off(transaction, operators["id"], "gone", post.clock.at)
+        rejected(post, ann, 1)
+        post.tell(None, Kind.PART_DOWN, part="worker")
+        post.deliver(notifier)
+        assert "WAITING" not in post.states()
+
+    def test_news_is_published_at_once_although_its_user_wants_it_merged(self, post: AlertPost) -> None:
+        ann = post.user()
+        with post.database.transaction() as transaction:
+            alert_channels.set_wishes(transaction, ann, {Kind.BOT_FILLED: "MERGED"})
+            alert_channels.keep_operators_channel(transaction, "MQTT", "dashtrade/", b"hash")
+        post.tell(ann, Kind.BOT_FILLED)
+        with post.database.transaction() as transaction:
+            alert_deliveries.route(transaction, {}, [Kind.BOT_FILLED], post.clock.at)
+        assert [row["together"] for row in post.deliveries()] == [False]
+
+    def test_a_message_under_way_is_not_cleared_away(self, post: AlertPost) -> None:
+        ann = post.user()
+        post.channel(ann, ANN)
+        post.discord.script(ANN, Answer.page(500))
+        rejected(post, ann, 1, 2)
+        post.deliver(post.notifier())
+        post.clock.forward(hours=25)
+        with post.database.transaction() as transaction:
+            alert_deliveries.clear_up(transaction, post.clock.at)
+        assert post.states() == ["WAITING", "WAITING"]
+
+    def test_a_shorter_pause_does_not_end_a_longer_one(self, post: AlertPost) -> None:
+        at = post.clock.at
+        with post.database.transaction() as transaction:
+            for seconds in (60, 5):
+                alert_deliveries.pause_everywhere(transaction, "DISCORD", at + timedelta(seconds=seconds))
+        assert post.all("SELECT until FROM alert_pauses") == [{"until": at + timedelta(seconds=60)}]
+
+    def test_a_wrong_key_is_waited_for(self, post: AlertPost) -> None:
+        ann = post.user()
+        post.channel(ann, ANN)
+        right, post.vault = post.vault, Vault(SecretStr(new_key()))
+        rejected(post, ann, 1)
+        post.deliver(post.notifier())
+        (row,) = post.deliveries()
+        assert (row["state"], "ENCRYPTION_KEY" in row["error"]) == ("WAITING", True)
+        post.vault = right
+        post.clock.forward(seconds=10)
+        post.deliver(post.notifier())
+        assert sentences(post, ANN) == ["No 1."]
 
 
 class TestTurns:
