@@ -30,6 +30,17 @@ def standing(transaction: Transaction, user_id: int, now: datetime) -> list[Row]
     return transaction.all(f"{sql} ORDER BY channels.transport", {"user": user_id, "now": now})
 
 
+def switched_off(transaction: Transaction, user_id: int) -> list[Row]:
+    """Return a user's channels whose service takes nothing any more, each with the reason."""
+    return transaction.all(
+        """
+        SELECT transport, switched_off_because, switched_off_at FROM alert_channels
+         WHERE coalesce(user_id, 0) = %s AND address_sealed IS NOT NULL AND NOT is_active ORDER BY transport
+        """,
+        (user_id,),
+    )
+
+
 def operators_standing(transaction: Transaction, now: datetime) -> list[Row]:
     """Return how the channels of whoever runs the server stand, switched-off ones too."""
     sql = f"{_STANDING} WHERE channels.user_id IS NULL AND channels.address_hash IS NOT NULL"

@@ -8,15 +8,15 @@ import pandas as pd
 import streamlit as st
 
 from core.bot import TradingState
-from database import bot_list, figures, health, holdings, reports, risk, signal_list
+from database import alert_reading, bot_list, figures, health, holdings, reports, risk, signal_list
 from database.accounts import User
 from database.pool import Row
 from database.signal_list import SignalFilter
 from ui import charts, tables
 from ui.calm import calm
 from ui.drawing import chart, table
-from ui.formatting import age, gain
-from ui.places import SETTINGS, SIGNALS, TRADING_BOT
+from ui.formatting import age, ended, gain
+from ui.places import DISCORD, SETTINGS, SIGNALS, TRADING_BOT
 from ui.services import now, services
 from ui.tables import plain
 from ui.trading_bot.live_positions import draw_account
@@ -26,6 +26,7 @@ SHOWN = 6
 PARTS = {"worker": "Worker", "broker watch": "Broker watch"}
 SPANS = {"Day": timedelta(days=1), "Week": timedelta(days=7), "Month": timedelta(days=30), "All": None}
 FEW = timedelta(minutes=5)
+CHANNELS = {"DISCORD": "Discord", "WEBHOOK": "the JSON webhook"}
 # Five beside each other on a common screen, two on a phone
 METRIC_WIDTH = 167
 
@@ -49,11 +50,13 @@ def standing(user: User) -> None:
             accounts = risk.accounts_of(transaction, user.id)
             beats = {row["part"]: row for row in health.heartbeats(transaction)}
             troubled = bot_list.bots_in_trouble(transaction, user.id, SHOWN)
+            silent = alert_reading.switched_off(transaction, user.id)
         draw_switches(switches)
         if accounts:
             draw_figures(today, held, counts)
         draw_health(beats, accounts)
         draw_trouble(troubled)
+        draw_silent(silent)
         for start in range(0, len(accounts), 2):
             pair = accounts[start : start + 2]
             for column, account in zip(st.columns(len(pair)), pair, strict=True):
@@ -135,6 +138,19 @@ def draw_trouble(bots: list[Row]) -> None:
         if in_all > len(bots):
             st.page_link(TRADING_BOT, label="All bots", icon=":material/arrow_forward:", icon_position="right",
                          width="content", query_params={"tab": "My Bots"})  # fmt: skip
+
+
+def draw_silent(channels: list[Row]) -> None:
+    """Say which channels no alert is sent to, and why, with the way to mend it."""
+    for row in channels:
+        because = plain(ended(row["switched_off_because"] or "its service refused it"))
+        st.warning(
+            f"**Your alerts do not go to {CHANNELS[row['transport']]}: it is switched off.** {because}",
+            icon=":material/notifications_off:",
+        )
+    if channels:
+        st.page_link(DISCORD, label="Where alerts go", icon=":material/notifications:",
+                     query_params={"tab": "Where to"})  # fmt: skip
 
 
 def _light(name: str, verb: str, *, is_well: bool) -> str:

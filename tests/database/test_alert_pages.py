@@ -18,6 +18,7 @@ from tests.database.office import Office, open_office, with_database
 from tests.database.test_setup_pages import press, words
 from tests.discord_server.answers import Answer
 from tests.discord_server.server import DiscordServer
+from ui import overview
 from ui.alert_pages import channels, choices, history, page
 from ui.services import services
 
@@ -133,6 +134,21 @@ class TestAddresses:
         drawn = press(drawn, "Try it again")
         assert "● ACTIVE" in words(drawn)
 
+    def test_the_overview_says_that_a_channel_was_switched_off_and_why(
+        self, with_channel: Office, post: AlertPost
+    ) -> None:
+        assert "switched off" not in words(with_channel.draw(overview.draw))
+        post.discord.script(HOOK, Answer.unknown_webhook())
+        post.tell(with_channel.user.id, Kind.BOT_REJECTED, sentence="No.")
+        post.deliver(post.notifier())
+        text = words(with_channel.draw(overview.draw))
+        assert "Your alerts do not go to Discord: it is switched off." in text
+        assert "Unknown Webhook (code 10015)" in text
+        with with_channel.services.database.transaction() as transaction:
+            assert alert_reading.switched_off(transaction, with_channel.another_user().owner) == []
+        actions.remove_address(with_channel.services, with_channel.acting, "DISCORD")
+        assert "switched off" not in words(with_channel.draw(overview.draw))
+
     def test_what_waits_is_said_with_its_reason_and_next_attempt(
         self, with_channel: Office, post: AlertPost
     ) -> None:
@@ -168,6 +184,12 @@ class TestAddresses:
             replace(office, user=replace(office.user, role=Role.ADMIN)).draw(page.draw)
         )
         assert "api/webhooks/42…" not in words(plain.draw(page.draw))
+        assert "also publishes over MQTT" not in words(plain.draw(page.draw))
+
+    def test_everybody_is_told_what_the_operator_publishes(self, office: Office) -> None:
+        with office.services.database.transaction() as transaction:
+            alert_channels.keep_operators_channel(transaction, "MQTT", "dashtrade/", b"hash")
+        assert "also publishes over MQTT what the bots of all its users do" in words(office.draw(page.draw))
 
 
 def alert_rows(office: Office) -> list[dict[str, object]]:
@@ -196,6 +218,40 @@ class TestTrying:
         drawn = press(with_channel.draw(page.draw), "Send test alert")
         post.deliver(post.notifier())
         assert "did not take it yet" in words(drawn.run())
+
+    def test_a_test_behind_what_could_not_be_sent_says_why_and_until_when(
+        self, with_channel: Office, post: AlertPost
+    ) -> None:
+        post.discord.script(HOOK, Answer.page(502))
+        post.tell(with_channel.user.id, Kind.BOT_REJECTED, sentence="No.")
+        notifier = post.notifier()
+        post.deliver(notifier)
+        with with_channel.services.database.transaction() as transaction:
+            transaction.execute("UPDATE alert_channels SET quiet_until = now() + interval '1 hour'")
+        drawn = press(with_channel.draw(page.draw), "Send test alert")
+        post.deliver(notifier)
+        text = words(drawn.run())
+        assert "Discord did not take it yet" in text
+        assert "502" in text
+        assert "Next attempt" in text
+        assert "On its way to Discord" not in text
+
+    def test_a_result_is_forgotten_with_the_address_it_was_of(
+        self, with_channel: Office, post: AlertPost
+    ) -> None:
+        notifier = post.notifier()
+        drawn = press(with_channel.draw(page.draw), "Send test alert")
+        post.deliver(notifier)
+        assert "Discord took it" in words(drawn.run())
+        url = post.discord.url_of(HOOK + 1)
+        drawn = type_address(drawn, "DISCORD", url, "Save the Discord webhook")
+        assert "Discord took it" not in words(drawn)
+        post.discord.script(HOOK + 1, Answer.unknown_webhook())
+        drawn = press(drawn, "Send test alert")
+        post.deliver(notifier)
+        drawn = press(drawn.run(), "Try it again")
+        assert "● ACTIVE" in words(drawn)
+        assert "did not take it" not in words(drawn)
 
 
 class TestChoices:

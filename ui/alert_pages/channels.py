@@ -17,6 +17,10 @@ from ui.tables import plain
 
 REFRESH_SECONDS = 4
 SHOWN = "the new signing key of "
+PUBLISHED = (
+    "Whoever runs this DashTrade also publishes over MQTT what the bots of all its users do, below"
+    " `MQTT_PUBLISH_PREFIX`: whoever may read there at the broker sees it, whatever is chosen on this page."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +76,8 @@ def draw(user: User) -> None:
                 address_form(user, transport, form)
     if any(row["is_active"] for row in rows.values()):
         trying.draw(user)
+    if any(row["transport"] == "MQTT" for row in operators):
+        st.caption(PUBLISHED)
     if user.is_admin:
         operators_channels(user)
     with st.expander("What an alert looks like", icon=":material/preview:"):
@@ -92,6 +98,7 @@ def light(user: User, transport: str) -> None:
                 ):
                     with doing():
                         actions.switch_on(services(), acting(user), transport)
+                        trying.forget()
                         done(
                             "The channel is on again: the next alert is sent to it. A test alert shows if it works."
                         )
@@ -134,6 +141,7 @@ def changing(user: User, transport: str, form: Form) -> None:
                 with calm():
                     actions.remove_address(services(), acting(user), transport)
                     st.session_state.pop(SHOWN + transport, None)
+                    trying.forget()
                     done(f"The {form.name} is removed.")
 
 
@@ -156,6 +164,7 @@ def address_form(user: User, transport: str, form: Form) -> None:
                 if secret:
                     st.session_state[SHOWN + transport] = secret
                 st.session_state.pop(f"address-{transport}-text", None)
+                trying.forget()
                 done(f"The {form.name} is saved. Send a test alert to see that it works.")
 
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import streamlit as st
 
 from actions import alerts as actions
+from database import alert_reading
 from database.accounts import User
 from database.pool import Row
 from ui.calm import acting, calm
@@ -30,14 +31,20 @@ def draw(user: User) -> None:
         st.fragment(look, run_every=LOOK_SECONDS)(user, *sent)
 
 
+def forget() -> None:
+    """Show the last test no more: it was of an address as it was before."""
+    st.session_state.pop(SENT, None)
+
+
 def look(user: User, number: int, since: datetime) -> None:
     """Draw how the test stands with each channel."""
     with calm():
         rows = actions.test_result(services(), acting(user), number)
+        held_up = _held_up(user) if any(_waits(row) for row in rows) else {}
         if not rows:
             st.info("The test alert is on its way…", icon=":material/sync:")
         for row in rows:
-            draw_result(row, user.time_zone)
+            draw_result({**row, **held_up.get(row["transport"], {})} if _waits(row) else row, user.time_zone)
         if (
             all(row["state"] == "WAITING" and not row["attempts"] for row in rows)
             and now() - since > SLOW_AFTER
@@ -57,8 +64,26 @@ def draw_result(row: Row, zone: str) -> None:
                 icon=":material/error:",
             )
         case _ if row["error"]:
-            again = f" Next attempt {moment(row['next_attempt_at'], zone)}." if row["next_attempt_at"] else ""
+            due = row["next_attempt_at"]
+            again = (
+                f" Next attempt {moment(due, zone)}." if due and due > now() else " It is tried again now."
+            )
             words = f"{name} did not take it yet: {plain(ended(row['error']))}{again}"
             st.warning(words, icon=":material/hourglass_top:")
         case _:
             st.info(f"On its way to {name}…", icon=":material/sync:")
+
+
+def _waits(row: Row) -> bool:
+    return row["state"] == "WAITING" and not row["error"]
+
+
+def _held_up(user: User) -> dict[str, Row]:
+    """Return by transport why nothing gets through: a test waits behind what its channel could not send."""
+    with services().database.transaction() as transaction:
+        rows = alert_reading.standing(transaction, user.id, now())
+    return {
+        row["transport"]: {"error": row["error"], "next_attempt_at": row["next_attempt_at"]}
+        for row in rows
+        if row["error"]
+    }
