@@ -224,7 +224,7 @@ class Link:
             prefixes = sorted(self._prefixes)
         logger.info("connected to the broker at %s", self.address)
         self._leave_former(client)
-        _, self._asking = client.subscribe([(f"{prefix}#", QOS) for prefix in prefixes])
+        self._asking = client.subscribe([(f"{prefix}#", QOS) for prefix in prefixes])[1]
         for companion in self._companions:
             companion.connected(client)
 
