@@ -16,6 +16,8 @@ help: ## Show this list
 
 setup: $(VENV)/.ready ## Make the virtual environment and install the locked requirements
 
+setup-test: $(VENV)/.ready-test ## Install what the tests need as well
+
 run: $(VENV)/.ready ## Start everything on this machine; Ctrl-C stops it
 	@exec $(BIN)/python run.py
 

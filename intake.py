@@ -20,6 +20,7 @@ from core.plan import Code, Refusal
 from core.signal import Signal
 from database import inbox, replays
 from database.inbox import Arrival, Sender
+from database.notifications import NotificationKind, notify
 from database.pool import Database, Transaction
 from database.tokens import note_token_use
 from signals import tradingview
@@ -187,7 +188,20 @@ def _refuse(
 ) -> Receipt:
     uuid = inbox.store_refusal(transaction, sender, arrival, signal, refusal)
     status = Status.TEST if refusal.code is Code.TEST_SIGNAL else Status.REFUSED
+    if status is Status.REFUSED:
+        _tell_refused(transaction, sender, signal, refusal, uuid)
     return Receipt(status=status, signal_id=uuid, refusal=refusal, details=details)
+
+
+def _tell_refused(
+    transaction: Transaction, sender: Sender, signal: Signal | None, refusal: Refusal, uuid: UUID
+) -> None:
+    """Tell of a message that no bot was given: a wrong template would be silent else, alert for alert."""
+    known = {"symbol": signal.symbol} if signal else {}
+    notify(
+        transaction, sender.user_id, NotificationKind.SIGNAL_REFUSED,
+        event=str(uuid), source=sender.source, code=refusal.code, sentence=refusal.sentence, **known,
+    )  # fmt: skip
 
 
 def _only_a_test(bot: Candidate) -> Refusal:

@@ -80,9 +80,11 @@ def words(value: object) -> str | None:
 
 
 def gain_tone(value: object) -> Tone:
-    """Return how a profit or loss feels; nothing is no loss."""
+    """Return how a profit or loss feels; nothing is no loss, and what is no figure says neither."""
     number = amount(value)
-    return Tone.BAD if number is not None and number < 0 else Tone.GOOD
+    if number is None:
+        return Tone.INFO
+    return Tone.BAD if number < 0 else Tone.GOOD
 
 
 def fields_of(**figures: str | None) -> tuple[AlertField, ...]:

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from alerts.kinds import KINDS
-from core.alert import Alert, Tone
+from core.alert import Alert, AlertField, Tone
 from database.notifications import NotificationKind
 
 # Of a kind with no more than these in a flood, each still stands for itself.
 FEW = 3
 LINES = 15
 LONGEST_LINE = 160
+TELLING = ("P&L", "Balance", "Equity")
 WORST_FIRST = (Tone.BAD, Tone.WARNING, Tone.GOOD, Tone.INFO, Tone.QUIET)
 
 
@@ -75,8 +76,14 @@ def summary(group: Sequence[Alert]) -> Alert:
     )
 
 
+def _telling(alert: Alert) -> Sequence[AlertField]:
+    """Return the few figures for which an alert is read: the money, else the first ones where it has no words."""
+    money = [field for field in alert.fields if field.name in TELLING]
+    return money or ([] if alert.text else alert.fields[:3])
+
+
 def _line(alert: Alert) -> str:
-    figures = ", ".join(f"{field.name} {field.value}" for field in alert.fields[:3])
-    words = alert.text.split("\n", 1)[0] or figures
-    line = f"{alert.at:%H:%M:%S} UTC · {alert.title}" + (f" · {words}" if words else "")
+    figures = ", ".join(f"{field.name} {field.value}" for field in _telling(alert))
+    words = (alert.title, alert.text.split("\n", 1)[0], figures)
+    line = " · ".join([f"{alert.at:%H:%M:%S} UTC", *(each for each in words if each)])
     return line if len(line) <= LONGEST_LINE else line[: LONGEST_LINE - 1] + "…"

@@ -54,6 +54,7 @@ def _sentence(title: str, tone: Tone) -> Callable[[Content], Said]:
                 bot=_text(content.get("bot")),
                 symbol=_text(content.get("symbol")),
                 connection=_text(content.get("connection")),
+                source=words(content.get("source")),
                 code=_text(content.get("code")),
             ),
             "about": content.get("bot") or content.get("connection"),
@@ -78,6 +79,7 @@ def _limit(content: Content) -> Said:
 STATES = {
     "ACTIVE": ("▶️ Trading is on again", Tone.GOOD, "Entries and exits are traded."),
     "REDUCING": ("⏸️ No new entries", Tone.WARNING, "Exits are still traded, entries are refused."),
+    "FLATTEN": ("🧹 Closing everything", Tone.WARNING, "Every position is being closed, entries are refused."),
     "HALTED": (
         "🛑 Trading is halted",
         Tone.BAD,
@@ -89,8 +91,10 @@ STATES = {
 def _kill_switch(content: Content) -> Said:
     state = str(content.get("state"))
     title, tone, text = STATES.get(state, (f"Kill switch: {words(state)}", Tone.WARNING, ""))
-    scope = words(content.get("scope"))
-    number = content.get("id")
+    scope = {"USER": "All your bots", "SERVER": "The whole server"}.get(
+        str(content.get("scope")).upper(), words(content.get("scope"))
+    )
+    number = content.get("id") if scope in ("Bot", "Connection") else None
     return {
         "title": title,
         "tone": tone,

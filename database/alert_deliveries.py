@@ -76,18 +76,23 @@ _ROUTE = """
          WHERE channels.user_id IN (SELECT user_id FROM wanted) AND channels.address_sealed IS NOT NULL),
     operators AS (SELECT * FROM alert_channels WHERE user_id IS NULL AND is_active),
     going AS (
-        SELECT wanted.id, wanted.kind, own.id AS channel_id, wanted.delivery = 'MERGED' AS together
-          FROM wanted JOIN own ON own.user_id = wanted.user_id AND own.is_active
+        SELECT wanted.id, wanted.kind, own.id AS channel_id, wanted.delivery = 'MERGED' AS together,
+               CASE WHEN NOT own.is_active THEN 'The channel was switched off by then.' END AS error
+          FROM wanted JOIN own ON own.user_id = wanted.user_id
          WHERE wanted.delivery <> 'OFF'
         UNION ALL
-        SELECT wanted.id, wanted.kind, operators.id, wanted.delivery = 'MERGED' AND operators.transport <> 'MQTT'
+        SELECT wanted.id, wanted.kind, operators.id,
+               wanted.delivery = 'MERGED' AND operators.transport <> 'MQTT', NULL
           FROM wanted JOIN operators ON CASE
                WHEN operators.transport = 'MQTT' THEN wanted.kind = ANY(%(published)s)
                WHEN wanted.delivery = 'OFF' THEN false
                ELSE wanted.user_id IS NULL OR wanted.user_id NOT IN (SELECT user_id FROM own) END),
     sent AS (
-        INSERT INTO alert_deliveries (notification_id, channel_id, kind, together, not_before, created_at)
-        SELECT going.id, going.channel_id, going.kind, together, greatest(%(now)s, CASE WHEN together THEN (
+        INSERT INTO alert_deliveries (notification_id, channel_id, kind, together, state, error, not_before,
+                                      created_at)
+        SELECT going.id, going.channel_id, going.kind, together,
+               CASE WHEN error IS NULL THEN 'WAITING' ELSE 'FAILED' END, error,
+               greatest(%(now)s, CASE WHEN together THEN (
                    SELECT CASE last.state WHEN 'SENT' THEN last.sent_at + %(window)s
                                           WHEN 'WAITING' THEN last.not_before END
                      FROM alert_deliveries AS last

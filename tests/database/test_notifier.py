@@ -272,6 +272,9 @@ class TestEndings:
         assert not channel["is_active"]
         assert word in channel["switched_off_because"] or word in str(post.deliveries()[0]["error"])
         assert len(post.discord.asked(ANN)) == 1
+        # What is told while it is off says so, and is not sent later.
+        assert post.states() == ["FAILED", "FAILED"]
+        assert post.deliveries()[1]["error"] == "The channel was switched off by then."
         # The user's own address is dead, but news of the user is not the operator's.
         assert post.discord.asked(OPERATOR) == []
 

@@ -196,3 +196,19 @@ def test_no_address_and_no_query_gives_a_5xx(desk, path, query, body):
     answer = desk.client.post("/" + path, query_string=query, data=body)
     assert answer.status_code < 500, answer.text
     assert answer.status_code in (200, 308) or answer.json["code"]
+
+
+def test_a_refused_message_is_news_for_its_user_and_a_test_is_none(desk, ann):
+    ann.bot()
+    ann.send(action="buy", symbol="MSFT", timeframe="15")
+    ann.send(action="bye", symbol="AAPL", timeframe="15")
+    ann.send(action="buy", symbol="AAPL", timeframe="15", test=True)
+    told = desk.all("SELECT user_id, kind, content FROM notifications ORDER BY id")
+    assert [(row["kind"], row["content"]["code"]) for row in told] == [
+        ("SIGNAL_REFUSED", "NO_BOT"),
+        ("SIGNAL_REFUSED", "INVALID_SIGNAL"),
+    ]
+    assert told[0]["content"]["symbol"] == "MSFT"
+    assert told[0]["content"]["sentence"]
+    first, second = (row["content"]["event"] for row in told)
+    assert {first, second} < {str(row["uuid"]) for row in desk.all("SELECT uuid FROM signals")}
