@@ -121,7 +121,9 @@ def _started(bot: WatchedBot, event: Event) -> WatchedBot:
 
 
 def _stopped(bot: WatchedBot, event: Event) -> WatchedBot:
-    return replace(bot, state=BotState.STOPPED, offline_since=None)
+    # Many bots never send statistics of their own
+    figures = {**(bot.session or {}), **_shown(event)} if event.understood else bot.session
+    return replace(bot, state=BotState.STOPPED, offline_since=None, session=figures)
 
 
 def _heartbeat(bot: WatchedBot, event: Event) -> WatchedBot:
@@ -165,9 +167,9 @@ def _told(bot: WatchedBot) -> Json:
 
 
 def _balance_changed(bot: WatchedBot, event: Event) -> bool:
-    """Tell whether a figure differs from the last balance that was told, or there is none to compare."""
+    """Tell whether a figure differs from the last balance that was told; without a figure nothing does."""
     figures = {name: event.understood[name] for name in FIGURES if name in event.understood}
-    return not figures or _differ(figures, _told(bot), FIGURES)
+    return _differ(figures, _told(bot), FIGURES)
 
 
 def _differ(figures: Mapping[str, Decimal], known: Json | None, names: tuple[str, ...]) -> bool:
