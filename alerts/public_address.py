@@ -47,7 +47,8 @@ def only_public(addresses: Sequence[str], allowed: Sequence[Network] = ()) -> Se
     """Return the addresses where every one is public or in an allowed network; raise `NotPublic`."""
     if not addresses or not all(is_public(address, allowed) for address in addresses):
         raise NotPublic(
-            "the host leads to a private, local or reserved address, and requests there are not allowed"
+            "the host leads to a private, local or reserved address, and requests there are not allowed;"
+            " whoever runs this server may allow a network (ALERT_WEBHOOK_NETWORKS)"
         )
     return addresses
 
