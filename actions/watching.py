@@ -29,6 +29,7 @@ def add(tools: Tools, acting: Acting, *, name: str, prefix: str) -> int:
         watched_list.only_adder(transaction)
         if watched_list.is_taken(transaction, below):
             raise Refused(TAKEN, "prefix")
+        _refuse_same_name(transaction, acting, wanted)
         if watched_list.count(transaction, acting.owner) >= MOST_BOTS:
             raise Refused(f"You watch {MOST_BOTS} bots already; remove one first.")
         bot_id = watched_list.add(transaction, acting.owner, wanted, below)
@@ -42,7 +43,9 @@ def rename(tools: Tools, acting: Acting, bot_id: int, name: str) -> None:
     """Give a watched bot another name; raise `Refused`, about `name`."""
     wanted = checked_name(name)
     with tools.database.transaction() as transaction:
+        watched_list.only_adder(transaction)
         bot = _bot(transaction, acting, bot_id)
+        _refuse_same_name(transaction, acting, wanted, besides=bot_id)
         watched_list.rename(transaction, acting.owner, bot_id, wanted)
         before, after = {"name": bot["name"]}, {"name": wanted}
         acting.note(transaction, "watched bot rename", f"watched bot {bot_id}", before=before, after=after)
@@ -84,6 +87,8 @@ def checked_prefix(prefix: str) -> str:
         raise Refused("The prefix holds signs that cannot be seen.", "prefix")
     if below.startswith("$"):
         raise Refused("Topics that begin with $ belong to the broker itself.", "prefix")
+    if not below.strip("/"):
+        raise Refused("A prefix names the bot before its slash, like mybot/", "prefix")
     if not below.endswith("/"):
         raise Refused(f"A prefix ends with a slash: {below}/", "prefix")
     if len(below.encode()) > LONGEST_PREFIX_BYTES:
@@ -98,6 +103,13 @@ def _refuse_kept(settings: Settings, prefix: str) -> None:
         raise Refused(f"This DashTrade itself reports below {own}: choose another prefix.", "prefix")
     if _overlap(prefix, settings.mqtt_topic_prefix):
         raise Refused(TAKEN, "prefix")
+
+
+def _refuse_same_name(
+    transaction: Transaction, acting: Acting, name: str, *, besides: int | None = None
+) -> None:
+    if watched_list.is_named(transaction, acting.owner, name, besides=besides):
+        raise Refused(f"You watch a bot named {name} already: give this one another name.", "name")
 
 
 def _overlap(one: str, other: str) -> bool:

@@ -22,6 +22,12 @@ def count(transaction: Transaction, user_id: int) -> int:
     return int(transaction.value("SELECT count(*) FROM watched_bots WHERE user_id = %s", (user_id,)))
 
 
+def is_named(transaction: Transaction, user_id: int, name: str, *, besides: int | None = None) -> bool:
+    """Tell whether a user watches a bot of that name, in capitals or not; `besides` leaves one out."""
+    sql = "SELECT 1 FROM watched_bots WHERE user_id = %s AND lower(name) = lower(%s) AND id IS DISTINCT FROM %s LIMIT 1"
+    return transaction.value(sql, (user_id, name, besides)) is not None
+
+
 def add(transaction: Transaction, user_id: int, name: str, prefix: str) -> int:
     """Watch what is reported below a prefix; return the bot's number."""
     sql = "INSERT INTO watched_bots (user_id, name, prefix) VALUES (%s, %s, %s) RETURNING id"

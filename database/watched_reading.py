@@ -133,6 +133,19 @@ def trade_figures(transaction: Transaction, user_id: int, bot_id: int) -> dict[s
     return {**row, "profit_factor": Decimal(row["won"]) / -row["lost"] if row["lost"] else None}
 
 
+def counted(transaction: Transaction, user_id: int, bot_id: int) -> Row:
+    """Return how many positions of a bot are open and how many trades were closed."""
+    return transaction.one(
+        """
+        SELECT count(*) FILTER (WHERE trades.state = 'OPEN') AS open_positions,
+               count(*) FILTER (WHERE trades.state = 'CLOSED') AS total_trades
+          FROM watched_trades AS trades JOIN watched_bots AS bots ON bots.id = trades.watched_bot_id
+         WHERE bots.user_id = %s AND bots.id = %s
+        """,
+        (user_id, bot_id),
+    )
+
+
 _EVENTS = """
     SELECT events.id, events.topic, events.kind, events.payload_bytes, events.understood, events.problem,
            events.is_retained, events.sent_at, events.received_at
@@ -170,6 +183,17 @@ def events_page(
         },
     )
     return _page(rows, limit, "received_at")
+
+
+def newest_error(transaction: Transaction, user_id: int, bot_id: int, *, since: datetime) -> Row | None:
+    """Return the last error that a bot reported, if it came after `since`."""
+    return transaction.maybe(
+        f"""
+        SELECT * FROM ({_EVENTS} AND events.kind = 'ERROR' ORDER BY events.id DESC LIMIT 1) AS newest
+         WHERE received_at > %(since)s
+        """,
+        {"user": user_id, "bot": bot_id, "since": since},
+    )
 
 
 def payload(transaction: Transaction, user_id: int, event_id: int) -> Row | None:

@@ -1,7 +1,7 @@
 """Figures as pure functions: a frame of rows in, a plotly figure out. Gain and loss differ in more than colour."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -20,6 +20,7 @@ NO_TRADES = "rgba(138, 151, 166, 0.12)"
 MARGIN = {"l": 8, "r": 8, "t": 8, "b": 8}
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 WEEK = timedelta(days=7)
+NARROWEST = timedelta(hours=2)
 WEEKS, FEWEST_WEEKS = 26, 13
 FEW = 8
 MONEY, TICKS = ",.2f", ",~f"
@@ -106,6 +107,7 @@ def balance_and_equity(frame: pd.DataFrame, zone: str) -> go.Figure:
                 )
             )
     figure.update_layout(legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0})
+    figure.update_xaxes(range=_hours_wide(at))
     figure.update_yaxes(tickformat=TICKS, nticks=6)
     return _plain(figure, height=300, legend=True)
 
@@ -299,6 +301,13 @@ def _with_room_for_labels(values: Sequence[float]) -> tuple[float, float]:
     low, high = min(low, 0.0), max(high, 0.0)
     room = ((high - low) or 1.0) * 0.4
     return (low - room if low else 0.0, high + room if high else 0.0)
+
+
+def _hours_wide(at: Sequence[datetime]) -> tuple[datetime, datetime] | None:
+    """Return the ends of an axis of time where the points alone would make it too short to read."""
+    first, last = at[0], at[-1]
+    room = (NARROWEST - (last - first)) / 2
+    return (first - room, last + room) if room > timedelta() else None
 
 
 def _mode(frame: pd.DataFrame) -> str:

@@ -5,7 +5,9 @@ import io
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import pandas as pd
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from actions import watching as actions
@@ -13,10 +15,13 @@ from actions.acting import Refused
 from administration.demo_watched import DAYS, HELD_AT_THE_END, watch_a_bot
 from alerts.kinds import defaults
 from database import alert_channels, demo, watched_reading
+from database.accounts import User
 from tests.database.office import Office, open_office, with_database
 from tests.database.test_setup_pages import press, words
 from tests.database.watched_desk import WatchedDesk, a_life, listening
-from ui.watched_pages import connecting, messages, page, trades
+from ui import charts
+from ui.services import services
+from ui.watched_pages import connecting, messages, page, standing, trades
 from ui.watched_pages.words import figure
 
 
@@ -74,6 +79,7 @@ def test_a_bot_that_was_added_is_the_one_shown(office: Office, desk: WatchedDesk
     other = tab(office, "Connect", watched=desk.bot_id + 1)
     assert "Everything below `another/` is this bot." in words(other)
     other = press(other, "Stop watching and delete")
+    assert "watched" not in other.query_params
     assert "Everything below `mybot/` is this bot." in words(other)
     assert page.NO_SUCH not in words(other)
     assert page.NO_SUCH in words(tab(office, "Connect", watched=999))
@@ -91,6 +97,93 @@ def test_a_living_bot_is_shown_with_its_figures(office: Office, desk: WatchedDes
     assert (held["Market"], held["Side"], held["Quantity"], held["Entry"]) == (
         "BTC/USD", "▲ LONG", "0.1 BTC", "60,000.00",
     )  # fmt: skip
+
+
+def test_the_chooser_keeps_its_labels_whatever_the_bots_do(office: Office, desk: WatchedDesk) -> None:
+    WatchedDesk(office.services.database, office.user.id, prefix="other/", name="other")
+    drawn = office.draw(page.draw)
+    assert drawn.selectbox(key="watched-bot").options == ["my bot", "other"]
+    WatchedDesk(office.services.database, office.user.id, prefix="third/", name="Other")
+    desk.hears("status/bot/stopped")
+    options = office.draw(page.draw).selectbox(key="watched-bot").options
+    assert options == ["my bot", "other · other/", "Other · third/"]
+
+
+def test_the_address_of_a_bot_that_is_gone_becomes_that_of_the_one_shown(
+    office: Office, desk: WatchedDesk
+) -> None:
+    WatchedDesk(office.services.database, office.user.id, prefix="other/", name="other")
+    last = WatchedDesk(office.services.database, office.user.id, prefix="third/", name="third")
+    drawn = office.draw(page.draw)
+    actions.remove(office.services, office.acting, last.bot_id)
+    drawn = drawn.selectbox(key="watched-bot").set_value(last.bot_id).run()
+    assert drawn.query_params["watched"] == str(desk.bot_id)
+    assert page.NO_SUCH in words(drawn)
+    assert page.NO_SUCH not in words(drawn.run())
+    for wrong in ("Grid · ○ UNKNOWN", "999"):
+        assert tab(office, "Now", watched=wrong).query_params["watched"] == str(desk.bot_id)
+
+
+def test_what_the_heartbeat_leaves_out_is_counted_here_and_called_so(
+    office: Office, desk: WatchedDesk
+) -> None:
+    text = words(office.draw(page.draw))
+    assert "Positions by its count" in text
+    assert "Trades by its count" in text
+    desk.hears("status/bot/heartbeat", {"uptime_seconds": 90, "total_trades": 7})
+    text = words(office.draw(page.draw))
+    assert ":gray[:small[Positions listed here]]  \n**1**" in text
+    assert ":gray[:small[Trades by its count]]  \n**7**" in text
+    assert "Trades listed here" not in text
+
+
+def test_a_position_that_is_counted_alone_is_not_denied(office: Office) -> None:
+    desk = WatchedDesk(office.services.database, office.user.id)
+    desk.hears("status/bot/heartbeat", {"open_positions": 1})
+    text = words(office.draw(page.draw))
+    assert "Its heartbeat counts 1; none was reported as opened." in text
+    assert standing.NO_POSITION not in text
+    desk.hears("status/bot/heartbeat", {"open_positions": 0})
+    assert standing.NO_POSITION in words(office.draw(page.draw))
+
+
+def drawn_before_the_first_message(user: User) -> None:
+    """Draw a bot as a page knows it that was opened before the bot reported anything."""
+    with services().database.transaction() as transaction:
+        (bot,) = watched_reading.bots_of(transaction, user.id)
+    is_first = st.session_state.setdefault("runs", 0) == 0
+    st.session_state["runs"] += 1
+    standing.draw(user, {**bot, "messages": 0} if is_first else bot)
+
+
+def test_the_first_message_ends_the_waiting_for_it(office: Office, desk: WatchedDesk) -> None:
+    drawn = office.draw(drawn_before_the_first_message)
+    assert drawn.session_state["runs"] == 2
+    assert "Let the bot report" not in words(drawn)
+    assert "Account" in words(drawn)
+
+
+def test_the_last_error_of_a_day_is_shown_with_the_way_to_all(office: Office, desk: WatchedDesk) -> None:
+    drawn = office.draw(page.draw)
+    assert "Its last error" in words(drawn)
+    assert "Warning · API · rate limit" in words(drawn)
+    drawn = press(drawn, "Its errors")
+    assert [row["What"] for row in drawn.dataframe[0].value.to_dict("records")] == ["❗ Error"]
+    with office.services.database.transaction() as transaction:
+        transaction.execute("UPDATE watched_events SET received_at = received_at - interval '25 hours'")
+    assert "Its last error" not in words(office.draw(page.draw))
+
+
+def test_one_balance_is_no_curve_and_two_have_an_axis_of_hours(office: Office, desk: WatchedDesk) -> None:
+    assert "a second one begins the curve" in words(office.draw(page.draw))
+    desk.hears("balance/update", {"balance": 1051})
+    drawn = office.draw(page.draw)
+    assert "a second one begins the curve" not in words(drawn)
+    at = datetime(2026, 11, 21, 10, tzinfo=UTC)
+    rows = [(at, 1000, None), (at + timedelta(seconds=2), 1001, None)]
+    figure = charts.balance_and_equity(pd.DataFrame(rows, columns=["at", "balance", "equity"]), "UTC")
+    left, right = figure.layout.xaxis.range
+    assert right - left == timedelta(hours=2)
 
 
 @pytest.mark.parametrize(
@@ -178,8 +271,8 @@ def test_a_bot_is_renamed_and_removed_after_asking(office: Office, desk: Watched
 class TestRules:
     @pytest.mark.parametrize(
         "prefix",
-        ["", "a", "a/#", "+/a/", "a\0b/", "\x1b/", "$SYS/", "é" * 100 + "/", "dashtrade/", "dashtrade/x/", "polyspike/",
-         "polyspike/a/", "taken/", "taken/below/"],
+        ["", "/", "//", "a", "a/#", "+/a/", "a\0b/", "\x1b/", "$SYS/", "é" * 100 + "/", "dashtrade/", "dashtrade/x/",
+         "polyspike/", "polyspike/a/", "taken/", "taken/below/"],
     )  # fmt: skip
     def test_a_prefix_that_cannot_be_watched_is_refused(self, office: Office, prefix: str) -> None:
         WatchedDesk(office.services.database, office.another_user().owner, prefix="taken/")
@@ -192,7 +285,7 @@ class TestRules:
         WatchedDesk(office.services.database, office.another_user().owner, prefix="farm/one/")
         with pytest.raises(Refused):
             actions.add(office.services, office.acting, name="bot", prefix="farm/")
-        assert actions.add(office.services, office.acting, name="bot", prefix="farm/two/")
+        assert actions.add(office.services, office.acting, name="two", prefix="farm/two/")
         # Of the same letters, yet not inside
         assert actions.add(office.services, office.acting, name="bot", prefix="far/")
 
@@ -206,9 +299,20 @@ class TestRules:
             actions.add(office.services, office.acting, name=name, prefix="a/")
         assert refused.value.field == "name"
 
+    def test_two_bots_of_one_user_do_not_have_the_same_name(self, office: Office) -> None:
+        first = actions.add(office.services, office.acting, name="Grid", prefix="a/")
+        with pytest.raises(Refused, match="a bot named GRID already") as refused:
+            actions.add(office.services, office.acting, name=" GRID ", prefix="b/")
+        assert refused.value.field == "name"
+        other = actions.add(office.services, office.acting, name="other", prefix="b/")
+        with pytest.raises(Refused, match="a bot named grid already"):
+            actions.rename(office.services, office.acting, other, "grid")
+        actions.rename(office.services, office.acting, first, "GRID")
+        assert actions.add(office.services, office.another_user(), name="Grid", prefix="c/")
+
     def test_there_is_an_end_to_it(self, office: Office) -> None:
         for number in range(actions.MOST_BOTS):
-            actions.add(office.services, office.acting, name="bot", prefix=f"b{number}/")
+            actions.add(office.services, office.acting, name=f"bot {number}", prefix=f"b{number}/")
         with pytest.raises(Refused, match="50 bots"):
             actions.add(office.services, office.acting, name="bot", prefix="another/")
         assert actions.add(office.services, office.another_user(), name="bot", prefix="another/")
@@ -265,6 +369,8 @@ class TestReading:
                     read.events_page(transaction, user, bot).rows,
                     read.payload(transaction, user, event),
                     read.trade_figures(transaction, user, bot)["trades"],
+                    read.counted(transaction, user, bot)["total_trades"],
+                    read.newest_error(transaction, user, bot, since=now - timedelta(days=1)),
                 ]
 
         assert all(seen(office.user.id))

@@ -18,6 +18,7 @@ from ui.watched_pages.words import KINDS, own_time
 
 NAME = "watched-messages"
 REFRESH_SECONDS = 5
+TAB_KEY, TAB, KIND_KEY = "tab", "Messages", f"{NAME} kind"
 ALL = "All but heartbeats"
 NONE = "Nothing of that kind came yet."
 # A line longer than this is of use to programs only
@@ -41,7 +42,7 @@ def listed(user: User, bot_id: int) -> None:
             "Show",
             [ALL, *KINDS],
             format_func=lambda each: KINDS.get(each, each),
-            key=f"{NAME} kind",
+            key=KIND_KEY,
             width=240,
         )
         wanted = None if kind == ALL else kind

@@ -1,5 +1,6 @@
 """The page Watched bots: which bot, then its tabs, of which the open one alone is run."""
 
+from collections import Counter
 from collections.abc import Callable
 
 import streamlit as st
@@ -10,7 +11,6 @@ from database.pool import Row
 from ui.calm import calm, tell_what_was_done
 from ui.services import services
 from ui.watched_pages import connecting, messages, standing, trades
-from ui.watched_pages.words import STATE_SIGNS
 
 CHOSEN = "watched-bot"
 NO_SUCH = "You watch no such bot; this is another one of yours."
@@ -21,7 +21,7 @@ NO_BOT = (
 TABS: dict[str, Callable[[User, Row], None]] = {
     "Now": standing.draw,
     "Trades": trades.draw,
-    "Messages": messages.draw,
+    messages.TAB: messages.draw,
     "Connect": connecting.draw,
 }
 
@@ -38,7 +38,9 @@ def draw(user: User) -> None:
             connecting.first(user)
             return
         bot = _chosen(bots)
-        for tab, part in zip(st.tabs(list(TABS), key="tab", bind="query-params"), TABS.values(), strict=True):
+        for tab, part in zip(
+            st.tabs(list(TABS), key=messages.TAB_KEY, bind="query-params"), TABS.values(), strict=True
+        ):
             with tab:
                 if tab.open:
                     part(user, bot)
@@ -55,18 +57,35 @@ def _chosen(bots: list[Row]) -> Row:
         st.warning(NO_SUCH, icon=":material/search_off:")
     if st.session_state.get(CHOSEN) not in known:
         st.session_state.pop(CHOSEN, None)
-    ids = list(known)
-    if len(ids) == 1:
-        return bots[0]
+    bot = bots[0] if len(bots) == 1 else _picked(known)
+    if connecting.NAMED in st.query_params:
+        st.query_params[connecting.NAMED] = str(bot["id"])
+    return bot
+
+
+def _picked(known: dict[int, Row]) -> Row:
+    bots = list(known.values())
     picked = st.selectbox(
         "Bot",
-        ids,
-        format_func=lambda bot_id: f"{known[bot_id]['name']} · {STATE_SIGNS[known[bot_id]['state']]}",
+        list(known),
+        format_func=_labels(bots).__getitem__,
         key=CHOSEN,
         on_change=_name_in_address,
         width=320,
     )
-    return known[picked]
+    return known.get(picked, bots[0])
+
+
+def _labels(bots: list[Row]) -> dict[int, str]:
+    """Return what each bot is called in the chooser; that must not change while it is drawn, as states do.
+
+    The browser names what was chosen by its label. Bots of one name are told apart by their prefix.
+    """
+    names = Counter(bot["name"].lower() for bot in bots)
+    return {
+        bot["id"]: bot["name"] if names[bot["name"].lower()] == 1 else f"{bot['name']} · {bot['prefix']}"
+        for bot in bots
+    }
 
 
 def _named() -> int | None:
@@ -75,4 +94,9 @@ def _named() -> int | None:
 
 
 def _name_in_address() -> None:
-    st.query_params[connecting.NAMED] = str(st.session_state[CHOSEN])
+    picked = st.session_state[CHOSEN]
+    if isinstance(picked, int):
+        st.query_params[connecting.NAMED] = str(picked)
+    else:
+        # The label of a bot that was renamed or removed meanwhile
+        st.query_params.pop(connecting.NAMED, None)

@@ -16,38 +16,53 @@ from ui.drawing import chart, facts, table
 from ui.formatting import NOTHING, age, gain, moment, money, painted, quantity
 from ui.services import now, services
 from ui.tables import plain
-from ui.watched_pages import connecting, frames
-from ui.watched_pages.words import STATE_COLOURS, STATE_SIGNS, listener_in_words
+from ui.watched_pages import connecting, frames, messages
+from ui.watched_pages.words import STATE_COLOURS, STATE_SIGNS, listener_in_words, told
 
 LIGHT_SECONDS = 3
 REFRESH_SECONDS = 15
 SPANS = {"Day": timedelta(days=1), "Week": timedelta(weeks=1), "Month": timedelta(days=30), "All": None}
 NO_BALANCE = "No balance was reported yet: it is drawn here when a message below `balance/update` came."
 NO_POSITION = "It said nothing of a position that is open."
+ERROR_COUNTS_FOR = timedelta(days=1)
+# How a figure is called where the bot counted it, and where DashTrade counted what the bot reported.
+COUNTS = {
+    "open_positions": ("Positions by its count", "Positions listed here"),
+    "total_trades": ("Trades by its count", "Trades listed here"),
+}
 
 
 def draw(user: User, bot: Row) -> None:
     """Draw the tab."""
-    light(user, bot["id"])
-    if not bot["messages"]:
+    heard = bool(bot["messages"])
+    light(user, bot["id"], heard=heard)
+    if not heard:
         connecting.how(user, bot["prefix"])
         return
+    newest_error(user, bot["id"])
     account(user, bot["id"])
     positions(user, bot["id"])
 
 
 @st.fragment(run_every=LIGHT_SECONDS)
-def light(user: User, bot_id: int) -> None:
-    """Draw whether a bot lives, since when, and what its last heartbeat said."""
+def light(user: User, bot_id: int, *, heard: bool) -> None:
+    """Draw whether a bot lives, since when, and what its last heartbeat said.
+
+    `heard` tells whether the page around it was drawn for a bot that had reported something: the first
+    message draws the page anew.
+    """
     with calm():
         with services().database.transaction() as transaction:
             bot = watched_reading.bot(transaction, user.id, bot_id)
             status = watched_reading.listener(transaction)
+            own = watched_reading.counted(transaction, user.id, bot_id) if _leaves_out(bot) else None
         if bot is None:
             st.info("This bot is watched no more.", icon=":material/visibility_off:")
             return
+        if bot["messages"] and not heard:
+            st.rerun()
         with st.container(border=True):
-            draw_light(user, bot)
+            draw_light(user, bot, own)
             hears, words = listener_in_words(status, now())
             if hears:
                 st.caption(plain(words))
@@ -70,8 +85,11 @@ def listener(user: User) -> None:
             st.warning(words, icon=":material/hearing_disabled:")
 
 
-def draw_light(user: User, bot: Row) -> None:
-    """Draw a bot's state in words and colour, and the figures of its last heartbeat."""
+def draw_light(user: User, bot: Row, own: Row | None) -> None:
+    """Draw a bot's state in words and colour, and the figures of its last heartbeat.
+
+    `own` is what DashTrade counted, for what the heartbeat did not say.
+    """
     state = bot["state"]
     st.markdown(
         f"**{plain(bot['name'])}** :{STATE_COLOURS[state]}-badge[{STATE_SIGNS[state]}]"
@@ -84,14 +102,37 @@ def draw_light(user: User, bot: Row) -> None:
         ("Last heartbeat", age(bot["last_heartbeat_at"], now())),
         ("Last message", age(bot["last_message_at"], now())),
         ("Uptime by its count", duration(said.get("uptime_seconds")) or NOTHING),
-        ("Open positions", quantity(amount(said.get("open_positions")))),
-        ("Trades", quantity(amount(said.get("total_trades")))),
+        *(_count(said, own, name) for name in COUNTS),
         (
             "Messages",
             f"{bot['messages']:,}" + (f", {bot['bad_messages']:,} bad" if bot["bad_messages"] else ""),
         ),
         across=3,
     )
+
+
+@st.fragment(run_every=REFRESH_SECONDS)
+def newest_error(user: User, bot_id: int) -> None:
+    """Draw what a bot complained of last, while that is news, with the way to its errors."""
+    with calm():
+        since = now() - ERROR_COUNTS_FOR
+        with services().database.transaction() as transaction:
+            row = watched_reading.newest_error(transaction, user.id, bot_id, since=since)
+        if row is None:
+            return
+        words = told(row["understood"])
+        said = plain(words) if words != NOTHING else "it said no more about it."
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.warning(
+                f"**Its last error, {age(row['received_at'], now())}:** {said}", icon=":material/error:"
+            )
+            if st.button("Its errors", icon=":material/arrow_forward:", on_click=_show_errors):
+                st.rerun()
+
+
+def _show_errors() -> None:
+    st.session_state[messages.TAB_KEY] = messages.TAB
+    st.session_state[messages.KIND_KEY] = "ERROR"
 
 
 @st.fragment(run_every=REFRESH_SECONDS)
@@ -120,6 +161,9 @@ def account(user: User, bot_id: int) -> None:
         if not rows:
             st.caption("Nothing was reported in this span.")
             return
+        if len(rows) == 1:
+            st.caption("One balance was reported in this span; a second one begins the curve.")
+            return
         frame = pd.DataFrame(rows, columns=["at", "balance", "equity"])
         words = f"Balance and equity over time, {len(rows)} points"
         chart(charts.balance_and_equity(frame, user.time_zone), key="watched-balances", words=words)
@@ -143,10 +187,32 @@ def positions(user: User, bot_id: int) -> None:
     with calm():
         with services().database.transaction() as transaction:
             rows = watched_reading.open_positions(transaction, user.id, bot_id)
+            bot = watched_reading.bot(transaction, user.id, bot_id)
         st.subheader("Open positions", anchor=False)
-        table(frames.open_positions(rows, user.time_zone), NO_POSITION, key="watched-positions")
+        table(frames.open_positions(rows, user.time_zone), _no_position(bot), key="watched-positions")
         if len(rows) == watched_reading.MOST_OPEN:
             st.caption(f"The newest {watched_reading.MOST_OPEN} are shown.")
+
+
+def _leaves_out(bot: Row | None) -> bool:
+    """Tell whether a bot's heartbeat says nothing of something that can be counted here."""
+    said = (bot or {}).get("heartbeat") or {}
+    return any(amount(said.get(name)) is None for name in COUNTS)
+
+
+def _count(said: Row, own: Row | None, name: str) -> tuple[str, str]:
+    by_the_bot, here = COUNTS[name]
+    counted = amount(said.get(name))
+    if counted is None and own is not None:
+        return here, f"{own[name]:,}"
+    return by_the_bot, quantity(counted)
+
+
+def _no_position(bot: Row | None) -> str:
+    counted = amount(((bot or {}).get("heartbeat") or {}).get("open_positions"))
+    if not counted:
+        return NO_POSITION
+    return f"Its heartbeat counts {quantity(counted)}; none was reported as opened."
 
 
 def _since(bot: Row, zone: str) -> str:
