@@ -166,8 +166,9 @@ def history_of(
     """Return a page of a user's notifications, newest first, each with what became of it by channel.
 
     `before` is the id of the last row of the page before. `deliveries` is a list of objects with
-    `transport`, `state`, `attempts`, `error`, `sent_at` (ISO), `with_others` and `next_attempt_at`; it
-    is empty where nothing was to be sent.
+    `transport`, `state`, `attempts`, `error`, `sent_at` (ISO), `with_others`, `merged_at`
+    (when those go that wait for others) and `next_attempt_at`; it is empty where nothing was to be sent.
+    What waits behind a message that failed has that message's `error` and next attempt.
     """
     return transaction.all(
         """
@@ -176,12 +177,22 @@ def history_of(
                    SELECT jsonb_agg(jsonb_build_object(
                               'transport', channels.transport, 'shown', channels.shown,
                               'mine', channels.user_id IS NOT NULL, 'state', each.state,
-                              'attempts', carrier.attempts, 'error', each.error, 'sent_at', each.sent_at,
-                              'next_attempt_at', carrier.next_attempt_at,
+                              'attempts', carrier.attempts, 'sent_at', each.sent_at,
+                              'error', coalesce(each.error, carrier.error, held_up.error),
+                              'merged_at', CASE WHEN each.together THEN each.not_before END,
+                              'next_attempt_at', held_up.until,
                               'with_others', each.merged_into IS NOT NULL) ORDER BY each.id)
                      FROM alert_deliveries AS each
                      JOIN alert_channels AS channels ON channels.id = each.channel_id
                      JOIN alert_deliveries AS carrier ON carrier.id = coalesce(each.merged_into, each.id)
+                     LEFT JOIN LATERAL (
+                         SELECT greatest(carrier.next_attempt_at, channels.quiet_until,
+                                    (SELECT until FROM alert_pauses AS pause
+                                      WHERE pause.transport = channels.transport)) AS until,
+                                (SELECT error FROM alert_deliveries AS other
+                                  WHERE other.channel_id = channels.id AND other.state = 'WAITING'
+                                    AND other.error IS NOT NULL ORDER BY other.id LIMIT 1) AS error
+                          WHERE each.state = 'WAITING') AS held_up ON true
                     WHERE each.notification_id = told.id AND channels.transport <> 'MQTT'), '[]') AS deliveries
           FROM notifications AS told
          WHERE told.user_id = %(user)s AND (%(before)s::bigint IS NULL OR told.id < %(before)s)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -325,6 +326,40 @@ class TestHistory:
         outcomes = [row["What became of it"] for row in rows(tab(with_channel, "History"))]
         assert sum("sent with others" in each for each in outcomes) >= 1
         assert all("✓ sent" in each for each in outcomes)
+
+    def test_what_waits_to_be_merged_says_until_when(self, with_channel: Office, post: AlertPost) -> None:
+        notifier = post.notifier()
+        for _ in range(2):
+            post.tell(with_channel.user.id, Kind.SIGNAL_REFUSED, sentence="No.")
+            post.deliver(notifier)
+        later, first = rows(tab(with_channel, "History"))
+        with with_channel.services.database.transaction() as transaction:
+            until = transaction.value("SELECT not_before FROM alert_deliveries WHERE state = 'WAITING'")
+        assert later["What became of it"].startswith("Discord: … waits, together with others at ")
+        assert (
+            f"{until.astimezone(ZoneInfo(with_channel.user.time_zone)):%H:%M:%S}"
+            in later["What became of it"]
+        )
+        assert first["What became of it"].startswith("Discord: ✓ sent ")
+
+    def test_what_waits_behind_a_failure_says_its_reason_and_next_attempt(
+        self, with_channel: Office, post: AlertPost
+    ) -> None:
+        notifier = post.notifier()
+        post.discord.script(HOOK, Answer.page(500))
+        for _ in range(2):
+            post.tell(with_channel.user.id, Kind.BOT_REJECTED, sentence="No.")
+            post.deliver(notifier)
+        with with_channel.services.database.transaction() as transaction:
+            transaction.execute("UPDATE alert_channels SET quiet_until = now() + interval '1 hour'")
+        for row in rows(tab(with_channel, "History")):
+            assert row["What became of it"].startswith("Discord: … waits, next attempt ")
+            assert "500" in row["What became of it"]
+        with with_channel.services.database.transaction() as transaction:
+            transaction.execute("UPDATE alert_channels SET quiet_until = NULL")
+            transaction.execute("UPDATE alert_deliveries SET next_attempt_at = now() - interval '1 second'")
+        for row in rows(tab(with_channel, "History")):
+            assert "is tried again now (" in row["What became of it"]
 
     def test_pages_and_kinds(self, office: Office, post: AlertPost) -> None:
         for number in range(history.PAGE + 5):

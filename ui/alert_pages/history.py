@@ -20,7 +20,7 @@ from ui.alert_pages import embed
 from ui.calm import calm
 from ui.drawing import chosen_row, held_still, page_buttons, page_key, table_key
 from ui.formatting import moment
-from ui.services import services
+from ui.services import now, services
 
 NAME = "alerts"
 PAGE = 25
@@ -87,8 +87,8 @@ def frame(rows: Sequence[Row], zone: str) -> pd.DataFrame:
             {
                 "": sign(row),
                 "Time": moment(row["created_at"], zone),
-                "Alert": alert.title,
                 "What became of it": "; ".join(outcomes(row, zone)),
+                "Alert": alert.title,
                 "Text": in_one_line(alert),
                 "Kind": KINDS[NotificationKind(row["kind"])].label,
             }
@@ -148,10 +148,16 @@ def _became(delivery: Mapping[str, Any], since: datetime, zone: str) -> str:
             return f"✓ sent{together} {_when(delivery['sent_at'], since, zone)}"
         case "FAILED":
             return f"✕ failed: {delivery['error'] or 'no reason was given'}"
-    if delivery["next_attempt_at"]:
-        why = f" ({delivery['error']})" if delivery["error"] else ""
+    if _is_ahead(delivery["merged_at"]):
+        return f"… waits, together with others at {_when(delivery['merged_at'], since, zone)}"
+    why = f" ({delivery['error']})" if delivery["error"] else ""
+    if _is_ahead(delivery["next_attempt_at"]):
         return f"… waits, next attempt {_when(delivery['next_attempt_at'], since, zone)}{why}"
-    return f"… waits{together}"
+    return f"… waits{together}, is tried again now{why}" if why else f"… on its way{together}"
+
+
+def _is_ahead(text: str | None) -> bool:
+    return text is not None and datetime.fromisoformat(text) > now()
 
 
 def _when(text: str, since: datetime, zone: str) -> str:
