@@ -108,6 +108,8 @@ def test_a_bot_that_is_watched_comes_alive_on_the_page(cleo: Visitor, discord: D
         return cleo.page.get_by_text("● ONLINE", exact=True).count() > 0
 
     wait_for(comes_alive, 60)
+    expect(cleo.page.get_by_text("Let the bot report")).to_have_count(0)
+    cleo.sees("Trades listed here")
     report(cleo.stack, "hunter/status/bot/error", {"error_message": "rate limit", "severity": "warning"})
     assert discord.wait_for_taken(HOOK, 2)[-1]["embeds"][0]["description"] == "rate limit"
     cleo.page.get_by_role("tab", name="Messages").click()
