@@ -295,6 +295,23 @@ def note_later(transaction: Transaction, parcel: Parcel, error: str, at: datetim
     transaction.execute("UPDATE alert_channels SET quiet_until = %s WHERE id = %s", (at, parcel.channel_id))
 
 
+def withdraw(transaction: Transaction, user_id: int, watched_bot_id: int) -> None:
+    """Send nothing more about a bot that its user stopped watching."""
+    values = {"user": user_id, "bot": str(watched_bot_id)}
+    transaction.execute(
+        """
+        UPDATE notifications SET routed_at = now()
+         WHERE routed_at IS NULL AND user_id = %(user)s AND content->>'watched_bot_id' = %(bot)s;
+        UPDATE alert_deliveries AS waiting SET state = 'FAILED', error = 'Its bot is watched no longer.'
+          FROM notifications AS told
+         WHERE told.id = waiting.notification_id AND told.user_id = %(user)s
+           AND told.content->>'watched_bot_id' = %(bot)s
+           AND waiting.state = 'WAITING' AND waiting.content IS NULL AND waiting.merged_into IS NULL
+        """,
+        values,
+    )
+
+
 def clear_up(transaction: Transaction, now: datetime) -> None:
     """End what nobody came to send within a day, and let go of messages sent long ago."""
     transaction.execute(

@@ -1,5 +1,6 @@
 """Which bots are watched: each is a prefix of topics that belongs to one user."""
 
+from database import alert_deliveries
 from database.pool import Row, Transaction
 
 # Two prefixes that overlap must not be added at the same time.
@@ -47,5 +48,6 @@ def rename(transaction: Transaction, user_id: int, bot_id: int, name: str) -> No
 
 
 def remove(transaction: Transaction, user_id: int, bot_id: int) -> None:
-    """Watch a bot no longer, and forget all that it reported."""
+    """Watch a bot no longer, forget all that it reported, and tell nothing more of it."""
+    alert_deliveries.withdraw(transaction, user_id, bot_id)
     transaction.execute("DELETE FROM watched_bots WHERE id = %s AND user_id = %s", (bot_id, user_id))

@@ -127,6 +127,22 @@ class TestMerging:
         assert "$1,003.00" in sentences(post.discord, ANN)[1]
         assert set(post.states()) == {"SENT"}
 
+    def test_nothing_more_is_sent_of_a_bot_that_is_watched_no_longer(self, post):
+        ann = post.user()
+        post.channel(ann, ANN)
+        notifier = post.notifier()
+        for amount in (1000, 1001):
+            post.tell(ann, Kind.WATCHED_BALANCE_CHANGED, watched_bot_id=5, balance=str(amount))
+            post.deliver(notifier)
+        post.tell(ann, Kind.WATCHED_ERROR, watched_bot_id=5)
+        post.tell(ann, Kind.WATCHED_ERROR, watched_bot_id=6)
+        with post.database.transaction() as transaction:
+            alert_deliveries.withdraw(transaction, ann, 5)
+        post.clock.forward(minutes=20)
+        post.deliver(notifier)
+        assert post.titles(ANN) == ["💵 Balance changed", "❗ Bot error (error)"]
+        assert post.states() == ["SENT", "FAILED", "SENT"]
+
     def test_what_waits_to_be_merged_holds_nothing_else_back(self, post):
         ann = post.user()
         post.channel(ann, ANN)
