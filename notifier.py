@@ -130,6 +130,9 @@ class Notifier:
     def turn(self) -> None:
         """Route what is new and let every channel that is due be served by a thread."""
         self._busy = {id: future for id, future in self._busy.items() if not future.done()}
+        with self._database.session() as session, session.autocommit() as transaction:
+            if not alert_deliveries.is_anything_to_do(transaction, self._now()):
+                return
         with self._database.transaction() as transaction:
             alert_deliveries.route(transaction, kinds.defaults(), kinds.published(), self._now())
         with self._database.transaction() as transaction:

@@ -8,6 +8,7 @@ from typing import Any
 from psycopg2.extras import Json
 
 from database.pool import Row, Session, Transaction
+from database.prepared import prepared
 
 ROUTING_LOCK = 7_300_001
 CHANNEL_LOCKS = 7_300_002
@@ -35,6 +36,20 @@ class Parcel:
     created_at: datetime
     address_sealed: bytes | None = field(repr=False)
     sealed_with: str | None
+
+
+def is_anything_to_do(transaction: Transaction, now: datetime) -> bool:
+    """Tell whether anything is new or waits to be sent: asked several times a second, and cheap."""
+    return bool(transaction.value(_ANYTHING, {"now": now}))
+
+
+_ANYTHING = prepared(
+    """
+    SELECT EXISTS (SELECT FROM notifications WHERE routed_at IS NULL)
+        OR EXISTS (SELECT FROM alert_deliveries WHERE state = 'WAITING' AND not_before <= %(now)s)
+    """,
+    now="timestamptz",
+)
 
 
 def route(
