@@ -11,10 +11,12 @@ import binascii
 import difflib
 import ipaddress
 import os
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -211,6 +213,12 @@ class Found:
     values: dict[str, str]
     faults: tuple[str, ...] = ()
     embedded: bool = False
+
+
+@cache
+def version() -> str:
+    """Return the version of this DashTrade."""
+    return str(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"])
 
 
 def load(environ: Mapping[str, str] = os.environ) -> Settings:

@@ -60,7 +60,7 @@ def choose(tools: Tools, acting: Acting, wishes: dict[NotificationKind, Delivery
 def send_test(tools: Tools, acting: Acting) -> int:
     """Write a test alert to all of the user's channels, sent like any other; return its number."""
     with tools.database.transaction() as transaction:
-        if not any(channel["is_active"] for channel in alert_channels.channels_of(transaction, acting.owner)):
+        if not alert_channels.has_any(transaction, acting.owner):
             raise Refused("There is no address yet that alerts could go to.")
         if alert_deliveries.tests_waiting(transaction, acting.owner) >= MOST_TESTS_WAITING:
             raise Refused("Earlier test alerts still wait to be sent.")

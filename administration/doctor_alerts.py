@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from administration.console import Console
 from administration.finding import Finding, moment
-from database import alert_channels, health, mqtt_status
+from database import alert_channels, alert_reading, health, mqtt_status
 
 LATE_AFTER = timedelta(minutes=10)
 LISTENER = "mqtt listener"
@@ -16,7 +16,7 @@ def alerts(console: Console) -> Iterator[Finding]:
     now = datetime.now(UTC)
     with console.transaction() as transaction:
         figures = alert_channels.sending_figures(transaction, now)
-        channels = alert_channels.operators_channels(transaction)
+        channels = alert_reading.operators_standing(transaction, now)
     for channel in channels:
         if not channel["is_active"]:
             words = f"the channel {channel['shown']} is off: {channel['switched_off_because']}"

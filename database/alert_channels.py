@@ -7,24 +7,6 @@ from typing import Any
 from database.pool import Row, Transaction
 from encryption import Vault
 
-_SHOWN = """
-    SELECT id, user_id, transport, shown, is_active, switched_off_because, switched_off_at, quiet_until,
-           last_sent_at, created_at, (SELECT count(*) FROM alert_deliveries AS waiting
-             WHERE waiting.channel_id = channels.id AND waiting.state = 'WAITING') AS waiting
-      FROM alert_channels AS channels
-"""
-
-
-def channels_of(transaction: Transaction, user_id: int) -> list[Row]:
-    """Return a user's channels, the address of none."""
-    sql = f"{_SHOWN} WHERE user_id = %s AND address_sealed IS NOT NULL ORDER BY transport"
-    return transaction.all(sql, (user_id,))
-
-
-def operators_channels(transaction: Transaction) -> list[Row]:
-    """Return the channels of whoever runs the server; one whose setting was taken out is none."""
-    return transaction.all(f"{_SHOWN} WHERE user_id IS NULL AND address_hash IS NOT NULL ORDER BY transport")
-
 
 def keep_channel(
     transaction: Transaction, vault: Vault, user_id: int, transport: str, address: str, shown: str
@@ -55,6 +37,12 @@ def keep_channel(
         (channel_id,),
     )
     return channel_id
+
+
+def has_any(transaction: Transaction, user_id: int) -> bool:
+    """Tell whether a user has an address that alerts can be sent to."""
+    sql = "SELECT EXISTS (SELECT FROM alert_channels WHERE user_id = %s AND is_active)"
+    return bool(transaction.value(sql, (user_id,)))
 
 
 def keep_operators_channel(transaction: Transaction, transport: str, shown: str, address_hash: bytes) -> None:

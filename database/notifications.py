@@ -6,7 +6,7 @@ from typing import Any
 
 from psycopg2.extras import Json
 
-from database.pool import Row, Transaction
+from database.pool import Transaction
 from database.prepared import prepared
 
 
@@ -47,10 +47,3 @@ def notify(transaction: Transaction, user_id: int | None, kind: NotificationKind
 _NOTIFY = prepared(
     "INSERT INTO notifications (user_id, kind, content) VALUES (%s, %s, %s) RETURNING id", "bigint, text, jsonb"
 )
-
-
-def notifications_of(transaction: Transaction, user_id: int, limit: int = 100) -> list[Row]:
-    """Return a user's newest notifications."""
-    return transaction.all(
-        "SELECT * FROM notifications WHERE user_id = %s ORDER BY id DESC LIMIT %s", (user_id, limit)
-    )

@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -17,14 +18,15 @@ from paho.mqtt.client import Client, MQTTMessageInfo
 
 from alerts.transport import Delivered, InvalidAddress, Message, Outcome, Refused, TryLater
 from core.alert import Alert
-from database import published
+from database import health, published
 from database.pool import Database, Row
+from settings import version
 from watching import shapes
 
 HEARTBEAT_SECONDS = 30.0
 BALANCE_SECONDS = 60.0
+AGAIN_SECONDS = 5.0
 ACKNOWLEDGED_WITHIN_SECONDS = 10.0
-VERSION = "0.1.0"
 QOS = 1
 
 logger = logging.getLogger("mqtt_listener")
@@ -75,14 +77,17 @@ class Publisher:
         client, self._client = self._client, None
         if client is None or not client.is_connected():
             return
-        standing = self._standing()
-        seconds = int((self._now() - self._began).total_seconds())
-        for topic, said, retain in (
-            (*shapes.session(standing, self._now(), self._session_id, seconds), True),
-            (*shapes.stopped(standing, self._now(), self._session_id), False),
-            (*shapes.state(is_online=False, at=self._now()), True),
-        ):
-            self._put(client, topic, said, retain=retain)
+        try:
+            self._say_last_figures(client)
+        except psycopg2.Error as error:
+            logger.warning("no last figures published, the database failed: %s", str(error).strip())
+        self._put(client, *shapes.state(is_online=False, at=self._now()), retain=True)
+
+    def _say_last_figures(self, client: Client) -> None:
+        standing, now = self._standing(), self._now()
+        seconds = int((now - self._began).total_seconds())
+        self._put(client, *shapes.session(standing, now, self._session_id, seconds), retain=True)
+        self._put(client, *shapes.stopped(standing, now, self._session_id), retain=False)
 
     def run(self, stopping: threading.Event) -> None:
         """Tell that we live and what the accounts are worth, until told to stop."""
@@ -90,11 +95,22 @@ class Publisher:
         while not stopping.is_set():
             for tell, at in due.items():
                 if time.monotonic() >= at and self._client is not None:
-                    try:
-                        due[tell] = time.monotonic() + tell()
-                    except psycopg2.Error as error:
-                        logger.warning("nothing published, the database failed: %s", str(error).strip())
+                    due[tell] = time.monotonic() + self._told_safely(tell)
             stopping.wait(1.0)
+
+    def _told_safely(self, tell: Callable[[], float]) -> float:
+        try:
+            return tell()
+        except psycopg2.Error as error:
+            logger.warning("nothing published, the database failed: %s", str(error).strip())
+        except Exception as error:
+            logger.exception("nothing published, and it is tried again")
+            self._record(error)
+        return AGAIN_SECONDS
+
+    def _record(self, error: Exception) -> None:
+        with suppress(psycopg2.Error), self._database.transaction() as transaction:
+            health.note_fault(transaction, "mqtt publisher", f"{type(error).__name__}: {error}", self._now())
 
     def checked_address(self, text: str) -> str:
         """Refuse: the broker is a setting, not somebody's address."""
@@ -160,7 +176,7 @@ class Publisher:
         if client is not None:
             uptime = int((self._now() - self._began).total_seconds())
             if not self._has_started:
-                started = shapes.started(standing, self._now(), self._session_id, VERSION)
+                started = shapes.started(standing, self._now(), self._session_id, version())
                 self._has_started = self._put(client, *started, retain=False)
             self._put(client, *shapes.heartbeat(standing, self._now(), uptime), retain=True)
         return HEARTBEAT_SECONDS

@@ -10,9 +10,9 @@ from flask import Response, jsonify
 import database.health
 from database import inbox
 from database.pool import Row, Transaction
+from settings import version
 from webhook.services import services
 
-VERSION = "0.1.0"
 # Without these no alert is carried out; MQTT and Discord run only where they are set up.
 NEEDED = ("worker", "broker watch")
 
@@ -27,10 +27,10 @@ def health() -> Response:
             queue = inbox.waiting(transaction)
     except psycopg2.Error as error:
         logger.error("the database does not answer: %s", type(error).__name__)
-        return _answer({"status": "down", "database": "unreachable", "version": VERSION}, 503)
+        return _answer({"status": "down", "database": "unreachable", "version": version()}, 503)
     alive = all(parts[name]["alive"] for name in NEEDED)
     status = "ok" if alive else "degraded"
-    said = {"status": status, "database": "ok", "parts": parts, "queue": queue, "version": VERSION}
+    said = {"status": status, "database": "ok", "parts": parts, "queue": queue, "version": version()}
     return _answer(said, 200 if alive else 503)
 
 

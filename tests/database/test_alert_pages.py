@@ -195,7 +195,7 @@ class TestAddresses:
 
 def alert_rows(office: Office) -> list[dict[str, object]]:
     with office.services.database.transaction() as transaction:
-        return alert_channels.channels_of(transaction, office.user.id)
+        return alert_reading.standing(transaction, office.user.id, datetime.now(UTC))
 
 
 class TestTrying:

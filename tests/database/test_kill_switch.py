@@ -3,7 +3,7 @@
 import pytest
 
 from core.bot import TradingState
-from database import audit, bots, kill_switch, notifications, reports
+from database import audit, bots, kill_switch, reports
 from database.kill_switch import Change, NoSuchScope, Scope, Wanted
 from database.pool import Database
 from tests.database.trading_floor import TradingFloor
@@ -162,10 +162,10 @@ def test_every_change_is_written_down_and_told(floor: TradingFloor) -> None:
     set_to(floor, Scope.USER, floor.user_id, Wanted.HALTED)
     with floor.database.transaction() as transaction:
         (record,) = audit.newest(transaction, user_id=floor.user_id)
-        (news,) = notifications.notifications_of(transaction, floor.user_id)
     assert (record["actor"], record["before"]["state"], record["after"]["state"]) == (
         "ann@example.org", "ACTIVE", "HALTED",
     )  # fmt: skip
+    (news,) = floor.all("SELECT * FROM notifications")
     assert (news["kind"], news["content"]["state"], news["content"]["scope"]) == (
         "KILL_SWITCH",
         "HALTED",

@@ -8,7 +8,7 @@ import pytest
 
 from alerts.discord_webhook import DiscordWebhook
 from alerts.kinds import KINDS
-from database import alert_channels, alert_deliveries
+from database import alert_channels, alert_deliveries, alert_reading
 from database.notifications import NotificationKind as Kind
 from database.pool import Database
 from notifier import LONGEST_PAUSE_SECONDS, pause_of
@@ -284,7 +284,7 @@ class TestEndings:
         rejected(post, ann, 2)
         post.deliver(notifier)
         with post.database.transaction() as transaction:
-            (channel,) = alert_channels.channels_of(transaction, ann)
+            (channel,) = alert_reading.standing(transaction, ann, post.clock.at)
         assert not channel["is_active"]
         assert word in channel["switched_off_because"] or word in str(post.deliveries()[0]["error"])
         assert len(post.discord.asked(ANN)) == 1

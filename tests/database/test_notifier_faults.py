@@ -13,7 +13,7 @@ from alerts.discord_webhook import DiscordWebhook
 from alerts.posting import Patience
 from alerts.transport import Outcome
 from core.alert import Alert
-from database import alert_channels, alert_deliveries
+from database import alert_channels, alert_deliveries, alert_reading
 from database.notifications import NotificationKind as Kind
 from database.pool import Database
 from encryption import Vault, new_key
@@ -137,7 +137,7 @@ class TestReplacedAddress:
         post.deliver(post.notifier(transports={"DISCORD": replacing}), turns=2)
         assert sentences(post, NEW) == ["No 1."]
         with post.database.transaction() as transaction:
-            (channel,) = alert_channels.channels_of(transaction, ann)
+            (channel,) = alert_reading.standing(transaction, ann, post.clock.at)
         assert channel["is_active"]
 
     def test_a_fault_of_the_old_address_does_not_hold_the_new_back(self, post: AlertPost) -> None:
@@ -258,7 +258,7 @@ class TestRows:
         notifier = post.notifier(operator=OPERATOR)
         with post.database.transaction() as transaction:
             alert_channels.switch_off(transaction, post.channel(ann, ANN), "gone", post.clock.at)
-            (operators,) = alert_channels.operators_channels(transaction)
+            (operators,) = alert_reading.operators_standing(transaction, post.clock.at)
             alert_channels.switch_off(transaction, operators["id"], "gone", post.clock.at)
         rejected(post, ann, 1)
         post.tell(None, Kind.PART_DOWN, part="worker")

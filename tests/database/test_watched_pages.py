@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from actions import watching as actions
 from administration.demo_watched import DAYS, HELD_AT_THE_END, watch_a_bot
 from alerts.kinds import defaults
-from database import alert_channels, demo, watched_reading
+from database import alert_channels, alert_reading, demo, watched_reading
 from database.accounts import User
 from tests.database.office import Office, open_office, with_database
 from tests.database.test_setup_pages import press, words
@@ -412,7 +412,7 @@ def test_the_demo_is_written_as_the_listener_writes_and_dated_to_its_time(office
         found = watched_reading.trade_figures(transaction, office.user.id, bot["id"])
         held = watched_reading.open_positions(transaction, office.user.id, bot["id"])
         told = alert_channels.history_of(transaction, office.user.id, limit=1000)
-        (channel,) = alert_channels.channels_of(transaction, office.user.id)
+        (channel,) = alert_reading.standing(transaction, office.user.id, datetime.now(UTC))
     assert (bot["messages"], bot["state"], bot["bad_messages"]) == (count, "ONLINE", 2)
     assert bot["last_heartbeat_at"] == now
     assert found["trades"] > 20

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from tests.database.trading_floor import TradingFloor
 from tests.mqtt_broker import Broker
 from tests.mqtt_broker.desk import wait_for
 from watching.messages import Kind, understand
+from watching.publishing import Publisher
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -156,3 +158,51 @@ def test_another_prefix_is_published_below(database: Database, broker: Broker) -
     client.disconnect()
     client.loop_stop()
     assert not [topic for topic in heard if not topic.startswith("house/one/")]
+
+
+def test_without_a_database_a_clean_stop_is_still_told(
+    database: Database, broker: Broker, tool: Tool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher = Publisher(database, "dashtrade/", lambda: datetime.now(UTC))
+    client = Client(CallbackAPIVersion.VERSION2)
+    publisher.prepare(client)
+    client.connect("127.0.0.1", broker.port)
+    client.loop_start()
+    wait_for(client.is_connected)
+    publisher.connected(client)
+    away = Database("postgresql://nobody@127.0.0.1:1/none", connect_timeout=1)
+    monkeypatch.setattr(publisher, "_database", away)
+    publisher.leave()
+    wait_for(lambda: [each["state"] for each in tool.said("status/bot/state")] == ["online", "offline"])
+    client.disconnect()
+    client.loop_stop()
+
+
+def test_a_fault_in_telling_is_recorded_and_the_next_telling_follows(
+    database: Database, broker: Broker, tool: Tool
+) -> None:
+    # Read at the making, then by the first telling
+    faults = iter([None, RuntimeError("whatever it was")])
+
+    def now() -> datetime:
+        fault = next(faults, None)
+        if fault is not None:
+            raise fault
+        return datetime.now(UTC)
+
+    publisher = Publisher(database, "dashtrade/", now)
+    publisher._client = client = Client(CallbackAPIVersion.VERSION2)
+    client.connect("127.0.0.1", broker.port)
+    client.loop_start()
+    wait_for(client.is_connected)
+    stopping = threading.Event()
+    thread = threading.Thread(target=publisher.run, args=(stopping,))
+    thread.start()
+    wait_for(lambda: tool.said("status/bot/heartbeat"), explain=lambda: tool.heard)
+    stopping.set()
+    thread.join(60)
+    client.disconnect()
+    client.loop_stop()
+    with database.transaction() as transaction:
+        (fault,) = transaction.all("SELECT subject, words FROM faults")
+    assert fault == {"subject": "mqtt publisher", "words": "RuntimeError: whatever it was"}

@@ -106,6 +106,19 @@ def test_an_order_that_filled():
     assert figures(closed)["P&L"] == "−$31.00"
 
 
+def test_a_result_that_is_no_figure_is_neither_good_nor_bad():
+    assert said(Kind.WATCHED_TRADE_COMPLETED, pnl="abc").tone is Tone.INFO
+
+
+@pytest.mark.parametrize("state", ["ACTIVE", "REDUCING", "HALTED", "FLATTEN"])
+def test_every_turn_of_a_kill_switch_is_said_in_words(state):
+    alert = said(Kind.KILL_SWITCH, scope="user", id=1, state=state, by="ann@example.org")
+    assert state not in alert.title
+    assert alert.text
+    assert figures(alert) == {"Switch": "All your bots", "Turned by": "ann@example.org"}
+    assert figures(said(Kind.KILL_SWITCH, scope="bot", id=7, state=state))["Switch"] == "Bot 7"
+
+
 def test_every_limit_says_which():
     assert said(Kind.RISK_LIMIT_HIT, event="TARGET", sentence="It rose.").tone is Tone.GOOD
     assert "Stop-loss" in said(Kind.RISK_LIMIT_HIT, event="STOP").title
@@ -178,6 +191,19 @@ class TestMerging:
         assert [alert.title for alert in two.alerts] == ["2 balance changes"]
         one = compose(waiting(Kind.WATCHED_BALANCE_CHANGED, together=True), most=10, merges=True)
         assert [alert.title for alert in one.alerts] == ["💵 Balance changed"]
+
+    def test_a_line_of_a_summary_says_the_money(self):
+        trades = [
+            said(Kind.WATCHED_TRADE_COMPLETED, name="BTC/USD", side="long", pnl=pnl) for pnl in ("1", "-2")
+        ]
+        text = (
+            compose([Waiting(alert=trade, together=True) for trade in trades], most=10, merges=True)
+            .alerts[0]
+            .text
+        )
+        assert text.count("BTC/USD") == 2
+        assert "P&L +$1.00" in text
+        assert "P&L −$2.00" in text
 
     def test_a_summary_feels_like_the_worst_in_it(self):
         alerts = [said(Kind.WATCHED_TRADE_COMPLETED, pnl=pnl) for pnl in ("1", "-1", "2")]

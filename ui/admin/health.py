@@ -1,22 +1,18 @@
 """Whether everything runs: the parts, what waits, what failed, and the version."""
 
-import tomllib
-from functools import lru_cache
-from pathlib import Path
-
 import pandas as pd
 import streamlit as st
 
 from database import alert_channels, health, inbox
 from database.accounts import User
 from database.pool import Row
+from settings import version
 from ui.calm import calm
 from ui.drawing import facts, table
 from ui.formatting import age, moment
 from ui.services import now, services
 
 REFRESH_SECONDS = 5
-ROOT = Path(__file__).resolve().parents[2]
 NEEDED = {"worker": "carries signals out", "broker watch": "watches positions and brokers"}
 LATE_SECONDS = 30
 
@@ -79,12 +75,6 @@ def draw_alerts(figures: Row) -> None:
         ("Oldest alert due", age(figures["oldest"], now()) if figures["oldest"] else "none"),
         ("Alerts failed, 24 h", f"{figures['failed']:,}"),
     )
-
-
-@lru_cache(maxsize=1)
-def version() -> str:
-    """Return the version of this DashTrade."""
-    return str(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"])
 
 
 def _fault(row: Row, zone: str) -> dict[str, str]:
