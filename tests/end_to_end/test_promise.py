@@ -132,8 +132,7 @@ def send_rounds(hall: Hall, chances: random.Random, rounds: int, pause: float) -
         for seat in hall.seats:
             hall.alert(seat, told[seat][number])
         if number % 2:
-            # through the stops of all who are long
-            hall.broker.price("NVDA", "100.00", "100.02")
+            hall.let_fall("NVDA")
         threading.Event().wait(pause)
 
 

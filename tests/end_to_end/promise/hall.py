@@ -66,6 +66,7 @@ class Hall:
         self.answered: list[str] = []
         self.refused = 0
         self._numbers = itertools.count(1)
+        self._falls = itertools.count()
 
     def close(self) -> None:
         """Give the connections back."""
@@ -122,6 +123,11 @@ class Hall:
         else:
             assert answer.status_code == 503, answer.json
             self.refused += 1
+
+    def let_fall(self, symbol: str) -> None:
+        """Let a price fall through the stops of all who are long, those who bought after the last fall as well."""
+        bid = Decimal(100) * Decimal("0.93") ** next(self._falls)
+        self.broker.price(symbol, f"{bid:.2f}", f"{bid + Decimal('0.02'):.2f}")
 
     @contextmanager
     def parts(self, *roles: str, repeats: int) -> Iterator[list[subprocess.Popen]]:
