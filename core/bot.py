@@ -5,6 +5,7 @@ from datetime import time
 from decimal import Decimal
 from enum import StrEnum
 
+from core.order import MarginMode
 from core.signal import PositionSide
 
 
@@ -49,6 +50,9 @@ class Bot:
 
     Money is in the connection's currency. `own_exit` is the side that was held when a stop,
     a target or a limit of ours closed the position and the strategy has not been heard since.
+    `leverage` counts where the broker lends; a signal may ask for its own up to `max_leverage`.
+    `target_shares` are percents of the first filled quantity, for each target in turn; empty shares
+    them equally. The stop goes to the entry after target `break_even_after`.
     """
 
     id: int
@@ -78,6 +82,15 @@ class Bot:
     window_end: time | None
     window_zone: str
     own_exit: PositionSide | None
+    leverage: int | None = None
+    max_leverage: int | None = None
+    margin_mode: MarginMode = MarginMode.ISOLATED
+    entry_valid_minutes: int | None = None
+    target_shares: tuple[Decimal, ...] = ()
+    break_even_after: int | None = None
+    trailing_stop_percent: Decimal | None = None
+    trailing_activation_percent: Decimal | None = None
+    time_limit_minutes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

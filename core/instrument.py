@@ -29,7 +29,10 @@ class Instrument:
 
     `symbol` is the broker's own spelling for orders. `price_steps` are (from price, tick)
     pairs in ascending order of price. `minimum_notional` is in the quote currency.
-    `quantity_step` applies to longs, `short_quantity_step` to orders that open a short.
+    `quantity_step` applies to longs, `short_quantity_step` to orders that open a short; quantities are
+    shares or coins, also where the broker counts in contracts. `maximum_leverage` is None where the
+    broker does not lend on it; `maintenance_rate` is the share of a leveraged position's value below
+    which the broker liquidates it.
     """
 
     symbol: str
@@ -47,6 +50,8 @@ class Instrument:
     base_asset: str | None = None
     quote_asset: str = "USD"
     exchange: str = ""
+    maximum_leverage: int | None = None
+    maintenance_rate: Decimal = Decimal("0.005")
 
     def tick(self, price: Decimal) -> Decimal:
         """Return the price step that holds at `price`."""

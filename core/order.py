@@ -27,6 +27,13 @@ class OrderType(StrEnum):
     STOP = "STOP"
 
 
+class MarginMode(StrEnum):
+    """What stands for a leveraged position: its own margin only, or the whole account."""
+
+    ISOLATED = "isolated"
+    CROSS = "cross"
+
+
 class OrderState(StrEnum):
     """The life of an order: NEW → SUBMITTED → PARTIALLY_FILLED → FILLED, or another end.
 
@@ -67,7 +74,10 @@ class OrderIntent:
     """One order as we ask for it. Prices and quantity are already rounded by the instrument.
 
     `closes_account_position` tells a broker that can be told (reduce-only, position intent) whether
-    this order only reduces what the whole account holds; None says nothing about it.
+    this order only reduces what the whole account holds; None says nothing about it. `reduce_only`
+    says that it is an exit which may never open anything. `leverage` and `margin_mode` belong to
+    entries at brokers that lend. `stop_loss` and `take_profit` are prices that the broker is to watch
+    for what this entry fills, at brokers that hold protection.
     """
 
     client_order_id: str
@@ -78,6 +88,11 @@ class OrderIntent:
     limit_price: Decimal | None = None
     stop_price: Decimal | None = None
     closes_account_position: bool | None = None
+    reduce_only: bool = False
+    leverage: int | None = None
+    margin_mode: MarginMode | None = None
+    stop_loss: Decimal | None = None
+    take_profit: Decimal | None = None
 
     def __post_init__(self) -> None:
         if self.quantity <= 0:

@@ -101,7 +101,8 @@ class Signal:
     `price` is what the sender saw. `position_after` and `position_before` are what the sender's strategy
     holds after and before this signal, `position_size` how much after it, signed if the sender signs it.
     `sent_at` is when it was sent, `bar_time` the bar's time, which never decides about age.
-    `bot` is a name or an id. `extras` holds the fields nobody understood, as JSON values.
+    `bot` is a name or an id. `leverage` is the sender's wish, `entry_range` the lower and the upper price
+    between which the entry is meant. `extras` holds the fields nobody understood, as JSON values.
     """
 
     action: Action
@@ -123,6 +124,8 @@ class Signal:
     bar_time: datetime | None = None
     bot: str | None = None
     test: bool = False
+    leverage: Decimal | None = None
+    entry_range: tuple[Decimal, Decimal] | None = None
     extras: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -134,6 +137,10 @@ class Signal:
             raise ValueError(f"quantity must be above zero, got {self.quantity}")
         if self.quantity_mode is QuantityMode.PERCENT_OF_POSITION and (self.quantity or ZERO) > HUNDRED:
             raise ValueError(f"no more than the whole position can be meant, got {self.quantity} %")
+        if self.leverage is not None and self.leverage < 1:
+            raise ValueError(f"leverage must be at least 1, got {self.leverage}")
+        if self.entry_range is not None and not ZERO < self.entry_range[0] <= self.entry_range[1]:
+            raise ValueError(f"an entry range is a lower and an upper price, got {self.entry_range}")
         for moment in (self.sent_at, self.bar_time):
             if moment is not None and moment.tzinfo is None:
                 raise ValueError("a time must carry its zone")

@@ -64,5 +64,7 @@ _READERS: Mapping[str, Callable[[Any], object]] = {
     "bar_time": datetime.fromisoformat,
     "bot": str,
     "test": bool,
+    "leverage": Decimal,
+    "entry_range": lambda stored: tuple(Decimal(price) for price in stored),
     "extras": dict,
 }

@@ -8,6 +8,7 @@ from typing import Any
 from core.bot import Bot, BotStatus, Connection, ConnectionStatus, SizeMode, TradingState
 from core.checks import TradingStates
 from core.instrument import Instrument, symbol_key
+from core.order import MarginMode
 from core.signal import PositionSide
 from core.wording import number
 from database.lanes import lane_for
@@ -33,6 +34,16 @@ EDITABLE = frozenset(
         "window_start",
         "window_end",
         "window_zone",
+        "leverage",
+        "max_leverage",
+        "margin_mode",
+        "entry_valid_minutes",
+        "target_shares",
+        "break_even_after",
+        "trailing_stop_percent",
+        "trailing_activation_percent",
+        "time_limit_minutes",
+        "signal_channel_id",
     }
 )
 
@@ -67,6 +78,15 @@ def bot_from(row: Mapping[str, Any]) -> Bot:
         window_end=row["window_end"],
         window_zone=row["window_zone"],
         own_exit=PositionSide(row["own_exit"]) if row["own_exit"] else None,
+        leverage=row["leverage"],
+        max_leverage=row["max_leverage"],
+        margin_mode=MarginMode(row["margin_mode"]),
+        entry_valid_minutes=row["entry_valid_minutes"],
+        target_shares=tuple(row["target_shares"] or ()),
+        break_even_after=row["break_even_after"],
+        trailing_stop_percent=row["trailing_stop_percent"],
+        trailing_activation_percent=row["trailing_activation_percent"],
+        time_limit_minutes=row["time_limit_minutes"],
     )
 
 
