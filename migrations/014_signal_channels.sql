@@ -42,6 +42,9 @@ ALTER TABLE user_bot_configs
     ADD COLUMN signal_channel_id BIGINT REFERENCES signal_channels (id) ON DELETE SET NULL;
 CREATE INDEX user_bot_configs_channel ON user_bot_configs (signal_channel_id) WHERE signal_channel_id IS NOT NULL;
 ALTER TABLE signals ADD COLUMN signal_channel_id BIGINT REFERENCES signal_channels (id) ON DELETE SET NULL;
+-- A message is one signal for each registration, for good, whatever became of it.
+CREATE UNIQUE INDEX signals_once_per_channel ON signals (signal_channel_id, sender_id)
+    WHERE signal_channel_id IS NOT NULL;
 
 -- Messages in signal channels that were signals, meant to be, or changed one. Other talk is not kept.
 CREATE TABLE channel_messages (
