@@ -9,6 +9,7 @@
 | work | signals under way, risk exits, plans, legs |
 | orders | what was asked and what the broker answered |
 | ledger | fills, positions, trades, daily figures |
+| protections | stops and targets, and what of them rests at the broker |
 | risk | risk events, day marks, what brokers last said, reservations |
 | trades | what the user reads per executed leg |
 | notifications, alert_channels, alert_deliveries | what is to be told, where to, and what became of it |
@@ -33,6 +34,7 @@ from database import (
     ledger,
     notifications,
     orders,
+    protections,
     reports,
     risk,
     sign_in,
@@ -63,6 +65,7 @@ __all__ = [
     "ledger",
     "notifications",
     "orders",
+    "protections",
     "reports",
     "risk",
     "sign_in",

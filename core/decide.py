@@ -57,13 +57,25 @@ def decide(
     return replace(plan, missed_alert=missed)
 
 
-def decide_exit(*, holding: Holding, open_orders: tuple[OpenOrder, ...]) -> Decision:
-    """Decide about an exit of our own: a stop, a target, a limit, a flatten, a close by hand."""
+def decide_exit(
+    *,
+    holding: Holding,
+    open_orders: tuple[OpenOrder, ...],
+    quantity: Decimal | None = None,
+    target_number: int | None = None,
+) -> Decision:
+    """Decide about an exit of our own: a stop, a target, a limit, a flatten, a close by hand.
+
+    A target that is not the last leaves only `quantity`.
+    """
     if any(order.purpose is LegPurpose.CLOSE or order.state not in AT_BROKER for order in open_orders):
         return Await(cancel=False, sentence="An order of this bot has not come to its end yet.")
     if open_orders:
         return Await(cancel=True, sentence="The entry still open is cancelled first.")
-    return _close(holding)
+    if quantity is None or holding.side is PositionSide.FLAT:
+        return _close(holding)
+    leg = _close_leg(holding, min(quantity, abs(holding.quantity)))
+    return Plan(legs=(replace(leg, target_number=target_number),))
 
 
 def _wait_for(open_orders: tuple[OpenOrder, ...], signal: Signal) -> Decision | None:

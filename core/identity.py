@@ -11,5 +11,13 @@ def client_order_id(event_uuid: UUID, leg: int, part: int, attempt: int) -> str:
     is random per signal or risk event, so ids of a rebuilt database never meet old ones.
     BloFin takes at most 32 letters and digits and refuses hyphens (trading.md §1).
     """
-    name = f"{event_uuid}/{leg}/{part}/{attempt}"
+    return _digest(f"{event_uuid}/{leg}/{part}/{attempt}")
+
+
+def protection_client_id(event_uuid: UUID, leg: int, version: int) -> str:
+    """Return our id for the `version`th stop and target placed at the broker for what a leg has filled."""
+    return _digest(f"{event_uuid}/{leg}/protection/{version}")
+
+
+def _digest(name: str) -> str:
     return blake2b(name.encode("ascii"), digest_size=16).hexdigest()

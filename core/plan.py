@@ -87,13 +87,17 @@ class LegState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leg:
-    """One step of a plan. `quantity` is known for a close; an open leg is sized when its turn comes."""
+    """One step of a plan. `quantity` is known for a close; an open leg is sized when its turn comes.
+
+    `target_number` says which target a close is for, where it is not the last.
+    """
 
     purpose: LegPurpose
     side: Side
     quantity: Decimal | None
     order_type: OrderType = OrderType.MARKET
     limit_price: Decimal | None = None
+    target_number: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

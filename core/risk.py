@@ -1,6 +1,6 @@
 """Whether an open position must be closed now (trading.md §7)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -22,6 +22,7 @@ class RiskKind(StrEnum):
     DAILY_LOSS_LIMIT = "DAILY_LOSS_LIMIT"
     STOP = "STOP"
     TARGET = "TARGET"
+    TIME_LIMIT = "TIME_LIMIT"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +30,8 @@ class RiskTrigger:
     """A position that must be closed, and why.
 
     `threshold` and `actual` are a price for STOP and TARGET, percent of the cost basis for
-    RISK_LIMIT, money lost today for DAILY_LOSS_LIMIT. `price` is what the decision was made at.
+    RISK_LIMIT, money lost today for DAILY_LOSS_LIMIT, the price for TIME_LIMIT. `price` is what the
+    decision was made at. `target_number` is the furthest target reached, where there are several.
     """
 
     kind: RiskKind
@@ -37,6 +39,7 @@ class RiskTrigger:
     actual: Decimal
     price: Decimal
     sentence: str
+    target_number: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +65,7 @@ class Watched:
     price_at: datetime
     realized_today: Decimal = ZERO
     day_start_unrealized: Decimal = ZERO
+    close_at: datetime | None = None
 
     @property
     def side(self) -> PositionSide:
@@ -76,8 +80,8 @@ def exit_price(quote: Quote, side: PositionSide) -> Decimal:
 def assess(watched: Watched, now: datetime) -> RiskTrigger | PriceFault | None:
     """Return what makes this position an exit now, the gravest thing first, or None.
 
-    The order is RISK_LIMIT (it disables the bot), DAILY_LOSS_LIMIT, STOP, TARGET; so a position
-    that is through its stop and its target at once is taken for stopped. A threshold that is just
+    The order is RISK_LIMIT (it disables the bot), DAILY_LOSS_LIMIT, STOP, TARGET, TIME_LIMIT; so a
+    position that is through its stop and its target at once is taken for stopped. A threshold that is just
     reached counts. A price of zero or older than 60 s triggers nothing and is returned as a fault.
     """
     if watched.side is PositionSide.FLAT:
@@ -85,7 +89,13 @@ def assess(watched: Watched, now: datetime) -> RiskTrigger | PriceFault | None:
     fault = _fault(watched, now)
     if fault is not None:
         return fault
-    return _risk_limit(watched) or _daily_loss_limit(watched) or _stop(watched) or _target(watched)
+    return (
+        _risk_limit(watched)
+        or _daily_loss_limit(watched)
+        or _stop(watched)
+        or _target(watched)
+        or _time_limit(watched, now)
+    )
 
 
 def loss_percent(position: Position, price: Decimal) -> Decimal:
@@ -144,8 +154,23 @@ def _target(watched: Watched) -> RiskTrigger | None:
     target = watched.protection.target_price
     if target is None or (watched.price - target) * watched.side.sign < 0:
         return None
-    sentence = f"The price of {grouped(watched.price)} has reached the target at {grouped(target)}."
-    return _trigger(watched, RiskKind.TARGET, target, watched.price, sentence)
+    reached = [
+        each for each in watched.protection.targets if (watched.price - each.price) * watched.side.sign >= 0
+    ]
+    furthest = max(reached, key=lambda each: each.number, default=None)
+    which = "the target" if furthest is None else f"target {furthest.number}"
+    at = target if furthest is None else furthest.price
+    sentence = f"The price of {grouped(watched.price)} has reached {which} at {grouped(at)}."
+    found = _trigger(watched, RiskKind.TARGET, at, watched.price, sentence)
+    return found if furthest is None else replace(found, target_number=furthest.number)
+
+
+def _time_limit(watched: Watched, now: datetime) -> RiskTrigger | None:
+    until = watched.close_at
+    if until is None or now < until:
+        return None
+    sentence = f"The position's time was over at {moment(until)}."
+    return _trigger(watched, RiskKind.TIME_LIMIT, watched.price, watched.price, sentence)
 
 
 def _trigger(

@@ -27,7 +27,7 @@ class SizeRequest:
 
     `price` comes from `entry_price`, `stop_price` from `core.protection`. `buying_power` is what
     is left after the reservations of entries that the broker does not count yet.
-    `channel_maximum` is the most a signal channel may trade, in money.
+    `leverage` is how much of the position's value each unit of margin carries, 1 where nothing is lent.
     """
 
     bot: Bot
@@ -40,7 +40,7 @@ class SizeRequest:
     order_type: OrderType = OrderType.MARKET
     stop_price: Decimal | None = None
     signal: Signal | None = None
-    channel_maximum: Decimal | None = None
+    leverage: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,7 @@ class Size:
     @property
     def reserve(self) -> Decimal:
         request = self.request
-        return reserve_per_unit(request.side, request.order_type, request.price) * self.quantity
+        return reserve_of(request) * self.quantity
 
 
 def entry_price(quote: Quote, side: Side, limit_price: Decimal | None = None) -> Decimal:
@@ -82,6 +82,11 @@ def reserve_per_unit(side: Side, order_type: OrderType, price: Decimal) -> Decim
     """
     is_limit_buy = side is Side.BUY and order_type is OrderType.LIMIT
     return price if is_limit_buy else price * MARKET_RESERVE
+
+
+def reserve_of(request: SizeRequest) -> Decimal:
+    """Return the money that one unit of this entry ties up: its price, or its margin where it is leveraged."""
+    return reserve_per_unit(request.side, request.order_type, request.price) / request.leverage
 
 
 def proposed_size(request: SizeRequest) -> Size | Refusal:
@@ -199,7 +204,6 @@ def _cap_by_maxima(size: Size) -> Size:
     maxima = (
         ("the bot's maximum", request.bot.max_position_size),
         ("the connection's maximum", request.connection.max_position_size),
-        ("the signal channel's maximum", request.channel_maximum),
     )
     for name, most in maxima:
         if most is None or size.allowed * request.price <= most:
@@ -213,7 +217,7 @@ def _cap_by_maxima(size: Size) -> Size:
 
 def _cap_by_buying_power(size: Size) -> Size:
     request = size.request
-    per_unit = reserve_per_unit(request.side, request.order_type, request.price)
+    per_unit = reserve_of(request)
     power = max(request.buying_power, ZERO)
     if size.quantity * per_unit <= power:
         return size

@@ -115,16 +115,19 @@ class Agenda:
     exits: bool
     signals: bool
     plans: bool
+    protections: bool
 
     @property
     def is_empty(self) -> bool:
-        return not (self.exits or self.signals or self.plans)
+        return not (self.exits or self.signals or self.plans or self.protections)
 
 
 def agenda(transaction: Transaction, lane_id: int) -> Agenda:
     """Return what is to be done in a lane; a lane that is gone has nothing."""
     row = transaction.maybe(_AGENDA, (lane_id,))
-    return Agenda(**row) if row else Agenda(bells=0, exits=False, signals=False, plans=False)
+    if row is None:
+        return Agenda(bells=0, exits=False, signals=False, plans=False, protections=False)
+    return Agenda(**row)
 
 
 _AGENDA = prepared(
@@ -134,7 +137,9 @@ _AGENDA = prepared(
                                                  AND bot_config_id IS NOT NULL) AS exits,
            EXISTS (SELECT FROM signals WHERE lane_id = lanes.id AND state IN ('STORED', 'WAITING_FOR_OPEN'))
                AS signals,
-           EXISTS (SELECT FROM plans WHERE lane_id = lanes.id AND finished_at IS NULL) AS plans
+           EXISTS (SELECT FROM plans WHERE lane_id = lanes.id AND finished_at IS NULL) AS plans,
+           EXISTS (SELECT FROM protections JOIN user_bot_configs AS bots ON bots.id = bot_config_id
+                    WHERE look_at <= now() AND bots.lane_id = lanes.id) AS protections
       FROM lanes WHERE id = %s
     """,
     "bigint",
@@ -160,6 +165,9 @@ _WITH_WORK = prepared(
         SELECT plans.lane_id FROM plans
          WHERE finished_at IS NULL
            AND NOT EXISTS (SELECT FROM legs WHERE plan_id = plans.id AND state IN ('PLANNED', 'WORKING'))
+        UNION
+        SELECT bots.lane_id FROM protections JOIN user_bot_configs AS bots ON bots.id = bot_config_id
+         WHERE look_at <= %(now)s
         UNION
         SELECT lane_id FROM bot_risk_events
          WHERE state = 'OPEN' AND (wake_at IS NULL OR wake_at <= %(now)s) AND bot_config_id IS NOT NULL)

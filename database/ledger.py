@@ -17,7 +17,7 @@ from core.performance import exposure_by_day
 from core.plan import LegPurpose
 from core.position import Booking, Position
 from core.trading_day import trading_day
-from database import bots, orders, trades
+from database import bots, orders, protections, trades
 from database.bells import ring
 from database.lanes import instrument_of_lane
 from database.orders import OrderRecord
@@ -93,7 +93,7 @@ def _book_piece(transaction: Transaction, order: OrderRecord, known: Order, sour
     _move_position(transaction, row, booking, fill_id, instrument, known.updated_at)
     _add_to_trade(transaction, order, fill, booking)
     if order.purpose is LegPurpose.OPEN:
-        _protect(transaction, order)
+        protections.begin(transaction, order)
 
 
 def _new_piece(transaction: Transaction, order: OrderRecord, known: Order, instrument: Instrument) -> _Piece:
@@ -309,22 +309,6 @@ def _add_to_trade(transaction: Transaction, order: OrderRecord, fill: Fill, book
             "integer, bigint",
         ),
         (fill.side.sign, order.leg_id),
-    )
-
-
-def _protect(transaction: Transaction, order: OrderRecord) -> None:
-    transaction.execute(
-        prepared(
-            """
-            INSERT INTO protections (bot_config_id, leg_id, stop_price, target_price)
-            SELECT %s, id, stop_price, target_price FROM legs
-             WHERE id = %s AND (stop_price IS NOT NULL OR target_price IS NOT NULL)
-            ON CONFLICT (bot_config_id) DO UPDATE
-               SET leg_id = excluded.leg_id, stop_price = excluded.stop_price, target_price = excluded.target_price
-            """,
-            "bigint, bigint",
-        ),
-        (order.bot_id, order.leg_id),
     )
 
 

@@ -7,8 +7,8 @@ from decimal import Decimal
 from functools import cache
 from typing import Any
 
-from core.order import AT_BROKER, Order, OrderIntent, OrderState, OrderType, Side
-from core.plan import LegPurpose
+from core.order import AT_BROKER, MarginMode, Order, OrderIntent, OrderState, OrderType, Side
+from core.plan import Code, LegPurpose, Refusal
 from database.pool import Transaction
 from database.prepared import Prepared, prepared
 from database.work import LegRecord, PlanRecord
@@ -44,6 +44,12 @@ class OrderRecord:
     created_at: datetime
     sent_at: datetime | None
     polled_at: datetime | None
+    cancelled_for: Refusal | None
+
+    @property
+    def is_protected_at_broker(self) -> bool:
+        """Tell whether the broker was asked to watch a stop or a target for what this order fills."""
+        return self.intent.stop_loss is not None or self.intent.take_profit is not None
 
     @property
     def is_final(self) -> bool:
@@ -71,6 +77,11 @@ def order_from(row: Mapping[str, Any]) -> OrderRecord:
             order_type=OrderType(row["order_type"]),
             limit_price=row["limit_price"],
             closes_account_position=row["closes_account_position"],
+            reduce_only=row["reduce_only"],
+            leverage=row["leverage"],
+            margin_mode=MarginMode(row["margin_mode"]) if row["margin_mode"] else None,
+            stop_loss=row["stop_loss"],
+            take_profit=row["take_profit"],
         ),
         leg_id=row["leg_id"],
         part=row["part"],
@@ -96,7 +107,14 @@ def order_from(row: Mapping[str, Any]) -> OrderRecord:
         created_at=row["created_at"],
         sent_at=row["sent_at"],
         polled_at=row["polled_at"],
+        cancelled_for=_cancelled_for(row),
     )
+
+
+def _cancelled_for(row: Mapping[str, Any]) -> Refusal | None:
+    if row["cancel_code"] is None:
+        return None
+    return Refusal(code=Code(row["cancel_code"]), sentence=row["cancel_sentence"])
 
 
 def orders_of(transaction: Transaction, leg_id: int) -> list[OrderRecord]:
@@ -166,6 +184,11 @@ def create_order(
         "order_type": intent.order_type,
         "limit_price": intent.limit_price,
         "closes_account_position": intent.closes_account_position,
+        "reduce_only": intent.reduce_only,
+        "leverage": intent.leverage,
+        "margin_mode": intent.margin_mode,
+        "stop_loss": intent.stop_loss,
+        "take_profit": intent.take_profit,
         "expected_price": leg.expected_price,
         "reserved": reserved,
         "send_by": send_by,
@@ -198,6 +221,11 @@ _TYPES = {
     "order_type": "text",
     "limit_price": "numeric",
     "closes_account_position": "boolean",
+    "reduce_only": "boolean",
+    "leverage": "integer",
+    "margin_mode": "text",
+    "stop_loss": "numeric",
+    "take_profit": "numeric",
     "expected_price": "numeric",
     "reserved": "numeric",
     "send_by": "timestamptz",
@@ -282,9 +310,14 @@ def end_order(
     )
 
 
-def note_cancel(transaction: Transaction, order_id: int, now: datetime) -> None:
-    """Note that we asked the broker to cancel an order."""
-    transaction.execute("UPDATE orders SET cancel_asked_at = %s WHERE id = %s", (now, order_id))
+def note_cancel(
+    transaction: Transaction, order_id: int, now: datetime, reason: Refusal | None = None
+) -> None:
+    """Note that we asked the broker to cancel an order, and why where it is not for a newer decision."""
+    transaction.execute(
+        "UPDATE orders SET cancel_asked_at = %s, cancel_code = %s, cancel_sentence = %s WHERE id = %s",
+        (now, reason and reason.code, reason and reason.sentence, order_id),
+    )
 
 
 def note_poll(transaction: Transaction, order_id: int, now: datetime) -> None:

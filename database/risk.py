@@ -23,6 +23,7 @@ def ask_exit(
     threshold: Decimal | None = None,
     actual: Decimal | None = None,
     sentence: str = "",
+    target_number: int | None = None,
 ) -> int | None:
     """Insert a risk event that asks for the bot's exit, and ring its lane.
 
@@ -33,19 +34,62 @@ def ask_exit(
     event = transaction.maybe(
         """
         INSERT INTO bot_risk_events (user_id, connection_id, lane_id, bot_config_id, opening_fill_id, kind,
-                                     threshold, actual, position_before, sentence)
+                                     threshold, actual, position_before, sentence, target_number)
         SELECT user_id, connection_id, lane_id, id,
                CASE WHEN %(kind)s NOT IN ('MANUAL_CLOSE', 'FLATTEN') THEN opening_fill_id END,
-               %(kind)s, %(threshold)s, %(actual)s, quantity, %(sentence)s
+               %(kind)s, %(threshold)s, %(actual)s, quantity, %(sentence)s, %(target)s
           FROM user_bot_configs WHERE id = %(bot)s
         ON CONFLICT DO NOTHING RETURNING id, lane_id
         """,
-        {"kind": kind, "threshold": threshold, "actual": actual, "sentence": sentence, "bot": bot_id},
+        {
+            "kind": kind,
+            "threshold": threshold,
+            "actual": actual,
+            "sentence": sentence,
+            "bot": bot_id,
+            "target": target_number,
+        },
     )
     if event is None:
         return None
     ring(transaction, [event["lane_id"]])
     return int(event["id"])
+
+
+def take_over_exit(
+    transaction: Transaction, bot_id: int, kind: str, *, threshold: Decimal | None, sentence: str
+) -> Row:
+    """Return the risk event, with its id and uuid, of an exit that the broker has made for us already.
+
+    One that was asked for and is not planned yet becomes this one, so that it is not closed twice.
+    """
+    values = {"bot": bot_id, "kind": kind, "threshold": threshold, "sentence": sentence}
+    waiting = transaction.maybe(
+        """
+        UPDATE bot_risk_events SET state = 'PLANNED' WHERE id = (
+            SELECT events.id FROM bot_risk_events AS events JOIN user_bot_configs AS bots
+                ON bots.id = bot_config_id AND bots.opening_fill_id = events.opening_fill_id
+             WHERE bots.id = %(bot)s AND events.state = 'OPEN' AND kind IN ('STOP', 'TARGET', 'TIME_LIMIT')
+             ORDER BY events.id LIMIT 1)
+        RETURNING id, uuid
+        """,
+        values,
+    )
+    return waiting or transaction.one(
+        """
+        INSERT INTO bot_risk_events (user_id, connection_id, lane_id, bot_config_id, opening_fill_id, kind,
+                                     threshold, position_before, sentence, state)
+        SELECT user_id, connection_id, lane_id, id,
+               CASE WHEN NOT EXISTS (SELECT FROM bot_risk_events AS others
+                                      WHERE others.bot_config_id = bots.id AND others.kind = %(kind)s
+                                        AND others.opening_fill_id = bots.opening_fill_id
+                                        AND others.state IN ('OPEN', 'PLANNED')) THEN opening_fill_id END,
+               %(kind)s, %(threshold)s, quantity, %(sentence)s, 'PLANNED'
+          FROM user_bot_configs AS bots WHERE id = %(bot)s
+        RETURNING id, uuid
+        """,
+        values,
+    )
 
 
 def note_event(
@@ -79,7 +123,12 @@ def watched_bots(transaction: Transaction, connection_id: int) -> list[Row]:
     return transaction.all(
         prepared(
             """
-            SELECT bots.*, protections.stop_price, protections.target_price, lanes.asset_class, lanes.dust_below
+            SELECT bots.*, protections.stop_price, protections.target_price, protections.trail_distance,
+                   protections.trail_from, protections.trail_best, protections.close_at, protections.held_by,
+                   lanes.asset_class, lanes.dust_below,
+                   (SELECT jsonb_agg(jsonb_build_object('number', number, 'price', price::text,
+                                                        'share', share::text) ORDER BY number)
+                      FROM protection_targets WHERE bot_config_id = bots.id AND hit_at IS NULL) AS targets
               FROM user_bot_configs AS bots JOIN lanes ON lanes.id = bots.lane_id
               LEFT JOIN protections ON protections.bot_config_id = bots.id
              WHERE bots.connection_id = %s AND bots.quantity <> 0 AND abs(bots.quantity) >= lanes.dust_below

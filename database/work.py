@@ -7,8 +7,11 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from core.order import OrderType, Side
+from psycopg2.extras import Json
+
+from core.order import MarginMode, OrderType, Side
 from core.plan import Code, Leg, LegPurpose, LegState, Refusal
+from core.protection import Protection, terms_of
 from core.signal import Signal
 from core.signal_json import from_json
 from database.pool import Transaction
@@ -42,6 +45,7 @@ class RiskExit:
     bot_id: int
     kind: str
     opening_fill_id: int | None
+    target_number: int | None
     sentence: str
     created_at: datetime
 
@@ -78,6 +82,12 @@ class LegRecord:
     target_price: Decimal | None
     expected_price: Decimal | None
     closes_account: bool
+    leverage: int | None
+    margin_mode: MarginMode | None
+    attached_stop: Decimal | None
+    attached_target: Decimal | None
+    entry_valid_until: datetime | None
+    target_number: int | None
     state: LegState
     code: Code | None
     sentence: str | None
@@ -114,6 +124,12 @@ def _leg_from(row: Mapping[str, Any]) -> LegRecord:
         target_price=row["target_price"],
         expected_price=row["expected_price"],
         closes_account=row["closes_account"],
+        leverage=row["leverage"],
+        margin_mode=MarginMode(row["margin_mode"]) if row["margin_mode"] else None,
+        attached_stop=row["attached_stop"],
+        attached_target=row["attached_target"],
+        entry_valid_until=row["entry_valid_until"],
+        target_number=row["target_number"],
         state=LegState(row["state"]),
         code=Code(row["code"]) if row["code"] else None,
         sentence=row["sentence"],
@@ -145,8 +161,8 @@ def open_risk_exits(transaction: Transaction, lane_id: int) -> list[RiskExit]:
     rows = transaction.all(
         prepared(
             """
-            SELECT id, uuid, user_id, lane_id, bot_config_id AS bot_id, kind, opening_fill_id, sentence,
-                   created_at
+            SELECT id, uuid, user_id, lane_id, bot_config_id AS bot_id, kind, opening_fill_id, target_number,
+                   sentence, created_at
               FROM bot_risk_events
              WHERE lane_id = %s AND state = 'OPEN' AND bot_config_id IS NOT NULL ORDER BY id
             """,
@@ -226,12 +242,21 @@ def create_plan(
         transaction.execute(
             prepared(
                 """
-                INSERT INTO legs (plan_id, number, purpose, side, quantity, order_type, limit_price)
-                VALUES (%s, %s, %s, %s, %s, %s, %s)
+                INSERT INTO legs (plan_id, number, purpose, side, quantity, order_type, limit_price, target_number)
+                VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
                 """,
-                "bigint, integer, text, text, numeric, text, numeric",
+                "bigint, integer, text, text, numeric, text, numeric, integer",
             ),
-            (plan_id, number, leg.purpose, leg.side, leg.quantity, leg.order_type, leg.limit_price),
+            (
+                plan_id,
+                number,
+                leg.purpose,
+                leg.side,
+                leg.quantity,
+                leg.order_type,
+                leg.limit_price,
+                leg.target_number,
+            ),
         )
     return int(plan_id)
 
@@ -273,35 +298,64 @@ def start_leg(
     expected_price: Decimal | None,
     now: datetime,
     closes_account: bool = False,
-    stop_price: Decimal | None = None,
-    target_price: Decimal | None = None,
+    protection: Protection | None = None,
+    at_broker: bool = False,
+    leverage: int | None = None,
+    margin_mode: MarginMode | None = None,
+    entry_valid_until: datetime | None = None,
 ) -> LegRecord:
     """Fix a leg's size and parts; from here on it is worked to its end.
 
-    `closes_account` says that its first part only reduces what the whole account holds.
+    `closes_account` says that its first part only reduces what the whole account holds, `at_broker` that
+    the broker is to watch the stop, and the target where there is only one.
     """
+    terms = terms_of(protection) if protection else None
     row = transaction.one(
         prepared(
             """
             UPDATE legs SET state = 'WORKING', quantity = %s, parts = %s, expected_price = %s,
-                   closes_account = %s, stop_price = %s, target_price = %s, started_at = %s, wake_at = NULL,
-                   sentence = NULL
+                   closes_account = %s, stop_price = %s, target_price = %s, terms = %s,
+                   attached_stop = %s, attached_target = %s, leverage = %s, margin_mode = %s,
+                   entry_valid_until = %s, started_at = %s, wake_at = NULL, sentence = NULL
              WHERE id = %s RETURNING *
             """,
-            "numeric, numeric[], numeric, boolean, numeric, numeric, timestamptz, bigint",
+            "numeric, numeric[], numeric, boolean, numeric, numeric, jsonb, numeric, numeric, integer, text,"
+            " timestamptz, timestamptz, bigint",
         ),
         (
             sum(parts),
             list(parts),
             expected_price,
             closes_account,
-            stop_price,
-            target_price,
+            protection and protection.stop_price,
+            protection and protection.target_price,
+            Json(terms) if terms else None,
+            protection.stop_price if protection and at_broker else None,
+            protection.target_price if protection and at_broker and not protection.targets else None,
+            leverage,
+            margin_mode,
+            entry_valid_until,
             now,
             leg_id,
         ),
     )
     return _leg_from(row)
+
+
+def margin_mode_of_position(transaction: Transaction, bot_id: int) -> MarginMode | None:
+    """Return the margin mode that a bot's newest entry was made in, None where nothing is lent."""
+    mode = transaction.value(
+        prepared(
+            """
+            SELECT legs.margin_mode FROM legs JOIN plans ON plans.id = legs.plan_id
+             WHERE plans.bot_config_id = %s AND purpose = 'OPEN' AND started_at IS NOT NULL
+             ORDER BY legs.id DESC LIMIT 1
+            """,
+            "bigint",
+        ),
+        (bot_id,),
+    )
+    return MarginMode(mode) if mode else None
 
 
 def finish_leg(

@@ -35,6 +35,12 @@ def commit_order(
         order_type=leg.order_type,
         limit_price=leg.limit_price,
         closes_account_position=_closes_account(leg, part, attempt),
+        # The first part brings the account to zero at most, so it may never open anything
+        reduce_only=leg.purpose is LegPurpose.CLOSE and leg.closes_account and part == 1,
+        leverage=leg.leverage,
+        margin_mode=leg.margin_mode,
+        stop_loss=leg.attached_stop,
+        take_profit=leg.attached_target,
     )
     bots.set_status(transaction, plan.bot_id, BotStatus.ORDER_SUBMITTED)
     return orders.create_order(

@@ -1,6 +1,7 @@
 """Opening: every check of an entry, its size, the reservation, and its first order."""
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import cast
 
 from bot_database import Row, Session, Transaction, bots, lanes, ledger, notifications, risk, trades, work
@@ -16,10 +17,11 @@ from core.checks import (
 )
 from core.errors import BrokerError, Rejected, Unavailable, Unknown
 from core.instrument import Instrument, MarketClock, Quote
+from core.leverage import NONE, leverage_for, liquidation_before_stop
 from core.money import ZERO
-from core.order import Side
+from core.order import OrderType, Side
 from core.plan import Code, LegState, Refusal
-from core.protection import Protection, protection_for
+from core.protection import Protection, fitting_targets, protection_for
 from core.size import Size, SizeRequest, entry_price, proposed_size, split_at_zero
 from core.trading_day import trading_day
 from database.notifications import NotificationKind
@@ -32,6 +34,18 @@ from engine.mismatch import note_mismatch
 from engine.rate import may_enter
 
 CALLS_OF_AN_ENTRY = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadyEntry:
+    """An entry that passed every check. `at_broker` says that the broker is to watch its protection."""
+
+    facts: EntryFacts
+    reading: "BrokerReading"
+    size: Size
+    protection: Protection
+    at_broker: bool
+    lent: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,15 +193,28 @@ def _commit(
     no_shorts = _no_shorts(facts, leg, broker, reading)
     if no_shorts is not None:
         return _end(transaction, desk, plan, leg, no_shorts)
+    leverage = _leverage(facts, broker, reading)
     protection = _protection(facts, leg, reading)
-    size = _size(transaction, facts, leg, reading, protection)
-    refused = check_entry(_with_broker(facts, reading, size)) or _without_size(facts, size)
+    size = _size(transaction, facts, leg, reading, protection, leverage)
+    refused = (
+        check_entry(_with_broker(facts, reading, size))
+        or _without_size(facts, size)
+        or _liquidated_first(facts, size, leverage)
+    )
     if refused is not None:
         if refused.code is Code.ACCOUNT_MISMATCH:
             holding = lanes.lane_holding(transaction, plan.lane_id)
             note_mismatch(transaction, desk, facts.bot.connection_id, holding, reading.reading.account)
         return _end(transaction, desk, plan, leg, refused)
-    return _fix(transaction, desk, plan, leg, facts, reading, cast(Protection, protection), cast(Size, size))
+    ready = ReadyEntry(
+        facts=facts,
+        reading=reading,
+        size=cast(Size, size),
+        protection=_fitted(cast(Protection, protection), cast(Size, size)),
+        at_broker=broker.capabilities.holds_protection and not facts.other_holdings,
+        lent=broker.capabilities.lends,
+    )
+    return _fix(transaction, desk, plan, leg, ready)
 
 
 def _no_shorts(facts: EntryFacts, leg: LegRecord, broker: Broker, reading: BrokerReading) -> Refusal | None:
@@ -220,14 +247,45 @@ def _protection(facts: EntryFacts, leg: LegRecord, reading: BrokerReading) -> Pr
     )
 
 
+def _leverage(facts: EntryFacts, broker: Broker, reading: BrokerReading) -> int | Refusal:
+    return leverage_for(facts.bot, facts.signal, reading.instrument) if broker.capabilities.lends else NONE
+
+
+def _liquidated_first(
+    facts: EntryFacts, size: Size | Refusal | None, leverage: int | Refusal
+) -> Refusal | None:
+    if not isinstance(size, Size) or not isinstance(leverage, int) or leverage == NONE:
+        return None
+    return liquidation_before_stop(size, facts.bot.margin_mode, leverage)
+
+
+def _fitted(protection: Protection, size: Size) -> Protection:
+    """Leave out targets whose share of this size is too small to be traded."""
+    if not protection.targets:
+        return protection
+    targets = fitting_targets(protection.targets, size.quantity, size.request.instrument)
+    if len(targets) == len(protection.targets):
+        return replace(protection, targets=targets)
+    words = f"{len(protection.targets)} targets are too many for this size; {len(targets)} are kept."
+    return replace(
+        protection,
+        targets=targets if len(targets) > 1 else (),
+        target_price=targets[0].price,
+        notes=(*protection.notes, words),
+    )
+
+
 def _size(
     transaction: Transaction,
     facts: EntryFacts,
     leg: LegRecord,
     reading: BrokerReading,
     protection: Protection | Refusal,
+    leverage: int | Refusal,
 ) -> Size | Refusal | None:
-    """Return the size; a protection that cannot be is the refusal of the size, in its place among the checks."""
+    """Return the size; a protection or leverage that cannot be is its refusal, in its place among the checks."""
+    if isinstance(leverage, Refusal):
+        return leverage
     if isinstance(protection, Refusal):
         return protection
     if reading.quote is None or entry_price(reading.quote, leg.side) <= 0:
@@ -245,6 +303,7 @@ def _size(
             order_type=leg.order_type,
             stop_price=protection.stop_price,
             signal=facts.signal,
+            leverage=leverage,
         )
     )
 
@@ -267,11 +326,9 @@ def _fix(
     desk: Desk,
     plan: PlanRecord,
     leg: LegRecord,
-    facts: EntryFacts,
-    reading: BrokerReading,
-    protection: Protection,
-    size: Size,
+    ready: ReadyEntry,
 ) -> OrderRecord:
+    facts, reading, size = ready.facts, ready.reading, ready.size
     netting = facts.connection.allow_netting
     parts = split_at_zero(reading.reading.account, leg.side, size.quantity) if netting else (size.quantity,)
     started = work.start_leg(
@@ -279,13 +336,16 @@ def _fix(
         leg.id,
         parts=parts,
         expected_price=size.request.price,
-        stop_price=protection.stop_price,
-        target_price=protection.target_price,
+        protection=ready.protection,
+        at_broker=ready.at_broker,
+        leverage=size.request.leverage if ready.lent else None,
+        margin_mode=facts.bot.margin_mode if ready.lent else None,
+        entry_valid_until=_valid_until(desk, facts.bot, leg),
         closes_account=reading.reading.only_shrinks(leg.side, parts[0]),
         now=desk.now(),
     )
     trades.write_trade(transaction, plan, started, "SUBMITTED", None)
-    work.add_to_plan(transaction, plan.id, (*size.caps, *protection.notes))
+    work.add_to_plan(transaction, plan.id, (*size.caps, *ready.protection.notes))
     return commit_order(
         transaction,
         desk,
@@ -298,6 +358,13 @@ def _fix(
         quantity=parts[0],
         reserved=size.reserve,
     )
+
+
+def _valid_until(desk: Desk, bot: Bot, leg: LegRecord) -> datetime | None:
+    """Return when a limit entry is over, None where it rests for as long as the broker keeps it."""
+    if leg.order_type is not OrderType.LIMIT or bot.entry_valid_minutes is None:
+        return None
+    return desk.after(60.0 * bot.entry_valid_minutes)
 
 
 def _refuse(desk: Desk, session: Session, plan: PlanRecord, leg: LegRecord, refusal: Refusal) -> bool:

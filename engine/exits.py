@@ -22,6 +22,7 @@ from engine.account import AccountReading, gap_stands, read_account
 from engine.attempts import commit_order
 from engine.desk import Desk
 from engine.rate import spend
+from engine.resting import lift
 
 HALTED_LOOK_SECONDS = 5.0
 CALLS_OF_AN_EXIT = 3
@@ -86,6 +87,13 @@ def start_exit(desk: Desk, session: Session, plan: PlanRecord, leg: LegRecord) -
     if lane.is_dust(row["quantity"]):
         return _finish_flat(desk, session, leg)
     try:
+        if _leaves_all(leg, row) and not lift(desk, session, row):
+            words = "The stop at the broker has not come to its end yet."
+            return _sleep(desk, session, leg, desk.timing.poll / 2, words)
+        with session.autocommit() as transaction:
+            row = bots.bot_row(transaction, plan.bot_id)
+        if lane.is_dust(row["quantity"]):
+            return _finish_flat(desk, session, leg)
         facts = _read(desk, session, plan, row, connection.allow_netting)
     except BrokerError as error:
         return _sleep(desk, session, leg, desk.timing.poll, f"The broker cannot be asked: {error.message}")
@@ -99,6 +107,11 @@ def start_exit(desk: Desk, session: Session, plan: PlanRecord, leg: LegRecord) -
     desk.step("exit sized")
     with session.transaction() as transaction:
         return _commit(transaction, desk, plan, leg, facts, sized)
+
+
+def _leaves_all(leg: LegRecord, row: Row) -> bool:
+    """Tell whether a leg closes the whole holding; a stop that outlives it could close the next one."""
+    return leg.quantity is None or leg.quantity >= abs(row["quantity"])
 
 
 def write_off_missing(desk: Desk, session: Session, plan: PlanRecord, leg: LegRecord) -> bool:
@@ -192,6 +205,7 @@ def _commit(
         parts=parts,
         expected_price=facts.price,
         closes_account=facts.reading.only_shrinks(leg.side, parts[0]),
+        margin_mode=work.margin_mode_of_position(transaction, plan.bot_id),
         now=now,
     )
     trades.write_trade(transaction, plan, started, "SUBMITTED", None)

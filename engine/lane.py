@@ -3,17 +3,18 @@
 import logging
 from datetime import datetime
 
-from bot_database import Row, Session, Transaction, bots, lanes, ledger, orders, work
+from bot_database import Row, Session, Transaction, bots, lanes, ledger, orders, protections, work
 from core.bot import Bot
 from core.checks import check_exit
 from core.decide import Holding, OpenOrder, decide, decide_exit
 from core.errors import BrokerError
 from core.instrument import Instrument
 from core.plan import Await, Code, Decision, LegPurpose, LegState, Plan, Refusal
+from core.protection import quantity_at_target
 from core.signal import PositionSide
 from core.wording import moment
 from database.work import PlanRecord, RiskExit, StoredSignal
-from engine import commitment, outcome, sending
+from engine import commitment, outcome, resting, sending
 from engine.desk import Desk
 from engine.legs import work_leg
 from log import about_signal
@@ -54,7 +55,17 @@ def _take_steps(desk: Desk, session: Session, lane_id: int, agenda: lanes.Agenda
         if event.bot_id not in waiting:
             moved = _take_exit(desk, session, event) or moved
             waiting.add(event.bot_id)
-    return _take_signals(desk, session, signals, waiting) or moved
+    moved = _take_signals(desk, session, signals, waiting) or moved
+    return _look_at_protections(desk, session, lane_id, agenda) or moved
+
+
+def _look_at_protections(desk: Desk, session: Session, lane_id: int, agenda: lanes.Agenda) -> bool:
+    if not agenda.protections:
+        return False
+    with session.autocommit() as transaction:
+        due = protections.to_look_at(transaction, lane_id, desk.now())
+    moved = [resting.look(desk, session, bot_id) for bot_id in due]
+    return any(moved)
 
 
 def _supersede(
@@ -218,6 +229,26 @@ def _await(desk: Desk, session: Session, bot: Bot, decision: Await) -> bool:
     return bool(fresh)
 
 
+def _decide_exit(transaction: Transaction, event: RiskExit, row: Row, lane: Instrument) -> Decision:
+    """Decide about an exit of our own; a target among several leaves its share."""
+    bot = bots.bot_from(row)
+    record = protections.protection_of(transaction, bot.id) if event.target_number else None
+    part = None
+    if record is not None and event.target_number is not None:
+        part = quantity_at_target(
+            record.protection.targets, event.target_number, opened=record.opened, held=abs(row["quantity"])
+        )
+        if part == 0:
+            words = f"Target {event.target_number} was left already."
+            return Plan(skip=Refusal(code=Code.ALREADY_FLAT, sentence=words))
+    return decide_exit(
+        holding=_holding(row, lane),
+        open_orders=_open_orders(transaction, bot),
+        quantity=part,
+        target_number=event.target_number if part is not None else None,
+    )
+
+
 def _take_exit(desk: Desk, session: Session, event: RiskExit) -> bool:
     """Plan an exit of our own on what the bot holds now; tell whether the lane went on."""
     with session.transaction() as transaction:
@@ -231,7 +262,7 @@ def _take_exit(desk: Desk, session: Session, event: RiskExit) -> bool:
     opens_at = _opens_at(desk, row, lane)
     with session.transaction() as transaction:
         row = bots.bot_row(transaction, event.bot_id, lock=True)
-        decision = decide_exit(holding=_holding(row, lane), open_orders=_open_orders(transaction, bot))
+        decision = _decide_exit(transaction, event, row, lane)
         if isinstance(decision, Plan):
             if work.has_unfinished_plan(transaction, bot.id):
                 return False

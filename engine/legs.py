@@ -15,7 +15,7 @@ from core.wording import number
 from database.notifications import NotificationKind
 from database.orders import OrderRecord
 from database.work import LegRecord, PlanRecord
-from engine import sending
+from engine import expiry, sending
 from engine.attempts import commit_order
 from engine.desk import Desk
 from engine.entries import start_entry
@@ -25,6 +25,8 @@ ENTRY_ATTEMPTS = 3
 TELL_AGAIN = timedelta(minutes=10)
 POLL_AGES = ((5.0, 1.0), (30.0, 2.5), (300.0, 7.5))
 SLOW_POLL = 30.0
+# An entry that ends when its stop or target trades first is looked at this often
+WATCHED_POLL = 5.0
 
 
 def work_leg(desk: Desk, session: Session, plan: PlanRecord, leg: LegRecord) -> bool:
@@ -126,8 +128,13 @@ def _await_end(desk: Desk, session: Session, leg: LegRecord, order: OrderRecord)
     if order.cancel_asked_at is not None:
         sending.cancel(desk, session, order)
     due = (order.polled_at or order.sent_at or order.created_at) + _poll_interval(desk, order)
+    if leg.entry_valid_until is not None and order.cancel_asked_at is None:
+        due = min(due, leg.entry_valid_until, desk.after(desk.timing.poll * WATCHED_POLL))
     if desk.now() < due:
         return _sleep_until(desk, session, leg, due)
+    over = expiry.reason_to_cancel(desk, leg, order)
+    if over is not None:
+        sending.cancel(desk, session, order, over)
     try:
         moved = sending.poll(desk, session, order, desk.broker(order.connection_id), "poll")
     except BrokerError:
@@ -218,7 +225,7 @@ def _reserve(leg: LegRecord) -> Decimal:
     """Return the money that one more unit of an entry ties up; nothing for an exit."""
     if leg.purpose is LegPurpose.CLOSE or leg.expected_price is None:
         return ZERO
-    return reserve_per_unit(leg.side, leg.order_type, leg.expected_price)
+    return reserve_per_unit(leg.side, leg.order_type, leg.expected_price) / (leg.leverage or 1)
 
 
 def _end_of_leg(
@@ -243,7 +250,7 @@ def _end_of_leg(
         return _ended(traded, Refusal(code=code, sentence=words))
     if last.cancel_asked_at is not None:
         words = "The entry was cancelled for a newer decision."
-        return _ended(traded, Refusal(code=Code.SUPERSEDED, sentence=words))
+        return _ended(traded, last.cancelled_for or Refusal(code=Code.SUPERSEDED, sentence=words))
     filled = sum((order.filled_quantity for order in attempts), ZERO)
     gone = last.state in {OrderState.CANCELED, OrderState.EXPIRED}
     if gone and (filled == 0 or leg.order_type is not OrderType.MARKET or tries >= ENTRY_ATTEMPTS):

@@ -1,17 +1,19 @@
 """Watching open positions. The monitor never sends: it inserts a risk event and rings the lane."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from bot_database import Row, Session, Transaction, bots, ledger, notifications, risk
+from bot_database import Row, Session, Transaction, bells, bots, ledger, notifications, protections, risk
 from brokers.base import AccountPosition, Broker
 from core.errors import BrokerError
 from core.instrument import AssetClass, Instrument, symbol_key
-from core.protection import Protection
+from core.protection import Protection, trailed
 from core.risk import PriceFault, RiskTrigger, Watched, assess, exit_price
 from core.trading_day import trading_day
 from core.wording import seconds
 from database.notifications import NotificationKind
+from database.protections import protection_from
 from engine.desk import Desk
 from engine.rate import spend
 
@@ -40,8 +42,16 @@ def watch_risk(desk: Desk, session: Session, connection_id: int) -> None:
     for row in holding:
         price, price_at = _price(desk, broker, row, positions.get(row["symbol_key"]))
         with session.transaction() as transaction:
-            _judge(transaction, desk, row, price, price_at)
+            _judge(transaction, desk, broker, row, price, price_at)
+            if row["held_by"] == "BROKER" and _has_shrunk(row, positions.get(row["symbol_key"])):
+                protections.ask_look(transaction, row["id"])
+                bells.ring(transaction, [row["lane_id"]])
         desk.step("risk judged")
+
+
+def _has_shrunk(row: Row, position: AccountPosition | None) -> bool:
+    """Tell whether the account holds less than the bot: its stop at the broker may have triggered."""
+    return position is None or abs(position.quantity) < abs(row["quantity"])
 
 
 def _price(
@@ -60,7 +70,25 @@ def _price(
     return exit_price(quote, ledger.position_from(row).side), quote.at
 
 
-def _judge(transaction: Transaction, desk: Desk, row: Row, price: Decimal, price_at: datetime) -> None:
+def _follow(transaction: Transaction, broker: Broker, row: Row, price: Decimal) -> Protection:
+    """Let a trailing stop follow the price; return the protection as it stands then."""
+    protection = protection_from(row)
+    if protection.trail_distance is None or price <= 0:
+        return protection
+    try:
+        instrument = broker.instrument(row["symbol"])
+    except BrokerError:
+        return protection
+    side = ledger.position_from(row).side
+    best, stop = trailed(protection, row["trail_best"], price, side, instrument)
+    if (best, stop) != (row["trail_best"], row["stop_price"]):
+        protections.move_stop(transaction, row["id"], stop_price=stop, best=best)
+    return replace(protection, stop_price=stop)
+
+
+def _judge(
+    transaction: Transaction, desk: Desk, broker: Broker, row: Row, price: Decimal, price_at: datetime
+) -> None:
     instrument = Instrument(
         symbol=row["symbol"],
         asset_class=AssetClass(row["asset_class"]),
@@ -74,12 +102,13 @@ def _judge(transaction: Transaction, desk: Desk, row: Row, price: Decimal, price
         Watched(
             bot=bots.bot_from(row),
             position=ledger.position_from(row),
-            protection=Protection(stop_price=row["stop_price"], target_price=row["target_price"]),
+            protection=_follow(transaction, broker, row, price),
             instrument=instrument,
             price=price,
             price_at=price_at,
             realized_today=risk.realized_on(transaction, row["id"], today),
             day_start_unrealized=risk.day_mark(transaction, row["id"], today),
+            close_at=row["close_at"],
         ),
         desk.now(),
     )
@@ -91,6 +120,7 @@ def _judge(transaction: Transaction, desk: Desk, row: Row, price: Decimal, price
             threshold=found.threshold,
             actual=found.actual,
             sentence=found.sentence,
+            target_number=found.target_number,
         )
     elif isinstance(found, PriceFault):
         _note_price_fault(transaction, desk, row, found.sentence)

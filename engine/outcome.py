@@ -1,8 +1,9 @@
 """The end of a plan: the one outcome of its signal, or what became of a risk event."""
 
-from bot_database import Session, Transaction, bots, trades, work
+from bot_database import Session, Transaction, bots, protections, trades, work
 from core.order import Side
 from core.plan import Code, LegPurpose, LegState, Refusal
+from core.protection import break_even
 from core.signal import PositionSide
 from core.wording import grouped, number
 from database.work import LegRecord, PlanRecord
@@ -73,6 +74,24 @@ def _in_words(transaction: Transaction, leg: LegRecord) -> str:
     return f"{what} at {grouped(trade['filled_price'])}. {words}".strip()
 
 
+def _leave_target(
+    transaction: Transaction, desk: Desk, plan: PlanRecord, reached: int, *, left: bool
+) -> None:
+    """Go on to the next target; the stop goes to the entry where that was wished for.
+
+    A share that is too small to be traded is left to the next target too.
+    """
+    record = protections.protection_of(transaction, plan.bot_id)
+    if record is None or not left:
+        return
+    protections.pass_targets(transaction, plan.bot_id, reached, desk.now())
+    row = bots.bot_row(transaction, plan.bot_id)
+    side = PositionSide.LONG if row["quantity"] > 0 else PositionSide.SHORT
+    stop = break_even(record.protection, reached, row["average_price"], side)
+    if stop != record.protection.stop_price:
+        protections.move_stop(transaction, plan.bot_id, stop_price=stop, best=record.trail_best)
+
+
 def _finish_event(
     transaction: Transaction,
     desk: Desk,
@@ -88,7 +107,9 @@ def _finish_event(
         action = f"Bot disabled. {action}"
     work.set_risk_event(transaction, plan.risk_event_id, "DONE" if done else "FAILED", action, desk.now())
     closed = next((leg for leg in legs if leg.purpose is LegPurpose.CLOSE), None)
-    if done and closed is not None:
+    if closed is not None and closed.target_number is not None:
+        _leave_target(transaction, desk, plan, closed.target_number, left=done or state == "REFUSED")
+    elif done and closed is not None:
         side = PositionSide.LONG if closed.side is Side.SELL else PositionSide.SHORT
         stopped_at = desk.now() if kind in STOPS else None
         bots.remember_own_exit(transaction, plan.bot_id, side, stopped_at)

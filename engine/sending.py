@@ -8,7 +8,7 @@ from bot_database import Session, ledger, orders
 from brokers.base import Broker
 from core.errors import BrokerError, Conflict, DuplicateOrder, Rejected, Unavailable, Unknown
 from core.order import Order, OrderState
-from core.plan import LegPurpose
+from core.plan import LegPurpose, Refusal
 from database.orders import OrderRecord
 from engine.desk import Desk
 from engine.rate import spend
@@ -157,15 +157,16 @@ def poll(desk: Desk, session: Session, order: OrderRecord, broker: Broker, sourc
     return after is not None and (after.state, after.filled_quantity) != (order.state, order.filled_quantity)
 
 
-def cancel(desk: Desk, session: Session, order: OrderRecord) -> None:
+def cancel(desk: Desk, session: Session, order: OrderRecord, reason: Refusal | None = None) -> None:
     """Ask the broker to cancel an order; its end comes by stream or look-up.
 
-    Our wish is noted first: an end that follows is then known to be ours, whoever sees it.
+    Our wish is noted first: an end that follows is then known to be ours, whoever sees it, and `reason`
+    says why where it is not for a newer decision.
     Asking twice does no harm.
     """
     if order.cancel_asked_at is None:
         with session.transaction() as transaction:
-            orders.note_cancel(transaction, order.id, desk.now())
+            orders.note_cancel(transaction, order.id, desk.now(), reason)
         desk.step("cancel noted")
     if order.broker_order_id is not None:
         with suppress(BrokerError):

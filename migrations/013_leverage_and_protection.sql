@@ -24,6 +24,9 @@ ALTER TABLE legs
     ADD COLUMN margin_mode TEXT,
     -- Targets with their shares, trailing, break-even and time limit, as `core.protection` has them.
     ADD COLUMN terms JSONB,
+    -- What the broker is asked to watch for what the entry fills.
+    ADD COLUMN attached_stop NUMERIC,
+    ADD COLUMN attached_target NUMERIC,
     ADD COLUMN entry_valid_until TIMESTAMPTZ,
     -- The target whose share a close leg is.
     ADD COLUMN target_number INTEGER;
@@ -43,11 +46,13 @@ ALTER TABLE protections
     ADD COLUMN trail_from NUMERIC,
     ADD COLUMN trail_best NUMERIC,
     ADD COLUMN close_at TIMESTAMPTZ,
-    -- What rests at the broker where `held_by` is BROKER.
+    -- What rests at the broker where `held_by` is BROKER; `broker_version` counts what was placed there.
     ADD COLUMN broker_ids TEXT[] NOT NULL DEFAULT '{}',
-    ADD COLUMN broker_stop_price NUMERIC,
-    ADD COLUMN broker_target_price NUMERIC,
-    ADD COLUMN broker_quantity NUMERIC;
+    ADD COLUMN broker_version INTEGER NOT NULL DEFAULT 0,
+    ADD COLUMN seen_at TIMESTAMPTZ,
+    -- When the lane looks at what rests.
+    ADD COLUMN look_at TIMESTAMPTZ;
+CREATE INDEX protections_look ON protections (look_at) WHERE look_at IS NOT NULL;
 
 CREATE TABLE protection_targets (
     bot_config_id  BIGINT NOT NULL REFERENCES protections (bot_config_id) ON DELETE CASCADE,

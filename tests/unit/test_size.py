@@ -134,10 +134,10 @@ def test_a_share_of_a_position_is_no_size_of_an_entry() -> None:
             id="the smaller counts",
         ),
         pytest.param(
-            {"channel_maximum": Decimal(100)},
-            ("50", "1", "1"),
-            ["Reduced from 50 to 1 by the signal channel's maximum of 100.00 USD."],
-            id="channel",
+            {"buying_power": Decimal(104), "leverage": 10},
+            ("50", "50", "10"),
+            ["Reduced from 50 to 10 by the buying power left of 104.00 USD."],
+            id="leverage sets a tenth aside",
         ),
         pytest.param(
             {"buying_power": Decimal(1040)},
@@ -406,7 +406,7 @@ def test_the_market_passed_the_stop_since_the_signal() -> None:
     )
 
 
-def test_what_is_not_done_as_asked_is_noted() -> None:
+def test_a_trailing_stop_and_several_targets_are_done_as_asked() -> None:
     signal = Signal(
         action=Action.BUY,
         symbol="AAPL",
@@ -416,7 +416,9 @@ def test_what_is_not_done_as_asked_is_noted() -> None:
     protection = protect(signal)
     assert prices(protection) == (Decimal(95), Decimal(110))
     assert isinstance(protection, Protection)
-    assert len(protection.notes) == 2
+    assert protection.trail_distance == 5
+    assert [(each.price, each.share) for each in protection.targets] == [(110, 50), (120, 50)]
+    assert protection.notes == ()
 
 
 def test_a_target_below_zero_is_left_out() -> None:

@@ -1,0 +1,260 @@
+"""What protects each bot's position: stop, targets, trailing, time limit, and what of it rests at the broker."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from core.order import MarginMode
+from core.protection import Protection, Target
+from database.orders import OrderRecord
+from database.pool import Row, Transaction
+from database.prepared import prepared
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProtectionRecord:
+    """The protection of one bot's open position and how it stands.
+
+    `at_broker` says that it is meant to rest at the broker; `broker_ids` are what rests there as far as
+    we know, `version` counts what we placed; `seen_at` is when all was last seen there as it should be.
+    `attached_stop` and `attached_target` came with the entry. `event_uuid` is the signal's or event's that opened the
+    position, `opened` what was first filled.
+    """
+
+    bot_id: int
+    leg_id: int
+    leg_number: int
+    event_uuid: Any
+    opened: Decimal
+    protection: Protection
+    at_broker: bool
+    broker_ids: tuple[str, ...]
+    version: int
+    trail_best: Decimal | None
+    attached_stop: Decimal | None
+    attached_target: Decimal | None
+    margin_mode: MarginMode | None
+    created_at: datetime
+    seen_at: datetime
+
+
+def begin(transaction: Transaction, order: OrderRecord) -> None:
+    """Protect what an entry has filled as its leg says; a later fill of the same leg changes nothing."""
+    values = {"bot": order.bot_id, "leg": order.leg_id, "at_broker": order.is_protected_at_broker}
+    transaction.execute(_FORGET_OTHER_LEG, values)
+    if transaction.execute(_BEGIN, values):
+        transaction.execute(_BEGIN_TARGETS, values)
+    elif order.is_protected_at_broker:
+        ask_look(transaction, order.bot_id)
+
+
+_FORGET_OTHER_LEG = prepared(
+    "DELETE FROM protections WHERE bot_config_id = %(bot)s AND leg_id <> %(leg)s",
+    bot="bigint",
+    leg="bigint",
+)
+_BEGIN = prepared(
+    """
+    INSERT INTO protections (bot_config_id, leg_id, stop_price, target_price, held_by, look_at, break_even_after,
+                             trail_distance, trail_from, close_at)
+    SELECT %(bot)s, id, stop_price, target_price, CASE WHEN %(at_broker)s THEN 'BROKER' ELSE 'ENGINE' END,
+           CASE WHEN %(at_broker)s THEN now() END, (terms ->> 'break_even_after')::integer,
+           (terms ->> 'trail_distance')::numeric, (terms ->> 'trail_from')::numeric,
+           now() + (terms ->> 'time_limit_minutes')::integer * interval '1 minute'
+      FROM legs
+     WHERE id = %(leg)s AND (stop_price IS NOT NULL OR target_price IS NOT NULL OR terms IS NOT NULL)
+    ON CONFLICT DO NOTHING
+    """,
+    bot="bigint",
+    leg="bigint",
+    at_broker="boolean",
+)
+_BEGIN_TARGETS = prepared(
+    """
+    INSERT INTO protection_targets (bot_config_id, number, price, share)
+    SELECT %(bot)s, target.number, target.price, target.share
+      FROM legs, jsonb_to_recordset(terms -> 'targets') AS target (number integer, price numeric, share numeric)
+     WHERE legs.id = %(leg)s
+    """,
+    bot="bigint",
+    leg="bigint",
+)
+
+
+def protection_of(transaction: Transaction, bot_id: int, *, lock: bool = False) -> ProtectionRecord | None:
+    """Return what protects a bot's position, None where nothing does."""
+    sql = _PROTECTION + (" FOR NO KEY UPDATE OF protections" if lock else "")
+    row = transaction.maybe(prepared(sql, bot="bigint"), {"bot": bot_id})
+    return None if row is None else _record_from(row)
+
+
+_TARGETS = """
+    (SELECT jsonb_agg(jsonb_build_object('number', number, 'price', price::text, 'share', share::text)
+                      ORDER BY number)
+       FROM protection_targets WHERE bot_config_id = protections.bot_config_id AND hit_at IS NULL) AS targets
+"""
+_PROTECTION = f"""
+    SELECT protections.*, legs.number AS leg_number, legs.attached_stop, legs.attached_target, legs.margin_mode,
+           plans.event_uuid,
+           (SELECT coalesce(sum(filled_quantity), 0) FROM orders WHERE orders.leg_id = legs.id) AS opened,
+           {_TARGETS}
+      FROM protections JOIN legs ON legs.id = protections.leg_id JOIN plans ON plans.id = legs.plan_id
+     WHERE protections.bot_config_id = %(bot)s
+"""
+
+
+def protection_from(row: Mapping[str, Any]) -> Protection:
+    """Make a `Protection` of a row with the columns of protections and its `targets`; all may be None.
+
+    In a bot's row `break_even_after` is the bot's own wish, which is what a new position would get.
+    """
+    targets = tuple(
+        Target(number=each["number"], price=Decimal(each["price"]), share=Decimal(each["share"]))
+        for each in row["targets"] or ()
+    )
+    return Protection(
+        stop_price=row["stop_price"],
+        target_price=row["target_price"],
+        targets=targets,
+        break_even_after=row["break_even_after"],
+        trail_distance=row["trail_distance"],
+        trail_from=row["trail_from"],
+    )
+
+
+def _record_from(row: Row) -> ProtectionRecord:
+    return ProtectionRecord(
+        bot_id=row["bot_config_id"],
+        leg_id=row["leg_id"],
+        leg_number=row["leg_number"],
+        event_uuid=row["event_uuid"],
+        opened=row["opened"],
+        protection=protection_from(row),
+        at_broker=row["held_by"] == "BROKER",
+        broker_ids=tuple(row["broker_ids"]),
+        version=row["broker_version"],
+        trail_best=row["trail_best"],
+        attached_stop=row["attached_stop"],
+        attached_target=row["attached_target"],
+        margin_mode=MarginMode(row["margin_mode"]) if row["margin_mode"] else None,
+        created_at=row["created_at"],
+        seen_at=row["seen_at"] or row["created_at"],
+    )
+
+
+def move_stop(
+    transaction: Transaction, bot_id: int, *, stop_price: Decimal | None, best: Decimal | None
+) -> None:
+    """Let the stop follow the price; what rests at the broker is looked at where the stop moved."""
+    transaction.execute(
+        prepared(
+            """
+            UPDATE protections
+               SET trail_best = %(best)s, stop_price = %(stop)s,
+                   look_at = CASE WHEN held_by = 'BROKER' AND stop_price IS DISTINCT FROM %(stop)s
+                                  THEN now() ELSE look_at END
+             WHERE bot_config_id = %(bot)s
+            """,
+            best="numeric",
+            stop="numeric",
+            bot="bigint",
+        ),
+        {"best": best, "stop": stop_price, "bot": bot_id},
+    )
+
+
+def pass_targets(transaction: Transaction, bot_id: int, reached: int, now: datetime) -> int | None:
+    """Take the targets up to `reached` as done; return the number of the next one, None where none is left."""
+    transaction.execute(
+        """
+        UPDATE protection_targets SET hit_at = %s
+         WHERE bot_config_id = %s AND number <= %s AND hit_at IS NULL
+        """,
+        (now, bot_id, reached),
+    )
+    following = transaction.maybe(
+        """
+        SELECT number, price FROM protection_targets
+         WHERE bot_config_id = %s AND hit_at IS NULL ORDER BY number LIMIT 1
+        """,
+        (bot_id,),
+    )
+    transaction.execute(
+        """
+        UPDATE protections SET target_price = %s, look_at = CASE WHEN held_by = 'BROKER' THEN now() END
+         WHERE bot_config_id = %s
+        """,
+        (following and following["price"], bot_id),
+    )
+    return following["number"] if following else None
+
+
+def ask_look(transaction: Transaction, bot_id: int, at: datetime | None = None) -> None:
+    """Have the lane look at what rests at the broker, at once or at a time."""
+    transaction.execute(
+        prepared(
+            """
+            UPDATE protections SET look_at = coalesce(%(at)s, now())
+             WHERE bot_config_id = %(bot)s AND held_by = 'BROKER'
+            """,
+            at="timestamptz",
+            bot="bigint",
+        ),
+        {"at": at, "bot": bot_id},
+    )
+
+
+def note_resting(
+    transaction: Transaction, bot_id: int, broker_ids: Sequence[str], look_at: datetime | None
+) -> None:
+    """Note what rests at the broker and when to look at it again."""
+    transaction.execute(
+        "UPDATE protections SET broker_ids = %s, look_at = %s WHERE bot_config_id = %s",
+        (list(broker_ids), look_at, bot_id),
+    )
+
+
+def note_seen(transaction: Transaction, bot_id: int, now: datetime) -> None:
+    """Note that all rests at the broker as it should."""
+    transaction.execute("UPDATE protections SET seen_at = %s WHERE bot_config_id = %s", (now, bot_id))
+
+
+def count_placing(transaction: Transaction, bot_id: int) -> int:
+    """Count that something is about to be placed at the broker; return its number, committed before it goes."""
+    return int(
+        transaction.value(
+            """
+            UPDATE protections SET broker_version = broker_version + 1
+             WHERE bot_config_id = %s RETURNING broker_version
+            """,
+            (bot_id,),
+        )
+    )
+
+
+def hold_by_engine(transaction: Transaction, bot_id: int) -> None:
+    """Let the engine watch stop and target itself; nothing rests at the broker."""
+    transaction.execute(
+        """
+        UPDATE protections SET held_by = 'ENGINE', broker_ids = '{}', look_at = NULL WHERE bot_config_id = %s
+        """,
+        (bot_id,),
+    )
+
+
+def to_look_at(transaction: Transaction, lane_id: int, now: datetime) -> list[int]:
+    """Return the lane's bots whose protection at the broker is due to be looked at."""
+    rows = transaction.all(
+        prepared(
+            """
+            SELECT bots.id FROM protections JOIN user_bot_configs AS bots ON bots.id = bot_config_id
+             WHERE bots.lane_id = %(lane)s AND look_at <= %(now)s ORDER BY bots.id
+            """,
+            lane="bigint",
+            now="timestamptz",
+        ),
+        {"lane": lane_id, "now": now},
+    )
+    return [row["id"] for row in rows]
