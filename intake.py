@@ -7,9 +7,10 @@ committed; if it raises, nothing was stored and the sender should send again.
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -24,7 +25,8 @@ from database.notifications import NotificationKind, notify
 from database.pool import Database, Transaction
 from database.tokens import note_token_use
 from signals import tradingview
-from signals.problems import FieldProblem, InvalidJson, InvalidSignal
+from signals.problems import InvalidJson, InvalidSignal
+from signals.service import ServiceFields, with_service_fields
 from signals.tradingview import Understood
 
 TRADINGVIEW = "tradingview"
@@ -64,12 +66,13 @@ class Receipt:
 
 
 def read(
-    body: bytes, content_type: str | None, also_wrong: tuple[FieldProblem, ...] = ()
+    body: bytes, content_type: str | None, beside: ServiceFields | None = None
 ) -> Understood | Unreadable:
     """Read a body; whatever is wrong with it is in what comes back, nothing is raised.
 
-    `also_wrong` are fields beside the signal's own that were found wrong before.
+    `beside` are the fields that a service sent beside the signal's own, with what is wrong of them.
     """
+    also_wrong = beside.problems if beside else ()
     try:
         understood = tradingview.understand(body, content_type)
     except InvalidJson as error:
@@ -78,6 +81,8 @@ def read(
         return unreadable(InvalidSignal((*also_wrong, *error.problems)))
     if also_wrong:
         return unreadable(InvalidSignal(also_wrong))
+    if beside is not None:
+        understood = replace(understood, signal=with_service_fields(understood.signal, beside))
     sentence = understood.signal.contradiction
     if sentence is None:
         return understood
@@ -106,7 +111,7 @@ def receive_alert(
         if sender is None:
             return None
         receipt = take(transaction, sender, arrival, reading, bots)
-    _note(database, sender, receipt, now)
+    note(database, sender, receipt, now)
     return receipt
 
 
@@ -117,7 +122,7 @@ def receive_from_service(
     with database.transaction() as transaction:
         bots = inbox.bots_open_to(transaction, sender, reading.signal.symbol_key) if reading.signal else []
         receipt = take(transaction, sender, arrival, reading, bots)
-    _note(database, sender, receipt, arrival.received_at)
+    note(database, sender, receipt, arrival.received_at)
     return receipt
 
 
@@ -145,21 +150,22 @@ def take(
 ) -> Receipt:
     """Store a message as a signal for its bot, as a copy of one, or as refused; the caller commits."""
     if isinstance(reading, Unreadable):
-        return _refuse(transaction, sender, arrival, reading.signal, reading.refusal, reading.details)
+        return refuse(transaction, sender, arrival, reading.signal, reading.refusal, reading.details)
     signal = reading.signal
     bot = choose(signal, candidates)
     if isinstance(bot, Refusal):
         details = _bots_there_are(transaction, sender, signal) if bot.code is Code.NO_BOT else {}
-        return _refuse(transaction, sender, arrival, signal, bot, details)
+        return refuse(transaction, sender, arrival, signal, bot, details)
     if signal.test:
-        return _refuse(transaction, sender, arrival, signal, _only_a_test(bot), tradingview.explain(reading))
+        return refuse(transaction, sender, arrival, signal, _only_a_test(bot), tradingview.explain(reading))
     stored = inbox.store(transaction, sender, arrival, signal, bot)
     if stored.is_copy:
         return Receipt(status=Status.DUPLICATE, signal_id=stored.uuid, copy_of=stored.id)
     return Receipt(status=Status.ACCEPTED, signal_id=stored.uuid)
 
 
-def _note(database: Database, sender: Sender, receipt: Receipt, now: datetime) -> None:
+def note(database: Database, sender: Sender, receipt: Receipt, now: datetime) -> None:
+    """Note a copy and the use of a token, after the commit of what they came with."""
     # The message is stored and has its answer; a figure about it may get lost.
     if receipt.copy_of is None and not sender.stale:
         return
@@ -178,14 +184,15 @@ def _unreadable(code: Code, sentence: str, details: Mapping[str, Any]) -> Unread
     return Unreadable(refusal=Refusal(code=code, sentence=_UNSTORABLE.sub("�", sentence)), details=details)
 
 
-def _refuse(
+def refuse(
     transaction: Transaction,
     sender: Sender,
     arrival: Arrival,
     signal: Signal | None,
     refusal: Refusal,
-    details: Mapping[str, Any],
+    details: Mapping[str, Any] = MappingProxyType({}),
 ) -> Receipt:
+    """Store a message as refused, or as a test, and tell its user of a refusal; the caller commits."""
     uuid = inbox.store_refusal(transaction, sender, arrival, signal, refusal)
     status = Status.TEST if refusal.code is Code.TEST_SIGNAL else Status.REFUSED
     if status is Status.REFUSED:

@@ -29,7 +29,8 @@ _PATIENCE = "SET LOCAL statement_timeout = 2500;"
 class Sender:
     """Who sent a signal, proved by a token or a service's key; `connection_id` narrows it to one connection.
 
-    `stale` says that the use of the token is to be noted.
+    `signal_channel_id` is the registration through which a message came. `stale` says that the use of the
+    token is to be noted.
     """
 
     user_id: int
@@ -37,6 +38,7 @@ class Sender:
     token_id: int | None = None
     service_key_id: int | None = None
     connection_id: int | None = None
+    signal_channel_id: int | None = None
     stale: bool = False
 
 
@@ -173,11 +175,12 @@ def store_refusal(
         str(
             transaction.value(
                 """
-                INSERT INTO signals (user_id, source, token_id, service_key_id, body_hash, sender_id, body,
-                                     understood, state, code, sentence, sent_at, received_at, finished_at)
-                VALUES (%(user)s, %(source)s, %(token)s, %(service_key)s, %(hash)s, %(sender_id)s, %(body)s,
-                        %(understood)s, 'REFUSED', %(code)s, %(sentence)s, %(sent_at)s, %(now)s,
-                        clock_timestamp())
+                INSERT INTO signals (user_id, source, token_id, service_key_id, signal_channel_id, body_hash,
+                                     sender_id, body, understood, state, code, sentence, sent_at, received_at,
+                                     finished_at)
+                VALUES (%(user)s, %(source)s, %(token)s, %(service_key)s, %(channel)s, %(hash)s,
+                        %(sender_id)s, %(body)s, %(understood)s, 'REFUSED', %(code)s, %(sentence)s, %(sent_at)s,
+                        %(now)s, clock_timestamp())
                 RETURNING uuid
                 """,
                 {
@@ -190,6 +193,21 @@ def store_refusal(
                 },
             )
         )
+    )
+
+
+def first_of_message(transaction: Transaction, sender: Sender, arrival: Arrival) -> Row | None:
+    """Return what is stored of a channel's message, refused or not, and let nobody else store it meanwhile.
+
+    Columns: id, uuid, number (None of a refused one), code, sentence.
+    """
+    transaction.execute("SELECT pg_advisory_xact_lock(%s)", (_lock_number(sender, arrival),))
+    return transaction.maybe(
+        """
+        SELECT id, uuid, number, code, sentence FROM signals
+         WHERE signal_channel_id = %s AND sender_id = %s
+        """,
+        (sender.signal_channel_id, arrival.message_id),
     )
 
 
@@ -235,6 +253,7 @@ def _columns(sender: Sender, arrival: Arrival) -> dict[str, Any]:
         "source": sender.source,
         "token": sender.token_id,
         "service_key": sender.service_key_id,
+        "channel": sender.signal_channel_id,
         "hash": arrival.body_hash,
         "body": arrival.body,
         "now": arrival.received_at,
@@ -291,10 +310,10 @@ _STORE = f"""
          WHERE id = %(lane)s AND NOT EXISTS (SELECT FROM first) RETURNING last_number, connection_id
     ),
     stored AS (
-        INSERT INTO signals (user_id, lane_id, number, source, token_id, service_key_id, body_hash, sender_id,
-                             body, understood, bot_config_id, state, sent_at, received_at)
-        SELECT %(user)s, %(lane)s, last_number, %(source)s, %(token)s, %(service_key)s, %(hash)s,
-               %(sender_id)s, %(body)s, %(understood)s, %(bot)s, 'STORED', %(sent_at)s, %(now)s
+        INSERT INTO signals (user_id, lane_id, number, source, token_id, service_key_id, signal_channel_id,
+                             body_hash, sender_id, body, understood, bot_config_id, state, sent_at, received_at)
+        SELECT %(user)s, %(lane)s, last_number, %(source)s, %(token)s, %(service_key)s, %(channel)s,
+               %(hash)s, %(sender_id)s, %(body)s, %(understood)s, %(bot)s, 'STORED', %(sent_at)s, %(now)s
           FROM numbered RETURNING id, uuid
     ),
     rung AS (SELECT pg_notify('{CHANNEL}', %(lane)s || ' ' || connection_id) FROM numbered)
@@ -306,6 +325,7 @@ _TYPES = {
     "source": "text",
     "token": "bigint",
     "service_key": "bigint",
+    "channel": "bigint",
     "hash": "bytea",
     "body": "bytea",
     "now": "timestamptz",

@@ -203,6 +203,27 @@ def bots_of(transaction: Transaction, channel_id: int) -> list[Row]:
     )
 
 
+def symbol_of_coin(transaction: Transaction, channel_id: int, coin: str) -> str | None:
+    """Return the symbol of the only bot of a registration that trades a coin, None where it is not only one."""
+    rows = transaction.all(
+        """
+        SELECT bots.symbol FROM user_bot_configs AS bots JOIN lanes ON lanes.id = bots.lane_id
+         WHERE bots.signal_channel_id = %s AND bots.archived_at IS NULL AND upper(lanes.base_asset) = %s
+        """,
+        (channel_id, coin),
+    )
+    return rows[0]["symbol"] if len(rows) == 1 else None
+
+
+def names_of_bots(transaction: Transaction, user_id: int) -> set[str]:
+    """Return the names of a user's bots in small letters; archived ones have given theirs up."""
+    rows = transaction.all(
+        "SELECT lower(name) AS name FROM user_bot_configs WHERE user_id = %s AND archived_at IS NULL",
+        (user_id,),
+    )
+    return {row["name"] for row in rows}
+
+
 def channel_from(row: Mapping[str, Any]) -> SignalChannel:
     """Make a `SignalChannel` of a row of signal_channels with its owner's Discord account."""
     kinds: dict[str, Any] = {

@@ -5,28 +5,40 @@ from uuid import UUID
 
 from flask import Response, jsonify, request
 
+import channel_intake
 import intake
+from channel_intake import ChannelMessage
 from database import accounts, reports, statistics
 from database.inbox import Arrival, Sender
 from database.pool import Transaction
 from database.tokens import ServiceKey
-from signals.problems import FieldProblem, InvalidJson, InvalidSignal
+from signals.problems import InvalidJson
 from signals.service import ServiceFields, read_service_fields
+from webhook import channel_api
 from webhook.access import key_of_request, may_see, not_found, token_of_request
 from webhook.alerts import answer_to, message_body
+from webhook.channel_api import refused
 from webhook.errors import ApiError
 from webhook.services import services
 
 
 def take_signal() -> Response:
-    """Take a signal that a service made of a message, for one of the users it may signal for."""
+    """Take a signal that a service made of a message, for a user, or for those who registered its channel."""
     body = message_body()
     with services().transaction() as transaction:
         key = key_of_request(transaction)
         fields = _fields_of(body)
-        sender = _sender(transaction, key, fields)
+        if fields.channel is not None:
+            channels = channel_api.channels_for(transaction, key, fields)
+        else:
+            sender = _sender(transaction, key, fields)
     arrival = Arrival(body=body, received_at=datetime.now(UTC), message_id=fields.message_id)
-    reading = intake.read(body, request.content_type, also_wrong=fields.problems)
+    reading = intake.read(body, request.content_type, beside=fields)
+    if fields.channel is not None:
+        message = ChannelMessage(
+            arrival=arrival, reading=reading, format=fields.format, service_key_id=key.id
+        )
+        return channel_api.answer_to(channel_intake.receive(services(), channels, message))
     return answer_to(intake.receive_from_service(services().database, sender, arrival, reading))
 
 
@@ -56,11 +68,10 @@ def _fields_of(body: bytes) -> ServiceFields:
 
 
 def _sender(transaction: Transaction, key: ServiceKey, fields: ServiceFields) -> Sender:
-    if fields.channel is not None:
-        raise _refused("channel", fields.channel, "a channel that is registered here; or send user instead")
     user_id = None if fields.user is None else _user_id(transaction, fields.user)
     if user_id is None or not may_see(key, user_id):
-        raise _refused("user", fields.user, "the id or e-mail address of a user this key may signal for")
+        allowed = "the id or e-mail address of a user this key may signal for; or send channel instead"
+        raise refused("user", fields.user, allowed)
     return Sender(user_id=user_id, source=fields.source, service_key_id=key.id)
 
 
@@ -70,12 +81,6 @@ def _user_id(transaction: Transaction, text: str) -> int | None:
         accounts.user(transaction, int(text)) if short_number else accounts.user_by_email(transaction, text)
     )
     return user.id if user is not None and user.is_active else None
-
-
-def _refused(name: str, got: str | None, allowed: str) -> ApiError:
-    problem = FieldProblem(name=name, got="nothing" if got is None else f'"{got[:80]}"', allowed=allowed)
-    refused = intake.unreadable(InvalidSignal((problem,)))
-    return ApiError(422, refused.refusal.code, refused.refusal.sentence, **refused.details)
 
 
 def _reader_of(transaction: Transaction, signal_id: UUID) -> int | None:

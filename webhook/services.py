@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from flask import Flask, current_app, request
 
@@ -14,6 +14,9 @@ from database.pool import Database, Transaction
 from encryption import Vault, keyed_hash
 from settings import Settings
 from webhook.counts import Counts
+
+if TYPE_CHECKING:
+    from brokers.registry import Registry
 
 WAITING_AT_ONCE = 4
 _NAME = "dashtrade"
@@ -33,6 +36,19 @@ class Services:
     )
     counts: Counts = field(default_factory=Counts)
     _hash_key: bytes | None = None
+    _registry: "Registry | None" = None
+    _opening: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def registry(self) -> "Registry":
+        """Return the brokers: only a channel's first signal in a symbol asks one, and alerts never do."""
+        # Their libraries take a second to load and much memory, which most processes never need.
+        from brokers.registry import Registry
+
+        with self._opening:
+            if self._registry is None:
+                self._registry = Registry(self.database, self.vault, self.settings)
+            return self._registry
 
     @property
     def hash_key(self) -> bytes:
