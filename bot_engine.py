@@ -75,4 +75,4 @@ def run_lane(desk: Desk, lane_id: int) -> None:
 
 def _agenda(desk: Desk, lane_id: int) -> lanes.Agenda:
     with desk.database.session() as session, session.autocommit() as transaction:
-        return lanes.agenda(transaction, lane_id)
+        return lanes.agenda(transaction, lane_id, desk.now())

@@ -74,9 +74,9 @@ def protection_for(
 
 
 def fitting_targets(
-    targets: Sequence[Target], quantity: Decimal, instrument: Instrument
+    targets: Sequence[Target], quantity: Decimal, instrument: Instrument, side: Side
 ) -> tuple[Target, ...]:
-    """Return targets whose shares of a quantity can all be traded.
+    """Return targets whose shares of a quantity, entered with `side`, can all be traded.
 
     A share below what the broker takes goes to the next target, the last one's to the one before.
     """
@@ -85,7 +85,7 @@ def fitting_targets(
     for target in targets:
         share = target.share + carried
         carried = ZERO
-        if _is_too_small(quantity * share / HUNDRED, instrument):
+        if _is_too_small(quantity * share / HUNDRED, instrument, side):
             carried = share
         else:
             fitting.append(replace(target, share=share))
@@ -160,9 +160,10 @@ def _is_nearer(price: Decimal, stop: Decimal | None, side: PositionSide) -> bool
     return stop is None or (price - stop) * side.sign > 0
 
 
-def _is_too_small(quantity: Decimal, instrument: Instrument) -> bool:
-    least = max(instrument.minimum_quantity, instrument.quantity_step)
-    return instrument.round_quantity(quantity) < least
+def _is_too_small(quantity: Decimal, instrument: Instrument, side: Side) -> bool:
+    short = side is Side.SELL
+    step = instrument.short_quantity_step if short else instrument.quantity_step
+    return instrument.round_quantity(quantity, short=short) < max(instrument.minimum_quantity, step)
 
 
 def _stop_level(bot: Bot, signal: Signal | None) -> Level | None:

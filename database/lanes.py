@@ -122,9 +122,9 @@ class Agenda:
         return not (self.exits or self.signals or self.plans or self.protections)
 
 
-def agenda(transaction: Transaction, lane_id: int) -> Agenda:
-    """Return what is to be done in a lane; a lane that is gone has nothing."""
-    row = transaction.maybe(_AGENDA, (lane_id,))
+def agenda(transaction: Transaction, lane_id: int, now: datetime) -> Agenda:
+    """Return what is to be done in a lane at `now`; a lane that is gone has nothing."""
+    row = transaction.maybe(_AGENDA, {"lane": lane_id, "now": now})
     if row is None:
         return Agenda(bells=0, exits=False, signals=False, plans=False, protections=False)
     return Agenda(**row)
@@ -139,10 +139,11 @@ _AGENDA = prepared(
                AS signals,
            EXISTS (SELECT FROM plans WHERE lane_id = lanes.id AND finished_at IS NULL) AS plans,
            EXISTS (SELECT FROM protections JOIN user_bot_configs AS bots ON bots.id = bot_config_id
-                    WHERE look_at <= now() AND bots.lane_id = lanes.id) AS protections
-      FROM lanes WHERE id = %s
+                    WHERE look_at <= %(now)s AND bots.lane_id = lanes.id) AS protections
+      FROM lanes WHERE id = %(lane)s
     """,
-    "bigint",
+    lane="bigint",
+    now="timestamptz",
 )
 
 

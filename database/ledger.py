@@ -57,7 +57,7 @@ def book_order(transaction: Transaction, known: Order, *, source: str, now: date
         return None
     if known.filled_quantity >= order.filled_quantity:
         if known.filled_quantity > order.filled_quantity:
-            _book_piece(transaction, order, known, source)
+            _book_piece(transaction, order, known, source, now)
             _show_partial_fill(transaction, order, known)
         after = orders.update_order(transaction, order.id, known, now)
         if _tells_something(order, known):
@@ -76,7 +76,9 @@ def _tells_something(order: OrderRecord, known: Order) -> bool:
     return known.filled_quantity > order.filled_quantity or (known.state.is_final and not order.is_final)
 
 
-def _book_piece(transaction: Transaction, order: OrderRecord, known: Order, source: str) -> None:
+def _book_piece(
+    transaction: Transaction, order: OrderRecord, known: Order, source: str, now: datetime
+) -> None:
     instrument = instrument_of_lane(transaction, order.lane_id)
     piece = _new_piece(transaction, order, known, instrument)
     fill = Fill(
@@ -93,7 +95,7 @@ def _book_piece(transaction: Transaction, order: OrderRecord, known: Order, sour
     _move_position(transaction, row, booking, fill_id, instrument, known.updated_at)
     _add_to_trade(transaction, order, fill, booking)
     if order.purpose is LegPurpose.OPEN:
-        protections.begin(transaction, order)
+        protections.begin(transaction, order, now)
 
 
 def _new_piece(transaction: Transaction, order: OrderRecord, known: Order, instrument: Instrument) -> _Piece:

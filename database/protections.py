@@ -40,14 +40,15 @@ class ProtectionRecord:
     seen_at: datetime
 
 
-def begin(transaction: Transaction, order: OrderRecord) -> None:
+def begin(transaction: Transaction, order: OrderRecord, now: datetime) -> None:
     """Protect what an entry has filled as its leg says; a later fill of the same leg changes nothing."""
-    values = {"bot": order.bot_id, "leg": order.leg_id, "at_broker": order.is_protected_at_broker}
+    at_broker = order.is_protected_at_broker
+    values = {"bot": order.bot_id, "leg": order.leg_id, "at_broker": at_broker, "now": now}
     transaction.execute(_FORGET_OTHER_LEG, values)
     if transaction.execute(_BEGIN, values):
         transaction.execute(_BEGIN_TARGETS, values)
-    elif order.is_protected_at_broker:
-        ask_look(transaction, order.bot_id)
+    elif at_broker:
+        ask_look(transaction, order.bot_id, now)
 
 
 _FORGET_OTHER_LEG = prepared(
@@ -58,11 +59,11 @@ _FORGET_OTHER_LEG = prepared(
 _BEGIN = prepared(
     """
     INSERT INTO protections (bot_config_id, leg_id, stop_price, target_price, held_by, look_at, break_even_after,
-                             trail_distance, trail_from, close_at)
+                             trail_distance, trail_from, close_at, created_at)
     SELECT %(bot)s, id, stop_price, target_price, CASE WHEN %(at_broker)s THEN 'BROKER' ELSE 'ENGINE' END,
-           CASE WHEN %(at_broker)s THEN now() END, (terms ->> 'break_even_after')::integer,
+           CASE WHEN %(at_broker)s THEN %(now)s END, (terms ->> 'break_even_after')::integer,
            (terms ->> 'trail_distance')::numeric, (terms ->> 'trail_from')::numeric,
-           now() + (terms ->> 'time_limit_minutes')::integer * interval '1 minute'
+           %(now)s + (terms ->> 'time_limit_minutes')::integer * interval '1 minute', %(now)s
       FROM legs
      WHERE id = %(leg)s AND (stop_price IS NOT NULL OR target_price IS NOT NULL OR terms IS NOT NULL)
     ON CONFLICT DO NOTHING
@@ -70,6 +71,7 @@ _BEGIN = prepared(
     bot="bigint",
     leg="bigint",
     at_broker="boolean",
+    now="timestamptz",
 )
 _BEGIN_TARGETS = prepared(
     """
@@ -145,7 +147,12 @@ def _record_from(row: Row) -> ProtectionRecord:
 
 
 def move_stop(
-    transaction: Transaction, bot_id: int, *, stop_price: Decimal | None, best: Decimal | None
+    transaction: Transaction,
+    bot_id: int,
+    *,
+    stop_price: Decimal | None,
+    best: Decimal | None,
+    now: datetime,
 ) -> None:
     """Let the stop follow the price; what rests at the broker is looked at where the stop moved."""
     transaction.execute(
@@ -154,14 +161,15 @@ def move_stop(
             UPDATE protections
                SET trail_best = %(best)s, stop_price = %(stop)s,
                    look_at = CASE WHEN held_by = 'BROKER' AND stop_price IS DISTINCT FROM %(stop)s
-                                  THEN now() ELSE look_at END
+                                  THEN %(now)s ELSE look_at END
              WHERE bot_config_id = %(bot)s
             """,
             best="numeric",
             stop="numeric",
             bot="bigint",
+            now="timestamptz",
         ),
-        {"best": best, "stop": stop_price, "bot": bot_id},
+        {"best": best, "stop": stop_price, "bot": bot_id, "now": now},
     )
 
 
@@ -183,20 +191,20 @@ def pass_targets(transaction: Transaction, bot_id: int, reached: int, now: datet
     )
     transaction.execute(
         """
-        UPDATE protections SET target_price = %s, look_at = CASE WHEN held_by = 'BROKER' THEN now() END
+        UPDATE protections SET target_price = %s, look_at = CASE WHEN held_by = 'BROKER' THEN %s END
          WHERE bot_config_id = %s
         """,
-        (following and following["price"], bot_id),
+        (following and following["price"], now, bot_id),
     )
     return following["number"] if following else None
 
 
-def ask_look(transaction: Transaction, bot_id: int, at: datetime | None = None) -> None:
-    """Have the lane look at what rests at the broker, at once or at a time."""
+def ask_look(transaction: Transaction, bot_id: int, at: datetime) -> None:
+    """Have the lane look at a time at what rests at the broker."""
     transaction.execute(
         prepared(
             """
-            UPDATE protections SET look_at = coalesce(%(at)s, now())
+            UPDATE protections SET look_at = %(at)s
              WHERE bot_config_id = %(bot)s AND held_by = 'BROKER'
             """,
             at="timestamptz",

@@ -263,7 +263,7 @@ def _fitted(protection: Protection, size: Size) -> Protection:
     """Leave out targets whose share of this size is too small to be traded."""
     if not protection.targets:
         return protection
-    targets = fitting_targets(protection.targets, size.quantity, size.request.instrument)
+    targets = fitting_targets(protection.targets, size.quantity, size.request.instrument, size.request.side)
     if len(targets) == len(protection.targets):
         return replace(protection, targets=targets)
     words = f"{len(protection.targets)} targets are too many for this size; {len(targets)} are kept."

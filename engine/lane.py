@@ -28,7 +28,7 @@ def work_lane(desk: Desk, session: Session, lane_id: int) -> int:
     """Take every step that can be taken in a lane now; return how often its bell had rung at the last look."""
     while True:
         with session.autocommit() as transaction:
-            agenda = lanes.agenda(transaction, lane_id)
+            agenda = lanes.agenda(transaction, lane_id, desk.now())
         if not _take_steps(desk, session, lane_id, agenda):
             desk.step("lane looked over")
             return agenda.bells

@@ -44,7 +44,7 @@ def watch_risk(desk: Desk, session: Session, connection_id: int) -> None:
         with session.transaction() as transaction:
             _judge(transaction, desk, broker, row, price, price_at)
             if row["held_by"] == "BROKER" and _has_shrunk(row, positions.get(row["symbol_key"])):
-                protections.ask_look(transaction, row["id"])
+                protections.ask_look(transaction, row["id"], desk.now())
                 bells.ring(transaction, [row["lane_id"]])
         desk.step("risk judged")
 
@@ -70,7 +70,7 @@ def _price(
     return exit_price(quote, ledger.position_from(row).side), quote.at
 
 
-def _follow(transaction: Transaction, broker: Broker, row: Row, price: Decimal) -> Protection:
+def _follow(transaction: Transaction, desk: Desk, broker: Broker, row: Row, price: Decimal) -> Protection:
     """Let a trailing stop follow the price; return the protection as it stands then."""
     protection = protection_from(row)
     if protection.trail_distance is None or price <= 0:
@@ -82,7 +82,7 @@ def _follow(transaction: Transaction, broker: Broker, row: Row, price: Decimal) 
     side = ledger.position_from(row).side
     best, stop = trailed(protection, row["trail_best"], price, side, instrument)
     if (best, stop) != (row["trail_best"], row["stop_price"]):
-        protections.move_stop(transaction, row["id"], stop_price=stop, best=best)
+        protections.move_stop(transaction, row["id"], stop_price=stop, best=best, now=desk.now())
     return replace(protection, stop_price=stop)
 
 
@@ -102,7 +102,7 @@ def _judge(
         Watched(
             bot=bots.bot_from(row),
             position=ledger.position_from(row),
-            protection=_follow(transaction, broker, row, price),
+            protection=_follow(transaction, desk, broker, row, price),
             instrument=instrument,
             price=price,
             price_at=price_at,

@@ -89,7 +89,7 @@ def _leave_target(
     side = PositionSide.LONG if row["quantity"] > 0 else PositionSide.SHORT
     stop = break_even(record.protection, reached, row["average_price"], side)
     if stop != record.protection.stop_price:
-        protections.move_stop(transaction, plan.bot_id, stop_price=stop, best=record.trail_best)
+        protections.move_stop(transaction, plan.bot_id, stop_price=stop, best=record.trail_best, now=desk.now())
 
 
 def _finish_event(

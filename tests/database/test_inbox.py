@@ -128,7 +128,7 @@ def test_a_signal_rings_its_lane_when_it_is_committed_and_so_does_ring(database,
         with pytest.raises(queue.Empty):
             heard.get(timeout=0.2)
     with database.transaction() as transaction:
-        assert lanes.agenda(transaction, bot.lane_id).bells == 2
+        assert lanes.agenda(transaction, bot.lane_id, datetime.now(UTC)).bells == 2
 
 
 def test_an_engine_that_holds_a_signal_and_then_rings_its_lane_meets_no_deadlock(database, floor, sender):

@@ -1,6 +1,6 @@
 import itertools
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.bot import Bot
-from core.instrument import Instrument
+from core.instrument import Instrument, Quote
 from core.leverage import leverage_for, liquidation_before_stop, liquidation_price
 from core.order import MarginMode, Side
 from core.plan import Code, Refusal
@@ -25,10 +25,17 @@ from core.protection import (
 )
 from core.signal import Action, Level, LevelKind, PositionSide, Signal
 from core.size import Size, SizeRequest
-from tests.unit.examples import BITCOIN, BOT, CONNECTION
+from database.work import LegRecord
+from engine.expiry import traded_first
+from tests.unit.examples import BITCOIN, BOT, CONNECTION, NOW
 
 LONG, SHORT = PositionSide.LONG, PositionSide.SHORT
-COIN = replace(BITCOIN, quantity_step=Decimal("0.001"), minimum_quantity=Decimal("0.001"))
+COIN = replace(
+    BITCOIN,
+    quantity_step=Decimal("0.001"),
+    short_quantity_step=Decimal("0.001"),
+    minimum_quantity=Decimal("0.001"),
+)
 
 
 def protect(*targets: str, side: Side = Side.BUY, **bot: Any) -> Protection:
@@ -86,9 +93,12 @@ def test_one_target_is_no_list_and_the_same_price_twice_is_one() -> None:
 
 
 def test_a_share_too_small_to_be_traded_goes_to_its_neighbour() -> None:
-    assert shares(fitting_targets(targets("20", "30", "50"), Decimal("0.004"), COIN)) == [(2, 50), (3, 50)]
-    assert shares(fitting_targets(targets("80", "20"), Decimal("0.004"), COIN)) == [(1, 100)]
-    assert shares(fitting_targets(targets("50", "50"), Decimal("0.001"), COIN)) == [(2, 100)]
+    assert shares(fitting_targets(targets("20", "30", "50"), Decimal("0.004"), COIN, Side.BUY)) == [
+        (2, 50),
+        (3, 50),
+    ]
+    assert shares(fitting_targets(targets("80", "20"), Decimal("0.004"), COIN, Side.BUY)) == [(1, 100)]
+    assert shares(fitting_targets(targets("50", "50"), Decimal("0.001"), COIN, Side.BUY)) == [(2, 100)]
 
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=6), st.decimals("0.001", "3", places=3))
@@ -98,7 +108,7 @@ def test_fitting_targets_still_add_up_to_everything(weights: list[int], quantity
         Target(number=number, price=Decimal(number), share=Decimal(100) * weight / whole)
         for number, weight in enumerate(weights, start=1)
     )
-    kept = fitting_targets(given_shares, quantity, COIN)
+    kept = fitting_targets(given_shares, quantity, COIN, Side.BUY)
     assert abs(sum(each.share for each in kept) - 100) < Decimal("0.000001")
     if len(kept) > 1:
         for each in kept:
@@ -281,3 +291,36 @@ def test_a_stop_behind_the_liquidation_is_refused(side: Side, stop: str | None, 
     if refusal is not None:
         assert refusal.code is Code.LIQUIDATION_BEFORE_STOP
         assert "10x isolated margin" in refusal.sentence
+
+
+# Entries that are over before they fill
+
+
+def entry(side: Side) -> LegRecord:
+    return LegRecord(
+        **{each.name: None for each in fields(LegRecord)}
+        | {
+            "side": side,
+            "stop_price": Decimal(58000 if side is Side.BUY else 62000),
+            "target_price": Decimal(65000 if side is Side.BUY else 55000),
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("side", "bid", "ask", "words"),
+    [
+        (Side.BUY, "61000", "61001", None),
+        (Side.BUY, "65000", "65001", "its target at 65,000 traded"),
+        (Side.BUY, "58000", "58001", "its stop at 58,000 traded"),
+        (Side.BUY, "0", "58001", None),
+        (Side.SELL, "59000", "59001", None),
+        (Side.SELL, "54999", "55000", "its target at 55,000 traded"),
+        (Side.SELL, "61999", "62000", "its stop at 62,000 traded"),
+    ],
+)
+def test_which_of_stop_and_target_trades_before_the_entry(
+    side: Side, bid: str, ask: str, words: str | None
+) -> None:
+    quote = Quote(symbol="BTC-USDT", bid=Decimal(bid), ask=Decimal(ask), at=NOW)
+    assert traded_first(entry(side), quote) == words
