@@ -127,6 +127,7 @@ def order(account: Account, params: Json) -> Order:
         exits=exits,
         broker_id=broker,
     )
+    _check_price_band(account, found)
     _check_reduce_only(account, found)
     _check_attached(account, found)
     return found
@@ -248,6 +249,18 @@ def _size(params: Json, traded: Instrument, kind: str) -> Decimal:
 
 def _size_or_whole(params: Json, traded: Instrument) -> Decimal | None:
     return None if decimal(params, "size") == WHOLE else _size(params, traded, "limit")
+
+
+def price_range(account: Account, inst_id: str) -> tuple[Decimal, Decimal]:
+    """Return the lowest and highest price that a limit order may have."""
+    last, band = account.market.price(inst_id).last, account.settings.price_band
+    return (ZERO, last * 1000) if band is None else (last * (1 - band), last * (1 + band))
+
+
+def _check_price_band(account: Account, new: Order) -> None:
+    low, high = price_range(account, new.inst_id)
+    if new.price is not None and not low <= new.price <= high:
+        raise OperationFailed("102064" if new.side == "buy" else "102065", low, high)
 
 
 def _check_reduce_only(account: Account, new: Order) -> None:

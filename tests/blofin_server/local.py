@@ -1,6 +1,7 @@
 """Run the server inside a test, and drive it from any process."""
 
 import asyncio
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from aiohttp import web
 from requests import Response, Session
 
 from tests.blofin_server.app import make_app
+from tests.blofin_server.errors import Envelope, OperationFailed, failure
 from tests.blofin_server.state import Server
 
 Json = dict[str, Any]
@@ -63,6 +65,21 @@ class Control:
     ) -> None:
         """Queue a fault; see `tests.alpaca_server.faults.Fault`."""
         self._post("faults", kind=kind, method=method, path=path, **fields)
+
+    def operation_error(
+        self, code: str, envelope: str = "outer_one", path: str = "/api/v1/trade/order", **fields: object
+    ) -> None:
+        """Let the next request to `path` fail with any of BloFin's codes, in any `errors.Envelope`.
+
+        `fields` are those of a fault: with kind="answer_after" the operation is carried out all the same.
+        """
+        message = fields.pop("message", None)
+        failed = OperationFailed(code, "", "", message=None if message is None else str(message))
+        listed = path.endswith(("/order", "-order", "-orders", "cancel-tpsl"))
+        ids = {"orderId": None, "clientOrderId": ""}
+        body = json.dumps(failure(failed, Envelope(envelope), ids, listed=listed))
+        kind = str(fields.pop("kind", "answer_before"))
+        self.fault(kind, "*", path, status=200, body=body, **fields)
 
     def clear_faults(self) -> None:
         """Forget the queued faults."""

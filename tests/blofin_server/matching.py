@@ -11,7 +11,9 @@ TAKES_ONCE = ("ioc", "fok")
 
 
 def arrive(account: Account, order: Order) -> None:
-    """Work a new order against the present price."""
+    """Work a new order against the present price; one that was cancelled meanwhile is left alone."""
+    if not order.is_open:
+        return
     if order.kind == "post_only" and crosses(account, order):
         account.end(order, "system_canceled", "Post-only order would have taken liquidity")
         return

@@ -38,6 +38,13 @@ def books(market: LocalMarket, query: Json) -> list[Json]:
     return [wire.book_json(traded, market.price(traded.inst_id), int(depth))]
 
 
+def position_tiers(market: LocalMarket, query: Json) -> list[Json]:
+    """Return the one tier that every size is in here."""
+    traded = market.instrument(checks.required(query, "instId"))
+    mode = checks.one_of(query, "marginMode", ("cross", "isolated"))
+    return [wire.tier_json(traded, mode)]
+
+
 def asset_balances(account: Account, query: Json) -> list[Json]:
     """Return the balance of one kind of account."""
     kind = checks.one_of(query, "accountType", ACCOUNT_KINDS)
@@ -103,6 +110,14 @@ def batch_leverage(account: Account, query: Json) -> list[Json]:
         for name in names
         for side in sides
     ]
+
+
+def price_range(account: Account, query: Json) -> Json:
+    """Return between which prices a limit order may be."""
+    inst_id = checks.instrument(account, query).inst_id
+    checks.one_of(query, "side", ("buy", "sell"))
+    low, high = checks.price_range(account, inst_id)
+    return {"maxPrice": wire.long(high), "minPrice": wire.long(low)}
 
 
 def api_key(account: Account, query: Json) -> Json:
@@ -229,6 +244,7 @@ PUBLIC = {
     "/api/v1/market/tickers": tickers,
     "/api/v1/market/mark-price": mark_prices,
     "/api/v1/market/books": books,
+    "/api/v1/market/position-tiers": position_tiers,
 }
 READING: dict[str, Callable[[Account, Json], object]] = {
     "/api/v1/asset/balances": asset_balances,
@@ -240,6 +256,7 @@ READING: dict[str, Callable[[Account, Json], object]] = {
     "/api/v1/account/position-mode": position_mode,
     "/api/v1/account/leverage-info": leverage,
     "/api/v1/account/batch-leverage-info": batch_leverage,
+    "/api/v1/trade/order/price-range": price_range,
     "/api/v1/user/query-apikey": api_key,
     "/api/v1/trade/orders-pending": pending_orders,
     "/api/v1/trade/orders-history": order_history,

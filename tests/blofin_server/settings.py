@@ -36,7 +36,8 @@ class Settings:
     stop and target become a TP/SL order at the first fill and grow with each, or when the order ends;
     `attached_client_id`: that TP/SL order bears the entry's client id, or none; `amend_reduce_only`: a
     reduce-only order larger than the position is cut to its size, or ends partly filled;
-    `leverage_beside_position`: leverage may be changed while a position is open.
+    `leverage_beside_position`: leverage may be changed while a position is open; `price_band`: limit prices
+    further than this share from the last price are refused (102064, 102065), None for no such bound.
     """
 
     hold_fills: bool = False
@@ -57,6 +58,7 @@ class Settings:
     attached_client_id: bool = False
     amend_reduce_only: bool = False
     leverage_beside_position: bool = False
+    price_band: Decimal | None = None
     clock_offset_ms: int = 0
 
 
@@ -66,6 +68,6 @@ def change(settings: Settings, fields: dict[str, object]) -> None:
     for name, value in fields.items():
         if not hasattr(settings, name):
             raise KeyError(f"no setting is called {name}")
-        if name in ("fill_size", "maker_fee", "taker_fee"):
+        if name in ("fill_size", "maker_fee", "taker_fee", "price_band"):
             value = None if value is None else Decimal(str(value))
         setattr(settings, name, kinds[name](str(value)) if name in kinds else value)

@@ -1,6 +1,6 @@
 """BloFin's JSON for what an account and the market hold; numbers are strings."""
 
-from decimal import Decimal
+from decimal import ROUND_DOWN, Context, Decimal
 from typing import Any
 
 from tests.blofin_server import margin
@@ -10,16 +10,18 @@ from tests.blofin_server.orders import ZERO, Exits, Fill, Order, Position, Prote
 
 Json = dict[str, Any]
 
+EIGHTEEN = Decimal(10) ** -18
+WIDE = Context(prec=60)
+
 
 def long(value: Decimal) -> str:
-    """Write a number with the eighteen decimals of orders and balances."""
-    return f"{value:.18f}"
+    """Write a number with the eighteen decimals of orders and balances, cut off as BloFin's examples are."""
+    return f"{value.quantize(EIGHTEEN, ROUND_DOWN, WIDE):f}"
 
 
 def short(value: Decimal) -> str:
     """Write a number without idle zeros."""
-    text = f"{value:.18f}"
-    return text.rstrip("0").rstrip(".")
+    return long(value).rstrip("0").rstrip(".")
 
 
 def optional(value: Decimal | None) -> str | None:
@@ -51,6 +53,18 @@ def instrument_json(instrument: Instrument) -> Json:
         "maxMarketSize": short(instrument.max_market),
         "state": instrument.state,
         "settleCurrency": instrument.quote,
+    }
+
+
+def tier_json(instrument: Instrument, margin_mode: str) -> Json:
+    """Return an instrument's position tier."""
+    return {
+        "symbol": instrument.inst_id,
+        "marginMode": margin_mode,
+        "minSize": short(instrument.minimum),
+        "maxSize": short(instrument.max_limit),
+        "maintenanceMarginRate": short(instrument.maintenance_rate),
+        "maxLeverage": str(instrument.max_leverage),
     }
 
 
