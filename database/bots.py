@@ -199,6 +199,19 @@ def note_connection(
     return ConnectionStatus(before["status"])
 
 
+def note_warning(transaction: Transaction, connection_id: int, warning: str | None) -> None:
+    """Record what the user must know of a connection's account or key although it can trade."""
+    transaction.execute("UPDATE user_api_keys SET warning = %s WHERE id = %s", (warning, connection_id))
+
+
+def note_warning(transaction: Transaction, connection_id: int, warning: str | None) -> None:
+    """Keep what the user must know of a connection although it can trade; None where there is nothing."""
+    transaction.execute(
+        "UPDATE user_api_keys SET warning = %(words)s WHERE id = %(id)s AND warning IS DISTINCT FROM %(words)s",
+        {"words": warning, "id": connection_id},
+    )
+
+
 def note_reconciled(transaction: Transaction, connection_id: int, now: datetime) -> None:
     """Note that a connection has been compared with its broker."""
     transaction.execute("UPDATE user_api_keys SET reconciled_at = %s WHERE id = %s", (now, connection_id))

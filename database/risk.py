@@ -249,8 +249,10 @@ def store_positions(
     for position in positions:
         transaction.execute(
             prepared(
-                "INSERT INTO position_snapshots VALUES (%s, %s, %s, %s, %s, %s, %s)",
-                "bigint, text, numeric, numeric, numeric, numeric, timestamptz",
+                "INSERT INTO position_snapshots (connection_id, symbol, quantity, average_price, current_price,"
+                " unrealized, taken_at, leverage, margin_mode, margin, liquidation_price)"
+                " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+                "bigint, text, numeric, numeric, numeric, numeric, timestamptz, numeric, text, numeric, numeric",
             ),
             (
                 connection_id,
@@ -260,6 +262,10 @@ def store_positions(
                 position.current_price,
                 position.unrealized,
                 now,
+                position.leverage,
+                position.margin_mode,
+                position.margin,
+                position.liquidation_price,
             ),
         )
 

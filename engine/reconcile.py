@@ -96,6 +96,7 @@ def _store(
 ) -> None:
     with session.transaction() as transaction:
         risk.store_account(transaction, connection_id, account, curve=True)
+        bots.note_warning(transaction, connection_id, account.warning)
         risk.store_positions(transaction, connection_id, positions, desk.now())
 
 
