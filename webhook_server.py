@@ -12,7 +12,7 @@ import settings as settings_module
 from core.wording import number
 from database.pool import Database
 from settings import Settings
-from webhook import alerts, errors, health, service_api, users
+from webhook import alerts, discord_callback, errors, health, service_api, users
 from webhook.limits import limit_address, limited_by_token, limited_explaining
 from webhook.services import install
 
@@ -64,6 +64,7 @@ def _add_routes(app: Flask) -> None:
     app.add_url_rule("/api/v1/stats", view_func=service_api.figures)
     app.add_url_rule("/user/<int:user_id>/positions", view_func=limited_by_token(users.positions))
     app.add_url_rule("/user/<int:user_id>/bots", view_func=limited_by_token(users.bots_with_status))
+    app.add_url_rule("/discord/callback", view_func=discord_callback.link_account)
     app.add_url_rule("/health", view_func=health.health)
 
 

@@ -80,23 +80,32 @@ def store_code(transaction: Transaction, user_id: int, hashed: bytes, now: datet
 
 
 def store_state(
-    transaction: Transaction, user_id: int, session_id: int, hashed: bytes, now: datetime
+    transaction: Transaction,
+    user_id: int,
+    session_id: int,
+    hashed: bytes,
+    now: datetime,
+    *,
+    dashboard: str | None = None,
 ) -> None:
-    """Keep the state of a visit to Discord that began in a session."""
-    _store(transaction, CodeKind.OAUTH, user_id, session_id, hashed, now, now + STATE_LIFE)
+    """Keep the state of a visit to Discord that began in a session of the `dashboard` at that address."""
+    _store(transaction, CodeKind.OAUTH, user_id, session_id, hashed, now, now + STATE_LIFE, dashboard)
 
 
-def take_state(transaction: Transaction, hashed: bytes, session_id: int, now: datetime) -> int | None:
-    """Use up a state and return whose it is; None where it is unknown, used, expired, or of another session."""
-    user: int | None = transaction.value(
+def take_state(transaction: Transaction, hashed: bytes, session_id: int, now: datetime) -> Row | None:
+    """Use up a state and return its `user_id`, `email` and `dashboard`.
+
+    None where it is unknown, used, expired, of another session or of a closed account.
+    """
+    return transaction.maybe(
         """
-        UPDATE link_codes SET used_at = %(now)s
+        UPDATE link_codes SET used_at = %(now)s FROM users
          WHERE code_hash = %(hash)s AND kind = 'OAUTH' AND session_id = %(session)s AND used_at IS NULL
-           AND expires_at > %(now)s RETURNING user_id
+           AND link_codes.expires_at > %(now)s AND users.id = link_codes.user_id AND users.is_active
+        RETURNING users.id AS user_id, users.email, link_codes.dashboard
         """,
         {"hash": hashed, "session": session_id, "now": now},
     )
-    return user
 
 
 def redeem_code(
@@ -141,6 +150,7 @@ def link(
     now: datetime,
     *,
     actor: str,
+    address: str | None = None,
 ) -> bool:
     """Join a Discord account to a user's, in place of the one before; False where it is another user's."""
     # Two accounts that are linked to one Discord account at once wait for each other here.
@@ -162,6 +172,7 @@ def link(
     )
     audit.record(
         transaction, actor=actor, action="discord link", subject=f"user {user_id}", user_id=user_id,
+        address=address,
         before={"account": before["discord_username"], "id": before["discord_user_id"]},
         after={"account": discord_username[:100], "id": discord_user_id},
     )  # fmt: skip
@@ -238,12 +249,13 @@ def _store(
     hashed: bytes,
     now: datetime,
     until: datetime,
+    dashboard: str | None = None,
 ) -> None:
     transaction.execute("DELETE FROM link_codes WHERE expires_at < %s", (now - timedelta(days=1),))
     transaction.execute(
         """
-        INSERT INTO link_codes (kind, user_id, session_id, code_hash, created_at, expires_at)
-        VALUES (%s, %s, %s, %s, %s, %s)
+        INSERT INTO link_codes (kind, user_id, session_id, code_hash, created_at, expires_at, dashboard)
+        VALUES (%s, %s, %s, %s, %s, %s, %s)
         """,
-        (kind, user_id, session_id, hashed, now, until),
+        (kind, user_id, session_id, hashed, now, until, dashboard),
     )

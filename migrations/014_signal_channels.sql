@@ -90,6 +90,8 @@ CREATE TABLE link_codes (
     user_id     BIGINT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     session_id  BIGINT REFERENCES user_sessions (id) ON DELETE CASCADE,
     code_hash   BYTEA NOT NULL UNIQUE,
+    -- Where the dashboard was when the visit to Discord began; the way back leads nowhere else.
+    dashboard   TEXT,
     created_at  TIMESTAMPTZ NOT NULL DEFAULT now(),
     expires_at  TIMESTAMPTZ NOT NULL,
     used_at     TIMESTAMPTZ

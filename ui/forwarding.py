@@ -32,7 +32,8 @@ HOP_BY_HOP = frozenset(
 )
 # What the client would add by itself: the webhook server must see what came, not what we would send.
 NOT_ADDED = ("Content-Type", "User-Agent", "Accept", "Accept-Encoding")
-# The browser's session is none of the webhook server's business.
+# The browser's session is none of the webhook server's business, but where Discord sends a browser back.
+WITH_SESSION = "/discord/callback"
 KEPT_HERE = frozenset({"cookie", "x-dashtrade-user", "x-forwarded-for"})
 
 
@@ -121,6 +122,8 @@ def _headers(request: Request) -> list[tuple[str, str]]:
         for name, value in request.headers.items()
         if name not in HOP_BY_HOP and name not in KEPT_HERE
     ]
+    if request.scope["path"] == WITH_SESSION:
+        kept += [("cookie", cookie) for cookie in request.headers.getlist("cookie")]
     way = request.headers.getlist("x-forwarded-for")
     # Our peer goes last: the webhook server believes no address left of one that is not a proxy of ours.
     kept.append(("x-forwarded-for", ", ".join([*way, request.client.host if request.client else "unknown"])))

@@ -116,7 +116,7 @@ def test_a_state_is_good_once_and_in_its_session_alone(database, ann):
         take = discord_accounts.take_state
         assert take(transaction, hashed, sessions[1], NOW) is None
         assert take(transaction, hashed, sessions[0], NOW + 10 * MINUTE) is None
-        assert take(transaction, hashed, sessions[0], NOW) == ann
+        assert take(transaction, hashed, sessions[0], NOW)["user_id"] == ann
         assert take(transaction, hashed, sessions[0], NOW) is None
 
 
