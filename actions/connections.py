@@ -10,7 +10,8 @@ from typing import Any
 import psycopg2.errors
 
 from actions.acting import Acting, Refused, Tools
-from brokers.base import Broker, BrokerName, CredentialField, Mode
+from brokers.base import Account, Broker, BrokerName, CredentialField, Mode
+from brokers.ccxt_venues import VENUES
 from core.bot import ConnectionStatus
 from core.errors import BrokerError, Rejected
 from core.money import ZERO
@@ -20,7 +21,11 @@ from database.pool import Row, Transaction
 
 SHOWN_OF_A_KEY = 4
 LONGEST_LABEL = 60
-TITLES = {BrokerName.PAPER: "Paper (built in, simulated prices)", BrokerName.ALPACA: "Alpaca"}
+TITLES = {
+    BrokerName.PAPER: "Paper (built in, simulated prices)",
+    BrokerName.ALPACA: "Alpaca",
+    **{name: venue.title for name, venue in VENUES.items()},
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +54,15 @@ class Wish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connected:
-    """A connection that was made; `problem` is what the broker says keeps the account from trading."""
+    """A connection that was made; `problem` is what the broker says keeps the account from trading.
+
+    `warning` is what the user must know of the account or its key although it can trade.
+    """
 
     id: int
     label: str
     problem: str | None = None
+    warning: str | None = None
 
 
 def offers() -> tuple[Offer, ...]:
@@ -92,8 +101,8 @@ def connect(tools: Tools, acting: Acting, wish: Wish) -> Connected:
             f"This trades real money. To confirm, type the name of the connection: {label}", "confirmation"
         )
     credentials = _checked_credentials(wish.broker, wish.credentials)
-    problem = _tried(tools, wish.broker, wish.mode, credentials)
-    return _store(tools, acting, wish, label, credentials, problem)
+    account = _tried(tools, wish.broker, wish.mode, credentials)
+    return _store(tools, acting, wish, label, credentials, account)
 
 
 def connect_paper(tools: Tools, acting: Acting, label: str = "paper") -> Connected:
@@ -116,7 +125,7 @@ def replace_keys(
     if not checked:
         raise Refused(f"{place['label']} needs no keys.")
     broker = tools.registry.open(name, mode, checked)
-    problem = broker.account().problem
+    account = broker.account()
     with tools.database.transaction() as transaction:
         held = connections.held_at(transaction, connection_id)
     _check_same_account(broker, held)
@@ -124,7 +133,7 @@ def replace_keys(
     with tools.database.transaction() as transaction:
         sealed = tools.vault.seal(json.dumps(checked))
         bots.store_credentials(transaction, connection_id, sealed, prefix, tools.vault.key_id)
-        _note_status(transaction, connection_id, problem)
+        _note_account(transaction, connection_id, account)
         acting.note(
             transaction,
             "connection keys",
@@ -132,19 +141,21 @@ def replace_keys(
             before={"key": place["credentials_prefix"]},
             after={"key": prefix},
         )
-    return problem
+    return account.problem
 
 
 def check(tools: Tools, acting: Acting, connection_id: int) -> str | None:
     """Ask the broker for the account and note the answer; return what is wrong, None where it can trade."""
     _place(tools, acting, connection_id)
     try:
-        problem = tools.registry.broker(connection_id).account().problem
+        account = tools.registry.broker(connection_id).account()
     except BrokerError as error:
-        problem = error.message
+        with tools.database.transaction() as transaction:
+            _note_status(transaction, connection_id, error.message)
+        return error.message
     with tools.database.transaction() as transaction:
-        _note_status(transaction, connection_id, problem)
-    return problem
+        _note_account(transaction, connection_id, account)
+    return account.problem
 
 
 def edit(tools: Tools, acting: Acting, connection_id: int, **changes: Any) -> None:
@@ -231,8 +242,8 @@ def _checked_credentials(name: BrokerName, given: Mapping[str, str]) -> dict[str
     return checked
 
 
-def _tried(tools: Tools, name: BrokerName, mode: Mode, credentials: dict[str, str]) -> str | None:
-    return tools.registry.open(name, mode, credentials).account().problem if credentials else None
+def _tried(tools: Tools, name: BrokerName, mode: Mode, credentials: dict[str, str]) -> Account | None:
+    return tools.registry.open(name, mode, credentials).account() if credentials else None
 
 
 def _check_same_account(broker: Broker, held: list[Row]) -> None:
@@ -246,7 +257,12 @@ def _check_same_account(broker: Broker, held: list[Row]) -> None:
 
 
 def _store(
-    tools: Tools, acting: Acting, wish: Wish, label: str, credentials: dict[str, str], problem: str | None
+    tools: Tools,
+    acting: Acting,
+    wish: Wish,
+    label: str,
+    credentials: dict[str, str],
+    account: Account | None,
 ) -> Connected:
     sealed: dict[str, Any] = {}
     if credentials:
@@ -265,7 +281,7 @@ def _store(
             connection_id = bots.create_connection(
                 transaction, user_id=acting.owner, broker=wish.broker, mode=wish.mode, label=label, **sealed
             )
-            _note_status(transaction, connection_id, problem)
+            _note_account(transaction, connection_id, account)
             connections.edit_connection(transaction, acting.owner, connection_id, **limits)
             acting.note(
                 transaction,
@@ -281,7 +297,14 @@ def _store(
             )
     except psycopg2.errors.UniqueViolation:
         raise _label_is_taken(label) from None
-    return Connected(id=connection_id, label=label, problem=problem)
+    if account is None:
+        return Connected(id=connection_id, label=label)
+    return Connected(id=connection_id, label=label, problem=account.problem, warning=account.warning)
+
+
+def _note_account(transaction: Transaction, connection_id: int, account: Account | None) -> None:
+    _note_status(transaction, connection_id, account.problem if account else None)
+    bots.note_warning(transaction, connection_id, account.warning if account else None)
 
 
 def _note_status(transaction: Transaction, connection_id: int, problem: str | None) -> None:
@@ -296,5 +319,6 @@ def _prefix(credentials: Mapping[str, str]) -> str:
 def credentials_in_words(error: Rejected) -> str:
     """Say of a broker's refusal of new credentials what to do about it."""
     return (
-        f"The broker refused these keys: {error.message} Check both, and whether they are paper or live keys."
+        f"The broker refused these keys: {error.message} Check each of them, and whether they belong to the"
+        " mode that you chose."
     )

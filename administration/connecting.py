@@ -53,6 +53,8 @@ def connect(
     click.echo(made.id)
     if made.problem:
         click.echo(f"The broker says of this account: {made.problem}", err=True)
+    if made.warning:
+        click.echo(f"WARNING: {made.warning}", err=True)
 
 
 def _mode(name: BrokerName, mode: str | None) -> Mode:

@@ -7,7 +7,7 @@ and raises four unrelated families of errors.
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,6 @@ from urllib.parse import quote as quote_path
 import requests
 from alpaca_trade_api.rest import REST
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError, ProxyError
 
 from brokers import alpaca_mapping as mapping
 from brokers.alpaca_mapping import Json
@@ -30,7 +29,8 @@ from brokers.base import (
     CredentialField,
     Mode,
 )
-from core.errors import BrokerError, Rejected, Unavailable, Unknown
+from brokers.transport import retry_wait, transport_error
+from core.errors import Rejected, Unknown
 from core.instrument import AssetClass, Instrument, MarketClock, Quote, symbol_key
 from core.order import Order, OrderIntent
 
@@ -282,38 +282,11 @@ class _Library(REST):  # type: ignore[misc]
         try:
             response = self._session.request(method, url, timeout=self._timeout, **opts)
         except requests.RequestException as error:
-            raise transport_error(error) from error
+            raise transport_error(error, "Alpaca") from error
         if response.status_code >= 300:
             wait = retry_wait(response.headers, time.time())
             raise mapping.broker_error(response.status_code, _body_or_none(response), wait)
         return _body(response)
-
-
-def transport_error(error: requests.RequestException) -> BrokerError:
-    """Return `Unavailable` when no connection came about (nothing was sent), else `Unknown`.
-
-    requests says ConnectionError to both; the cause that urllib3 gives tells them apart.
-    """
-    cause: object = error.args[0] if error.args else None
-    reason = cause.reason if isinstance(cause, MaxRetryError) else cause
-    if isinstance(reason, ProxyError):
-        reason = reason.original_error
-    # NewConnectionError stands for refused, unreachable and unknown host names
-    if isinstance(reason, NewConnectionError | ConnectTimeoutError):
-        return Unavailable(f"No connection to Alpaca: {type(reason).__name__}")
-    return Unknown(f"No answer from Alpaca: {type(error).__name__}")
-
-
-def retry_wait(headers: Mapping[str, str], now: float) -> float | None:
-    """Return how many seconds the broker asks us to wait, by Retry-After or X-RateLimit-Reset."""
-    try:
-        if "Retry-After" in headers:
-            return max(0.0, float(headers["Retry-After"]))
-        if "X-RateLimit-Reset" in headers:
-            return max(0.0, float(headers["X-RateLimit-Reset"]) - now)
-    except ValueError:
-        return None
-    return None
 
 
 def _body(response: requests.Response) -> Any:

@@ -10,6 +10,9 @@ from typing import Any
 from brokers.alpaca import DATA_URL, LIVE_URL, PAPER_URL, AlpacaBroker, Market
 from brokers.alpaca_stream import AlpacaStream
 from brokers.base import Broker, BrokerName, Mode, OrderStream
+from brokers.blofin import BlofinBroker
+from brokers.ccxt_exchange import CcxtBroker, Listing, broker_class
+from brokers.ccxt_venues import VENUES
 from brokers.paper import PaperBroker
 from core.errors import Rejected
 from database import bots
@@ -17,10 +20,17 @@ from database.pool import Database
 from encryption import Vault, WrongKey
 from settings import Settings
 
+# Those with code of their own; the others of the table of exchanges need none.
+_OWN: Mapping[BrokerName, type[CcxtBroker]] = {BrokerName.BLOFIN: BlofinBroker}
+EXCHANGES: Mapping[BrokerName, type[CcxtBroker]] = {
+    name: _OWN.get(name) or broker_class(venue) for name, venue in VENUES.items()
+}
 CLASSES: Mapping[BrokerName, type[Broker]] = {
     BrokerName.PAPER: PaperBroker,
     BrokerName.ALPACA: AlpacaBroker,
+    **EXCHANGES,
 }
+BLOFIN_LIVE_URL = "https://openapi.blofin.com"
 LOOK_AGAIN_SECONDS = 10.0
 
 
@@ -45,6 +55,7 @@ class Registry:
         self._paper_database = Database(settings.database, size=32, application_name="dashtrade paper")
         self._opened: dict[int, _Opened] = {}
         self._markets: dict[str, Market] = {}
+        self._listings: dict[tuple[BrokerName, Mode], Listing] = {}
         self._lock = threading.Lock()
 
     def broker(self, connection_id: int) -> Broker:
@@ -62,7 +73,7 @@ class Registry:
             sealed = bots.sealed_credentials(transaction, connection_id)
         if connection.broker != BrokerName.ALPACA:
             return None
-        keys = self._credentials(sealed)
+        keys = self._credentials(sealed, BrokerName.ALPACA)
         url = self._trading_url(Mode(connection.mode))
         return AlpacaStream(keys["api_key"], keys["api_secret"], base_url=url)
 
@@ -77,6 +88,11 @@ class Registry:
         missing = [field.name for field in CLASSES[name].credential_fields if not credentials.get(field.name)]
         if missing:
             raise Rejected(f"Credentials are incomplete, missing: {', '.join(missing)}.")
+        if name in EXCHANGES:
+            return self._exchange(name, mode, credentials)
+        return self._alpaca(mode, credentials)
+
+    def _alpaca(self, mode: Mode, credentials: Mapping[str, str]) -> Broker:
         url = self._trading_url(mode)
         return AlpacaBroker(
             credentials["api_key"],
@@ -88,6 +104,15 @@ class Registry:
             market=self._markets.setdefault(url, Market()),
         )
 
+    def _exchange(self, name: BrokerName, mode: Mode, credentials: Mapping[str, str]) -> Broker:
+        return EXCHANGES[name](
+            credentials,
+            mode=mode,
+            base_url=self._blofin_url(mode) if name is BrokerName.BLOFIN else None,
+            read_timeout=float(self._settings.broker_read_timeout_seconds),
+            listing=self._listings.setdefault((name, mode), Listing()),
+        )
+
     def _look(self, connection_id: int) -> Broker:
         with self._database.transaction() as transaction:
             connection = bots.connection(transaction, connection_id)
@@ -97,14 +122,15 @@ class Registry:
             broker = opened.broker
         else:
             name, mode = BrokerName(connection.broker), Mode(connection.mode)
-            keys = {} if name is BrokerName.PAPER else self._credentials(sealed)
+            keys = {} if name is BrokerName.PAPER else self._credentials(sealed, name)
             broker = self.open(name, mode, keys, connection_id)
         self._opened[connection_id] = _Opened(broker=broker, sealed=sealed, looked_at=time.monotonic())
         return broker
 
-    def _credentials(self, sealed: bytes | None) -> dict[str, str]:
+    def _credentials(self, sealed: bytes | None, name: BrokerName) -> dict[str, str]:
         if sealed is None:
-            raise Rejected("No Alpaca API keys found: enter them in Setup.")
+            title = VENUES[name].title if name in VENUES else name.capitalize()
+            raise Rejected(f"No {title} API keys found: enter them in Setup.")
         try:
             keys: dict[str, Any] = json.loads(self._vault.open(sealed))
         except WrongKey as error:
@@ -121,3 +147,14 @@ class Registry:
                 " remove the override or the connection."
             )
         return LIVE_URL
+
+    def _blofin_url(self, mode: Mode) -> str | None:
+        override = self._settings.blofin_base_url
+        if mode is not Mode.LIVE:
+            return override
+        if override is not None and override != BLOFIN_LIVE_URL:
+            raise Rejected(
+                f"BLOFIN_BASE_URL is {override}, but this connection is live:"
+                " remove the override or the connection."
+            )
+        return None

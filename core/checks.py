@@ -154,7 +154,8 @@ def no_credentials(facts: EntryFacts) -> Refusal | None:
     connection = facts.connection
     if connection.has_credentials:
         return None
-    broker = {"alpaca": "Alpaca", "blofin": "BloFin"}.get(connection.broker, connection.broker)
+    names = {"alpaca": "Alpaca", "blofin": "BloFin", "bybit": "Bybit", "binanceusdm": "Binance"}
+    broker = names.get(connection.broker, connection.broker)
     return Refusal(
         code=Code.NO_CREDENTIALS,
         sentence=f"No {broker} API keys found for connection {connection.label}; enter them in Setup.",

@@ -8,7 +8,7 @@ EDITABLE = frozenset({"label", "allow_netting", "max_open_positions", "max_posit
 
 _SHOWN = """
     SELECT connections.id, broker, mode, label, credentials_prefix, credentials_sealed IS NOT NULL AS has_keys,
-           status, last_checked_at, last_error, trading_state, flatten, allow_netting, max_open_positions,
+           status, last_checked_at, last_error, warning, trading_state, flatten, allow_netting, max_open_positions,
            max_position_size, connections.created_at,
            (SELECT count(*) FROM user_bot_configs AS bots
              WHERE bots.connection_id = connections.id AND bots.archived_at IS NULL) AS bots

@@ -1,0 +1,263 @@
+"""Trade perpetuals at BloFin: what it does in no other exchange's way, and protection that rests there."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import ClassVar
+
+from brokers import blofin_mapping as own
+from brokers import ccxt_mapping as mapping
+from brokers.base import (
+    Account,
+    BrokerName,
+    Capabilities,
+    CredentialField,
+    Mode,
+    ProtectionIntent,
+    ProtectionOutcome,
+    ProtectionState,
+    RestingProtection,
+)
+from brokers.ccxt_exchange import CcxtBroker
+from brokers.ccxt_mapping import Json
+from brokers.ccxt_venues import BLOFIN, Venue
+from core.errors import BrokerError, Rejected, Unavailable, Unknown
+from core.instrument import Instrument
+from core.order import MarginMode, Order, OrderIntent
+
+PAGE = 100
+MOST_PAGES = 20
+# How far back orders are looked for of which only our id is known.
+LOOK_BACK = timedelta(days=30)
+KEY_SECONDS = 3600.0
+KEY_AGAIN_SECONDS = 60.0
+
+
+class BlofinBroker(CcxtBroker):
+    """Carry out `brokers.base.ProtectingBroker` at BloFin.
+
+    Sizes travel in contracts, everything here is in coins. In hedged mode every order names its side.
+    """
+
+    venue: ClassVar[Venue] = BLOFIN
+    name: ClassVar[BrokerName] = BLOFIN.name
+    capabilities: Capabilities = BLOFIN.capabilities
+    credential_fields: ClassVar[tuple[CredentialField, ...]] = BLOFIN.credential_fields
+
+    _key: tuple[own.KeyRights, float] | None = None
+
+    def account(self) -> Account:
+        """Return the account's money, what keeps the key from trading, and what is unsafe about it."""
+        account, rights = super().account(), self._rights()
+        return replace(account, problem=rights.problem, warning=rights.warning)
+
+    def open_orders(self) -> tuple[Order, ...]:
+        """Return every order that is not final, ours or not, the newest first."""
+        self._markets()
+        return self._orders(self._pages("private_get_trade_orders_pending", "orderId", {}))
+
+    def find_order(self, client_order_id: str, symbol: str | None = None) -> Order | None:
+        """Return the order with our id; None only when neither the detail nor both lists have it.
+
+        BloFin wants the symbol for the detail. Where it is not known, as after a restart, and where the
+        detail refuses, the open orders and the history of `LOOK_BACK` are searched.
+        """
+        self._markets()
+        symbol = self._symbols.get(client_order_id) if symbol is None else self._market(symbol)["id"]
+        found = None if symbol is None else self._detail(client_order_id, symbol)
+        if found is not None:
+            return found
+        return self._in_lists(client_order_id, {} if symbol is None else {"instId": symbol})
+
+    # Protection
+
+    def protect(self, intent: ProtectionIntent) -> str:
+        """Let a stop, a target or both rest, and return BloFin's id of it; sends once."""
+        begun = time.monotonic()
+        with self._before_sending():
+            market = self._market(intent.symbol)
+            body = self._protection_body(intent, market)
+        if time.monotonic() - begun > self.capabilities.read_timeout_seconds:
+            raise Unavailable("BloFin took too long before the protection could be sent.")
+        with self._client.session.one_order(), self._forgetting(market["id"]), self._understood():
+            answer = self._client.private_post_trade_order_tpsl(body)
+            return own.protection_id(answer, intent.client_id)
+
+    def protections(self, symbol: str) -> tuple[RestingProtection, ...]:
+        """Return every stop and target of a symbol that rests, ours or not."""
+        market = self._market(symbol)
+        pages = self._pages("private_get_trade_orders_tpsl_pending", "tpslId", {"instId": market["id"]})
+        with self._understood():
+            return tuple(own.read_protection(raw, market) for raw in pages)
+
+    def protection_outcome(self, symbol: str, protection_id: str) -> ProtectionOutcome:
+        """Return what became of a protection, with the order that it sent once BloFin shows one."""
+        market = self._market(symbol)
+        query = {"instId": market["id"], "tpslId": protection_id}
+        for method in ("private_get_trade_orders_tpsl_pending", "private_get_trade_orders_tpsl_history"):
+            with self._understood():
+                answer = getattr(self._client, method)(query)["data"]
+                found = next((raw for raw in answer if str(raw["tpslId"]) == protection_id), None)
+            if found is not None:
+                return self._outcome(found, market)
+        raise Unknown(f"BloFin shows no protection {protection_id} of {market['id']}.")
+
+    def cancel_protection(self, symbol: str, protection_id: str) -> None:
+        """Take a protection away; one that is gone or has triggered is no error."""
+        body = [{"instId": self._market(symbol)["id"], "tpslId": protection_id}]
+        try:
+            with self._understood():
+                self._client.private_post_trade_cancel_tpsl(body)
+        except (Rejected, Unknown) as error:
+            if not mapping.is_ended(error, self.venue.codes):
+                raise
+
+    # What the table cannot say
+
+    @classmethod
+    def _kind(cls) -> type:
+        # loads ccxt, for which nobody waits who has no account at BloFin
+        from brokers.blofin_client import BlofinClient
+
+        return BlofinClient
+
+    def _balance(self) -> Json:
+        return own.balance(self._client.fetch_balance())
+
+    def _own_parameters(
+        self, intent: OrderIntent, market: Json, mode: MarginMode, side: str | None
+    ) -> dict[str, object]:
+        exits = own.exits(market, stop=intent.stop_loss, target=intent.take_profit)
+        return {"marginMode": mode.value, "positionSide": side or "net", **exits}
+
+    def _send_cancel(self, broker_order_id: str) -> None:
+        with self._understood():
+            self._client.private_post_trade_cancel_order({"orderId": broker_order_id})
+
+    def _leverage_now(self, market: Json, mode: MarginMode, side: str) -> int:
+        with self._understood():
+            query = {"instId": market["id"], "marginMode": mode.value}
+            rows = self._client.private_get_account_batch_leverage_info(query)["data"]
+            return own.leverage_of(rows, market["id"], side)
+
+    def _set_leverage(self, market: Json, leverage: int, mode: MarginMode, side: str) -> None:
+        body = {"instId": market["id"], "leverage": str(leverage), "marginMode": mode.value}
+        if side != "net" and mode is MarginMode.ISOLATED:
+            body["positionSide"] = side
+        with self._understood():
+            self._client.private_post_account_set_leverage(body)
+
+    def _read_instrument(self, market: Json) -> Instrument:
+        with self._understood():
+            return mapping.read_instrument(market, self.venue.title, self._maintenance_rate(market))
+
+    def _maintenance_rate(self, market: Json) -> Decimal | None:
+        """Return the rate of the smallest positions; None, for the usual one, where BloFin does not tell."""
+        query = {"instId": market["id"], "marginMode": MarginMode.CROSS.value}
+        try:
+            with self._understood():
+                return own.maintenance_rate(self._client.public_get_market_position_tiers(query)["data"])
+        except BrokerError:
+            return None
+
+    # Steps
+
+    def _rights(self) -> own.KeyRights:
+        kept = self._key
+        if kept is not None and kept[1] > time.monotonic():
+            return kept[0]
+        try:
+            with self._understood():
+                raw = self._client.private_get_user_query_apikey()["data"]
+            withdraws = self._may_withdraw()
+            with self._understood():
+                rights = own.read_rights(raw, datetime.now(UTC), withdraws=withdraws)
+        except (Rejected, Unknown):
+            # the account itself was read: that BloFin does not tell of the key keeps nobody from trading
+            self._key = (own.KeyRights(), time.monotonic() + KEY_AGAIN_SECONDS)
+            return self._key[0]
+        self._key = (rights, time.monotonic() + KEY_SECONDS)
+        return rights
+
+    def _may_withdraw(self) -> bool:
+        """Put a live key to the test: BloFin's page about a key does not say whether it may withdraw.
+
+        The request names neither amount nor address, so it can only be refused: for the missing right
+        (152404), or else for what it lacks.
+        """
+        if self._mode is not Mode.LIVE:
+            return False
+        try:
+            with self._understood():
+                self._client.private_post_asset_withdrawal_apply({"currency": mapping.SETTLED_IN})
+        except Rejected as error:
+            return error.code in own.LACKS_SOMETHING
+        return True
+
+    def _protection_body(self, intent: ProtectionIntent, market: Json) -> dict[str, str]:
+        if intent.stop_price is None and intent.target_price is None:
+            raise Rejected("A protection needs a stop or a target.")
+        side = mapping.position_side(intent.side, closing=True) if self._is_hedged() else "net"
+        return {
+            "instId": market["id"],
+            "marginMode": self._margin_mode(market, intent.margin_mode, closing=True).value,
+            "positionSide": side,
+            "side": intent.side.value.lower(),
+            "size": mapping.plain(mapping.to_contracts(intent.quantity, market)),
+            "reduceOnly": "true",
+            "clientOrderId": intent.client_id,
+            **own.exits(market, stop=intent.stop_price, target=intent.target_price),
+        }
+
+    def _outcome(self, raw: Json, market: Json) -> ProtectionOutcome:
+        state = own.protection_state(raw)
+        if state is not ProtectionState.TRIGGERED:
+            return ProtectionOutcome(state=state)
+        query = (
+            {"instId": market["id"], "begin": str(raw["createTime"])}
+            if raw.get("createTime")
+            else {"instId": market["id"]}
+        )
+        exits = self._pages("private_get_trade_orders_history", "orderId", query)
+        exits += self._pages("private_get_trade_orders_pending", "orderId", {"instId": market["id"]})
+        sent = own.exit_of(raw, exits)
+        orders = () if sent is None else self._orders([sent])
+        return ProtectionOutcome(state=state, order=next(iter(orders), None), is_stop=own.is_stop(raw, sent))
+
+    def _detail(self, client_order_id: str, symbol: str) -> Order | None:
+        try:
+            return self._look_up(self.venue.look_ups[0], client_order_id, symbol)
+        except Rejected:
+            # The code of "no such order" is in none of BloFin's documents: the lists decide.
+            return None
+
+    def _in_lists(self, client_order_id: str, query: Mapping[str, str]) -> Order | None:
+        since = {"begin": str(int((datetime.now(UTC) - LOOK_BACK).timestamp() * 1000))}
+        for method, more in (
+            ("private_get_trade_orders_pending", {}),
+            ("private_get_trade_orders_history", since),
+        ):
+            found = self._orders(self._pages(method, "orderId", {**query, **more}))
+            for order in found:
+                if order.client_order_id == client_order_id:
+                    return order
+        return None
+
+    def _orders(self, raws: Sequence[Json]) -> tuple[Order, ...]:
+        with self._understood():
+            return self._read_orders([self._client.parse_order(raw) for raw in raws])
+
+    def _pages(self, method: str, id_name: str, query: Mapping[str, str]) -> list[Json]:
+        """Return a whole list, newest first; raise `Unknown` where it has no end."""
+        found: dict[str, Json] = {}
+        for _ in range(MOST_PAGES):
+            after = {"after": list(found)[-1]} if found else {}
+            with self._understood():
+                answer = getattr(self._client, method)({**query, **after, "limit": str(PAGE)})["data"]
+                page = {str(raw[id_name]): raw for raw in answer}
+            if len(page) < PAGE or page.keys() <= found.keys():
+                return list({**found, **page}.values())
+            found.update(page)
+        raise Unknown(f"BloFin lists more than {MOST_PAGES * PAGE} orders.")

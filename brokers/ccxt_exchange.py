@@ -1,0 +1,459 @@
+"""Trade leveraged perpetuals at an exchange that ccxt knows, by its entry in `brokers.ccxt_venues`.
+
+ccxt is used for addresses, signatures, markets and the unified form of answers; `brokers.ccxt_client`
+says what is done about the rest. One class for all exchanges: what differs stands in the table.
+"""
+
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, ClassVar, cast
+
+from brokers import ccxt_mapping as mapping
+from brokers.base import Account, AccountPosition, BrokerName, Capabilities, CredentialField, Mode
+from brokers.ccxt_client import Client, exchange_class, host, open_client, understood
+from brokers.ccxt_mapping import Json
+from brokers.ccxt_venues import (
+    CONNECT_TIMEOUT,
+    PREPARE_SECONDS,
+    READ_TIMEOUT,
+    LookUp,
+    MarginPlace,
+    Venue,
+)
+from core.errors import Conflict, Rejected, Unavailable, Unknown
+from core.instrument import AssetClass, Instrument, MarketClock, Quote
+from core.order import MarginMode, Order, OrderIntent
+
+LISTING_SECONDS = 3600.0
+LOOK_AGAIN_SECONDS = 60.0
+LEVERAGE_SECONDS = 30.0
+REMEMBERED_ORDERS = 10_000
+BOOK_DEPTH = 5
+
+
+@dataclass(slots=True)
+class Listing:
+    """What is the same for every account at one address: its markets, each with the moment it was asked for.
+
+    Give one to all brokers of an address, and the markets are loaded once, not once per account.
+    """
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    source: Any = None
+    loaded_at: float = 0.0
+    by_symbol: dict[str, Json] = field(default_factory=dict)
+    by_key: dict[str, Json] = field(default_factory=dict)
+    instruments: dict[str, tuple[Instrument, float]] = field(default_factory=dict)
+
+
+class CcxtBroker:
+    """Carry out `brokers.base.Broker` at one exchange; `broker_class` gives the class of each.
+
+    Safe to use from several threads; make one object per connection and keep it, since it keeps its
+    TCP connections. Time-outs are in seconds: to connect, and between two pieces of an answer.
+    `submit` sends exactly one order, and within `PREPARE_SECONDS` or not at all. It may ask for the
+    markets, the position mode and the leverage before; when that fails, nothing was sent.
+    """
+
+    venue: ClassVar[Venue]
+    name: ClassVar[BrokerName]
+    capabilities: Capabilities
+    credential_fields: ClassVar[tuple[CredentialField, ...]]
+
+    def __init__(
+        self,
+        credentials: Mapping[str, str],
+        *,
+        mode: Mode = Mode.DEMO,
+        base_url: str | None = None,
+        connect_timeout: float = CONNECT_TIMEOUT,
+        read_timeout: float = READ_TIMEOUT,
+        listing: Listing | None = None,
+    ) -> None:
+        for each in self.credential_fields:
+            _check_key(each, credentials[each.name])
+        timeout = (connect_timeout, read_timeout)
+        self.capabilities = replace(self.capabilities, read_timeout_seconds=PREPARE_SECONDS + sum(timeout))
+        self._client = open_client(self.venue, self._kind(), credentials, mode, base_url, timeout)
+        self._mode = mode
+        self._listing = listing or Listing()
+        self._hedged: bool | None = None
+        self._leverages: dict[tuple[str, MarginMode, str], tuple[int, float]] = {}
+        self._margin_modes: dict[str, MarginMode] = {}
+        self._symbols: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({host(self._client)})"
+
+    # Reading
+
+    def account(self) -> Account:
+        """Return the account's money and whatever keeps it from trading."""
+        self._markets()
+        with self._understood():
+            return mapping.read_account(self._balance(), datetime.now(UTC))
+
+    def positions(self) -> tuple[AccountPosition, ...]:
+        """Return every holding that is not zero; long and short of one symbol as their difference."""
+        self._markets()
+        with self._understood():
+            found = self._client.fetch_positions()
+        return self._read_positions(found)
+
+    def position(self, symbol: str) -> AccountPosition:
+        """Return one holding; zero only when the exchange listed the others without it."""
+        market = self._market(symbol)
+        held = [each for each in self.positions() if each.symbol == market["id"]]
+        return held[0] if held else mapping.flat(market["id"])
+
+    def instrument(self, symbol: str) -> Instrument:
+        """Return the rules of a symbol in any spelling, kept for an hour; raise `Rejected` if unknown."""
+        market = self._market(symbol)
+        kept = self._listing.instruments.get(market["id"])
+        if kept is not None and kept[1] > time.monotonic():
+            return kept[0]
+        instrument = self._read_instrument(market)
+        self._listing.instruments[market["id"]] = (instrument, time.monotonic() + LISTING_SECONDS)
+        return instrument
+
+    def quote(self, symbol: str) -> Quote:
+        """Return the best bid and ask of the book; raise `Rejected` when a side is empty."""
+        market = self._market(symbol)
+        with self._understood():
+            book = self._client.fetch_order_book(market["symbol"], BOOK_DEPTH)
+            return mapping.read_quote(market["id"], book, datetime.now(UTC))
+
+    def clock(self, asset_class: AssetClass) -> MarketClock:
+        """Return that the market is open: perpetuals trade at every hour."""
+        return MarketClock(is_open=True)
+
+    def find_order(self, client_order_id: str, symbol: str | None = None) -> Order | None:
+        """Return the order with our id; None only when the exchange itself says that there is none.
+
+        Where the exchange wants the symbol as well and neither the caller nor this object knows it, an
+        order that is not found raises `Unknown`: nobody has said that it does not exist.
+        """
+        self._markets()
+        symbol = self._symbols.get(client_order_id) if symbol is None else self._market(symbol)["id"]
+        skipped = False
+        for look_up in self.venue.look_ups:
+            if look_up.symbol_name is not None and symbol is None:
+                skipped = True
+                continue
+            found = self._look_up(look_up, client_order_id, symbol)
+            if found is not None:
+                return found
+        if skipped:
+            raise Unknown(
+                f"{self.venue.title} finds an order that is over only by its symbol, which is not known."
+            )
+        return None
+
+    def open_orders(self) -> tuple[Order, ...]:
+        """Return every order that is not final, ours or not."""
+        self._markets()
+        with self._understood():
+            return self._read_orders(self._client.fetch_open_orders())
+
+    # Orders
+
+    def submit(self, intent: OrderIntent) -> Order:
+        """Send the order once and return it as first known, without its fills.
+
+        Raises the classes of `core.errors`. `DuplicateOrder` means that our id is taken: an earlier
+        attempt may have arrived, so look it up.
+        """
+        begun = time.monotonic()
+        with self._before_sending():
+            market, kind, parameters = self._prepared(intent)
+        if time.monotonic() - begun > PREPARE_SECONDS:
+            raise Unavailable(f"{self.venue.title} took too long before the order could be sent.")
+        self._remember(intent.client_order_id, market["id"])
+        with self._client.session.one_order(), self._forgetting(market["id"]), self._understood():
+            answer = self._client.create_order(
+                market["symbol"],
+                kind,
+                intent.side.value.lower(),
+                mapping.plain(mapping.to_contracts(intent.quantity, market)),
+                None if intent.limit_price is None else mapping.check_price(intent.limit_price, market),
+                parameters,
+            )
+            return self._accepted(intent, market, answer)
+
+    def cancel(self, broker_order_id: str) -> None:
+        """Ask for the order's end; an order that has ended already is no error."""
+        self._markets()
+        try:
+            self._send_cancel(broker_order_id)
+        except (Rejected, Unknown) as error:
+            if not mapping.is_ended(error, self.venue.codes):
+                raise
+
+    # What a subclass may do otherwise
+
+    @classmethod
+    def _kind(cls) -> type:
+        base = exchange_class(cls.venue.ccxt_id)
+        return type(f"Our{base.__name__}", (Client, base), {})
+
+    def _balance(self) -> Json:
+        return cast(Json, self._client.fetch_balance())
+
+    def _read_instrument(self, market: Json) -> Instrument:
+        with self._understood():
+            return mapping.read_instrument(market, self.venue.title)
+
+    def _send_cancel(self, broker_order_id: str) -> None:
+        symbol = self._symbols.get(broker_order_id) or self._symbol_of_open(broker_order_id)
+        if symbol is not None:
+            with self._understood():
+                self._client.cancel_order(broker_order_id, self._market(symbol)["symbol"])
+
+    def _leverage_now(self, market: Json, mode: MarginMode, side: str) -> int:
+        with self._understood():
+            raw = self._client.fetch_leverage(market["symbol"], {"marginMode": mode.value})
+            return int(raw["shortLeverage" if side == "short" else "longLeverage"])
+
+    def _set_leverage(self, market: Json, leverage: int, mode: MarginMode, side: str) -> None:
+        with self._understood(), self._unchanged_is_fine():
+            if self.venue.margin_place is MarginPlace.SYMBOL:
+                self._client.set_margin_mode(mode.value, market["symbol"])
+        with self._understood(), self._unchanged_is_fine():
+            self._client.set_leverage(leverage, market["symbol"])
+
+    def _own_parameters(
+        self, intent: OrderIntent, market: Json, mode: MarginMode, side: str | None
+    ) -> dict[str, object]:
+        if intent.stop_loss is not None or intent.take_profit is not None:
+            raise Rejected(f"DashTrade leaves no stops and targets at {self.venue.title}.")
+        if self.venue.margin_place is MarginPlace.ACCOUNT and mode not in self.capabilities.margin_modes:
+            raise Rejected(
+                f"The margin mode of {self.venue.title} is set for the whole account, on its page."
+            )
+        return {**self.venue.order_parameters} if side is None else {"positionSide": side.upper()}
+
+    # Steps of an order
+
+    def _prepared(self, intent: OrderIntent) -> tuple[Json, str, dict[str, object]]:
+        market = self._market(intent.symbol)
+        kind = mapping.order_type(intent, self.venue.title)
+        mapping.to_contracts(intent.quantity, market)
+        closing = mapping.is_closing(intent)
+        mode = self._margin_mode(market, intent.margin_mode, closing=closing)
+        side = mapping.position_side(intent.side, closing=closing) if self._is_hedged() else None
+        parameters = self._own_parameters(intent, market, mode, side)
+        parameters |= {"clientOrderId": intent.client_order_id}
+        if closing and (side is None or self.venue.margin_place is MarginPlace.ORDER):
+            parameters["reduceOnly"] = True
+        if intent.leverage is not None and not closing:
+            self._see_to_leverage(market, intent.leverage, mode, side or "net")
+        return market, kind, parameters
+
+    def _accepted(self, intent: OrderIntent, market: Json, answer: Json) -> Order:
+        order_id = answer.get("id")
+        ours = answer.get("clientOrderId")
+        if not order_id:
+            raise Unknown(f"{self.venue.title} answered without an order's id.")
+        if ours and ours != intent.client_order_id:
+            raise Unknown(f"{self.venue.title} answered with another order: {ours}")
+        self._remember(str(order_id), market["id"])
+        return mapping.first_known(intent, market, str(order_id), datetime.now(UTC))
+
+    def _see_to_leverage(self, market: Json, wanted: int, mode: MarginMode, side: str) -> None:
+        """Set the leverage where it is another; only while flat, for it moves the liquidation price."""
+        key = (market["id"], mode, side)
+        kept = self._leverages.get(key)
+        now = kept[0] if kept is not None and kept[1] > time.monotonic() else None
+        if now != wanted:
+            now = self._leverage_now(market, mode, side)
+        if now != wanted:
+            self._check_is_flat(market, now, wanted)
+            self._set_leverage(market, wanted, mode, side)
+        self._leverages[key] = (wanted, time.monotonic() + LEVERAGE_SECONDS)
+
+    def _check_is_flat(self, market: Json, now: int, wanted: int) -> None:
+        symbol, title = market["id"], self.venue.title
+        if self.position(symbol).quantity:
+            raise Rejected(
+                f"{symbol} is held at {title} with leverage {now}, this entry asks for {wanted};"
+                " it can be changed only while nothing is held."
+            )
+        if any(order.symbol == symbol for order in self.open_orders()):
+            raise Rejected(
+                f"{symbol} has open orders at {title} with leverage {now}, this entry asks for {wanted};"
+                " it can be changed only without open orders."
+            )
+
+    def _margin_mode(self, market: Json, wanted: MarginMode | None, *, closing: bool) -> MarginMode:
+        """Return the margin mode of an order: an exit's is that of what is held."""
+        if not closing:
+            mode = wanted or MarginMode.CROSS
+            self._margin_modes[market["id"]] = mode
+            return mode
+        if wanted is None and market["id"] not in self._margin_modes:
+            self.positions()
+        return wanted or self._margin_modes.get(market["id"], MarginMode.CROSS)
+
+    def _is_hedged(self) -> bool:
+        if not self.venue.hedges:
+            return False
+        if self._hedged is None:
+            with self._understood():
+                self._hedged = bool(self._client.fetch_position_mode()["hedged"])
+        return self._hedged
+
+    @contextmanager
+    def _before_sending(self) -> Iterator[None]:
+        """Say of a question without an answer that the order has not been sent."""
+        try:
+            yield
+        except Unknown as error:
+            raise Unavailable(f"Before the order was sent: {error.message}", code=error.code) from error
+
+    @contextmanager
+    def _forgetting(self, symbol: str) -> Iterator[None]:
+        """Forget what is known of the account where the exchange contradicts it, so that it is read again."""
+        try:
+            yield
+        except Conflict as error:
+            if error.code in self.venue.codes.mode:
+                self._hedged = None
+            self._margin_modes.pop(symbol, None)
+            raise
+
+    @contextmanager
+    def _unchanged_is_fine(self) -> Iterator[None]:
+        try:
+            yield
+        except Rejected as error:
+            if error.code not in self.venue.codes.unchanged:
+                raise
+
+    # Looking up
+
+    def _look_up(self, look_up: LookUp, client_order_id: str, symbol: str | None) -> Order | None:
+        parameters: dict[str, str] = dict(look_up.fixed)
+        if look_up.id_name is not None:
+            parameters[look_up.id_name] = client_order_id
+        if look_up.symbol_name is not None and symbol is not None:
+            parameters[look_up.symbol_name] = symbol
+        try:
+            with self._understood():
+                answer = getattr(self._client, look_up.method)(parameters)
+        except Rejected as error:
+            if error.code in self.venue.codes.absent:
+                return None
+            raise
+        with self._understood():
+            return self._chosen(_at(answer, look_up.path), client_order_id)
+
+    def _chosen(self, found: object, client_order_id: str) -> Order | None:
+        raws = found if isinstance(found, list) else [found] if found else []
+        orders = self._read_orders([self._client.parse_order(raw) for raw in raws])
+        return next((order for order in orders if order.client_order_id == client_order_id), None)
+
+    def _read_orders(self, found: Sequence[Json]) -> tuple[Order, ...]:
+        markets = self._listing.by_symbol
+        orders = tuple(
+            mapping.read_order(raw, markets[raw["symbol"]]) for raw in found if raw["symbol"] in markets
+        )
+        for order in orders:
+            self._remember(order.broker_order_id, order.symbol)
+            self._remember(order.client_order_id, order.symbol)
+        return orders
+
+    def _read_positions(self, found: Sequence[Json]) -> tuple[AccountPosition, ...]:
+        with self._understood():
+            if mapping.unlisted(found, self._listing.by_symbol):
+                self._markets(fresh=True)
+            missing = mapping.unlisted(found, self._listing.by_symbol)
+            if missing:
+                raise Unknown(f"{self.venue.title} does not say what a contract of {missing[0]} is.")
+            held = mapping.read_positions(found, self._listing.by_symbol)
+        for position in held:
+            if position.margin_mode is not None:
+                self._margin_modes[position.symbol] = position.margin_mode
+        return held
+
+    def _symbol_of_open(self, broker_order_id: str) -> str | None:
+        return next(
+            (order.symbol for order in self.open_orders() if order.broker_order_id == broker_order_id), None
+        )
+
+    def _remember(self, order_id: str, symbol: str) -> None:
+        if order_id:
+            self._symbols[order_id] = symbol
+        while len(self._symbols) > REMEMBERED_ORDERS:
+            self._symbols.pop(next(iter(self._symbols)), None)
+
+    # Markets
+
+    def _market(self, symbol: str) -> Json:
+        """Return the market that a symbol in any spelling means; raise `Rejected` where there is none."""
+        for again in (False, True):
+            by_key = self._markets(fresh=again)
+            for spelling in mapping.spellings(symbol):
+                if spelling in by_key:
+                    return by_key[spelling]
+        raise Rejected(f"{self.venue.title} has no perpetual {symbol} that is settled in USDT.")
+
+    def _markets(self, *, fresh: bool = False) -> Mapping[str, Json]:
+        """Return the markets by their keys, an hour old at most; a minute with `fresh`."""
+        listing = self._listing
+        with listing.lock:
+            age = time.monotonic() - listing.loaded_at
+            if listing.source is None or age > (LOOK_AGAIN_SECONDS if fresh else LISTING_SECONDS):
+                self._load_markets()
+        if self._client.markets is not listing.source.markets:
+            self._client.set_markets_from_exchange(listing.source)
+        return listing.by_key
+
+    def _load_markets(self) -> None:
+        """Load the markets; those there are stay in use where the exchange does not answer."""
+        listing = self._listing
+        try:
+            self._read_markets(listing)
+        except (Unavailable, Unknown):
+            if listing.source is None:
+                raise
+            listing.loaded_at = time.monotonic() - LISTING_SECONDS + LOOK_AGAIN_SECONDS
+
+    def _read_markets(self, listing: Listing) -> None:
+        with self._understood():
+            self._client.load_markets(True)
+            listed = [each for each in self._client.markets.values() if mapping.is_listed(each)]
+            by_key = {key: each for each in listed for key in mapping.keys_of(each)}
+        listing.by_symbol, listing.by_key = {each["symbol"]: each for each in listed}, by_key
+        listing.source, listing.loaded_at = self._client, time.monotonic()
+
+    @contextmanager
+    def _understood(self) -> Iterator[None]:
+        with understood(self.venue, self._client.session):
+            yield
+
+
+def broker_class(venue: Venue) -> type[CcxtBroker]:
+    """Return the class of brokers at one exchange of the table that needs no code of its own."""
+    fields = {
+        "venue": venue,
+        "name": venue.name,
+        "capabilities": venue.capabilities,
+        "credential_fields": venue.credential_fields,
+    }
+    return cast(type[CcxtBroker], type(f"{venue.name.capitalize()}Broker", (CcxtBroker,), fields))
+
+
+def _at(answer: object, path: Sequence[str]) -> object:
+    for step in path:
+        answer = answer.get(step) if isinstance(answer, Mapping) else None
+    return answer
+
+
+def _check_key(wanted: CredentialField, text: str) -> None:
+    word = text.strip()
+    if not word or not word.isascii() or not word.isprintable():
+        raise Rejected(f"{wanted.label} is empty or holds characters that keys do not have.")
