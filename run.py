@@ -5,6 +5,7 @@
 `DASHTRADE_HOME`, and found again at the next start.
 """
 
+import os
 import signal
 import socket
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import psycopg2
 
+import discord_bot
 import settings
 from database import embedded, keys, migrate, pooler
 from database.pool import Database
@@ -45,6 +47,9 @@ def parts(loaded: Settings, server: embedded.Server | None) -> list[Part]:
         Part(name="dashboard", command=(*streamlit, *at, "--browser.gatherUsageStats=false")),
         Part(name="ready", command=(python, "run.py", "ready"), rank=20, once=True),
     ]
+    if loaded.discord_bot_token is not None:
+        bot = (python, "-m", "discord_bot")
+        rows.append(Part(name="discord", command=bot, without=discord_bot.hidden(os.environ)))
     if needs_mqtt_broker(loaded):
         broker = (python, "-m", "watching.embedded_broker", str(loaded.mqtt_broker_port))
         rows.insert(0, Part(name="mqtt-broker", command=broker, rank=5))

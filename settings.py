@@ -12,7 +12,7 @@ import difflib
 import ipaddress
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -139,6 +139,8 @@ class Settings(BaseModel):
         None, description="at least 24 random characters"
     )
 
+    signal_api_url: WebAddress | None = Field(None, description=ADDRESS)
+
     dashboard_port: Port = Field(5000, description=PORT)
     webhook_port: Port = Field(8080, description=PORT)
     public_url: WebAddress = Field(description=ADDRESS)
@@ -172,7 +174,9 @@ class Settings(BaseModel):
     risk_per_trade_percent: Percent = Field(Decimal(1), description="a number above 0, at most 100")
     default_leverage: Annotated[int, Field(ge=1, le=125)] = Field(10, description="a number from 1 to 125")
 
-    discord_webhook_url: SecretAddress | None = Field(None, description="the address Discord shows, https://…")
+    discord_webhook_url: SecretAddress | None = Field(
+        None, description="the address Discord shows, https://…"
+    )
     discord_base_url: WebAddress | None = Field(None, description=ADDRESS)
     alert_webhook_networks: Networks = Field((), description=NETWORKS)
     discord_bot_token: SecretStr | None = Field(None, description=TEXT)
@@ -195,6 +199,11 @@ class Settings(BaseModel):
     def database(self) -> str:
         """Return the database's address, with its password."""
         return self.database_url.get_secret_value()
+
+    @property
+    def webhook_url(self) -> str:
+        """Return where the webhook server is reached from other parts."""
+        return self.signal_api_url or f"http://127.0.0.1:{self.webhook_port}"
 
 
 NAMES = tuple(name.upper() for name in Settings.model_fields)
@@ -221,24 +230,29 @@ def version() -> str:
     return str(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"])
 
 
-def load(environ: Mapping[str, str] = os.environ) -> Settings:
-    """Return the settings of this machine; raise `SettingsError` that lists every fault."""
-    return build(find(environ))
+def load(environ: Mapping[str, str] = os.environ, *, without: Collection[str] = ()) -> Settings:
+    """Return the settings of this machine; raise `SettingsError` that lists every fault.
+
+    Those named in `without` stay unread wherever they are, for a part that must not know them.
+    """
+    return build(find(environ, without=without))
 
 
-def find(environ: Mapping[str, str] = os.environ) -> Found:
-    """Return what is set, not yet checked.
+def find(environ: Mapping[str, str] = os.environ, *, without: Collection[str] = ()) -> Found:
+    """Return what is set, not yet checked, and nothing of what is named in `without`.
 
     `DASHTRADE_ENV_FILE` names another file in place of `.env`.
     """
     env_file = environ.get("DASHTRADE_ENV_FILE") or str(ROOT / ".env")
     written = {name: value for name, value in dotenv_values(env_file, interpolate=False).items() if value}
     given = written | {name: value for name, value in environ.items() if value}
-    values = {name: given[name] for name in NAMES if name in given}
-    files = {name: Path(given[f"{name}_FILE"]) for name in SECRETS if _by_file(name, given, environ)}
+    values = {name: given[name] for name in NAMES if name in given and name not in without}
+    secrets = [name for name in SECRETS if name not in without]
+    files = {name: Path(given[f"{name}_FILE"]) for name in secrets if _by_file(name, given, environ)}
     faults = _misspelt(written) + _read_into(values, files)
     embedded = not {"DATABASE_URL", "DATABASE_URL_FILE"} & given.keys()
-    faults += _read_into(values, _kept(values) if embedded else {})
+    kept = {name: path for name, path in _kept(values).items() if name not in without}
+    faults += _read_into(values, kept if embedded else {})
     values.setdefault("PUBLIC_URL", _public_url(values, environ))
     return Found(values=values, faults=tuple(faults), embedded=embedded)
 

@@ -39,7 +39,7 @@ class Part:
     """Describe one process to keep running.
 
     `rank` orders them: low ones start first and stop last. A part that runs `once` is not started
-    again when it has ended.
+    again when it has ended. Variables in `without` are no part of its environment.
     """
 
     name: str
@@ -49,6 +49,7 @@ class Part:
     account: str | None = None
     stop_signal: str = "TERM"
     once: bool = False
+    without: tuple[str, ...] = ()
 
 
 def lock(home: Path) -> None:
@@ -109,7 +110,7 @@ def configuration(parts: Iterable[Part], home: Path) -> str:
 
 def _program(part: Part) -> str:
     values = {
-        "command": shlex.join(part.command),
+        "command": shlex.join((*_leaving_out(part.without), *part.command)),
         "directory": str(ROOT),
         "priority": str(part.rank),
         "numprocs": str(part.copies),
@@ -126,6 +127,12 @@ def _program(part: Part) -> str:
     values |= {"user": part.account} if part.account else {}
     section = _section(f"program:{part.name}", values)
     return section + ("process_name=%(program_name)s-%(process_num)d\n" if part.copies > 1 else "")
+
+
+def _leaving_out(variables: Iterable[str]) -> tuple[str, ...]:
+    # Supervisor can set a variable, and cannot take one away
+    words = tuple(word for name in variables for word in ("-u", name))
+    return ("/usr/bin/env", *words) if words else ()
 
 
 def _group(rank: int, same: Iterable[Part]) -> str:

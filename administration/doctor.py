@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import click
 import psycopg2
 
-from administration import doctor_alerts
+from administration import doctor_alerts, doctor_discord
 from administration.console import Console, pass_console
 from administration.finding import Finding, moment
 from core.bot import Connection, TradingState
@@ -31,7 +31,7 @@ class _Hopeless(Exception):
 @pass_console
 @click.pass_context
 def doctor(context: click.Context, console: Console) -> None:
-    """Look at database, migrations, key, parts, brokers, alerts and MQTT; each fault comes with its mend."""
+    """Look at database, migrations, key, parts, brokers, alerts, MQTT and Discord; each fault comes with its mend."""
     faults = 0
     for finding in _findings(console):
         click.echo(finding)
@@ -52,6 +52,7 @@ def _findings(console: Console) -> Iterator[Finding]:
         _brokers,
         doctor_alerts.alerts,
         doctor_alerts.mqtt,
+        doctor_discord.discord_bot,
         _recent_faults,
     )
     try:

@@ -13,6 +13,7 @@ PARTS = (
     ("broker_watch.py", "broker watch"),
     ("streamlit", "dashboard"),
     ("mqtt_listener.py", "MQTT listener"),
+    ("discord_bot", "Discord bot"),
     ("embedded_broker", "MQTT broker (embedded)"),
     ("supervision.py", "supervisor"),
 )

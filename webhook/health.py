@@ -8,13 +8,14 @@ import psycopg2
 from flask import Response, jsonify
 
 import database.health
-from database import inbox
+from database import discord_status, inbox
 from database.pool import Row, Transaction
 from settings import version
 from webhook.services import services
 
 # Without these no alert is carried out; MQTT and Discord run only where they are set up.
 NEEDED = ("worker", "broker watch")
+BOT = "discord bot"
 
 logger = logging.getLogger(__name__)
 
@@ -39,8 +40,21 @@ def _parts(transaction: Transaction) -> dict[str, Any]:
     silent: Row = {"alive": 0, "silent_seconds": None}
     beats = {row["part"]: _part(row, now) for row in database.health.heartbeats(transaction)}
     wanted = {name: dict(silent) for name in (*NEEDED, *_switched_on())}
-    switched_off = {name: {"status": "off"} for name in ("mqtt listener", "discord bot")}
-    return switched_off | wanted | beats
+    switched_off = {name: {"status": "off"} for name in ("mqtt listener", BOT)}
+    parts = switched_off | wanted | beats
+    if services().settings.discord_bot_token is not None:
+        parts[BOT] |= _at_discord(transaction)
+    return parts
+
+
+def _at_discord(transaction: Transaction) -> dict[str, Any]:
+    """Say whether the bot is connected, how fast, and how many things it lacks; `doctor` names them."""
+    status = discord_status.status(transaction)
+    return {
+        "connected": status.is_connected,
+        "latency_ms": status.latency_ms,
+        "lacking": len(status.lacking),
+    }
 
 
 def _part(row: Row, now: datetime) -> dict[str, Any]:
@@ -51,7 +65,7 @@ def _switched_on() -> list[str]:
     settings = services().settings
     on = {
         "mqtt listener": settings.mqtt_broker_host is not None,
-        "discord bot": settings.discord_bot_token is not None,
+        BOT: settings.discord_bot_token is not None,
     }
     return [name for name, is_on in on.items() if is_on]
 

@@ -22,6 +22,7 @@ FLOORS = (
         "jobs",
         "broker_watch",
         "mqtt_listener",
+        "discord_bot",
         "administration",
         "manage",
         "ui",
@@ -39,6 +40,7 @@ LOOPS = {
     "notifier.py",
     "mqtt_listener.py",
     "watching",
+    "discord_bot",
     "broker_watch.py",
     "webhook",
     "app.py",
@@ -88,6 +90,32 @@ def test_the_core_imports_the_standard_library_and_itself_alone() -> None:
     for path in modules():
         if room(path) == "core":
             assert imported(path) <= {*sys.stdlib_module_names, "core"}, path
+
+
+def test_the_discord_bot_reaches_neither_brokers_nor_the_engine_nor_sealed_secrets() -> None:
+    """Follow every import of ours from the package on: what it must not know is nowhere behind it."""
+    reached: set[Path] = set()
+    waiting = [path for path in modules() if room(path) == "discord_bot"]
+    while waiting:
+        path = waiting.pop()
+        if path not in reached:
+            reached.add(path)
+            waiting += files_imported(path)
+    assert {room(path) for path in reached} & {"brokers", "engine", "bot_engine", "encryption", "intake"} == set()
+    assert {"database", "signals", "discord_bot"} <= {room(path) for path in reached}
+
+
+def files_imported(path: Path) -> Iterator[Path]:
+    """Give our files that a file imports, at its top or inside."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        for name in names:
+            places = (ROOT / f"{name.replace('.', '/')}.py", ROOT / name.replace(".", "/") / "__init__.py")
+            yield from (place for place in places if name.split(".")[0] in OURS and place.exists())
 
 
 @pytest.mark.parametrize("path", MODULES)

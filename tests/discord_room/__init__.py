@@ -1,0 +1,1 @@
+"""A simulated Discord server to try the bot in."""
