@@ -41,6 +41,7 @@ class Account:
     margin_mode: str = "cross"
     created: int = 0
     leverages: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    symbol_margin: dict[str, str] = field(default_factory=dict)
     positions: dict[tuple[str, str, str], Position] = field(default_factory=dict)
     orders: dict[str, Order] = field(default_factory=dict)
     protections: dict[str, Protection] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from tests.blofin_server import control, signing
 from tests.blofin_server.account import Account
 from tests.blofin_server.errors import Refused, refusal, success
 from tests.blofin_server.routes import PUBLIC, READING
-from tests.blofin_server.state import SERVER, Server
+from tests.blofin_server.state import SERVER, Server, Skin
 from tests.blofin_server.trading import CHANGING
 
 Json = dict[str, Any]
@@ -31,35 +31,50 @@ def make_app(server: Server) -> web.Application:
 async def answer(request: web.Request) -> web.StreamResponse:
     """Write a request down, then limit it, strike it with a fault, or carry it out."""
     server, body = request.app[SERVER], await request.text()
-    record = _record(request, body, server.now())
+    skin = server.skin or BloFin()
+    record = _record(request, body, server.now(), skin.key_header)
     server.requests.append(record)
-    response = await _limited_or_struck(server, request, body)
+    response = await _limited_or_struck(server, skin, request, body)
     if response is None:
         return _cut_off(request)
     record["status"], record["code"] = response.status, _code(response)
     return response
 
 
-async def _limited_or_struck(server: Server, request: web.Request, body: str) -> web.Response | None:
-    if _is_limited(server, request):
-        return _json(refusal(Refused("429")), 429)
-    fault = server.faults.take(request.method, request.path, request.headers.get("ACCESS-KEY", ""))
+async def _limited_or_struck(
+    server: Server, skin: Skin, request: web.Request, body: str
+) -> web.Response | None:
+    key = request.headers.get(skin.key_header, "")
+    if _is_limited(server, request, key):
+        return skin.too_many()
+    fault = server.faults.take(request.method, request.path, key)
     if fault is None:
-        return _carry_out(server, request, body)
-    return await _struck(server, fault, request, body)
+        return skin.carry_out(server, request, body)
+    return await _struck(server, skin, fault, request, body)
 
 
-def _is_limited(server: Server, request: web.Request) -> bool:
-    settings, who = server.settings, f"trade {request.headers.get('ACCESS-KEY', '')}"
-    trades = "/trade/" in request.path and server.is_over(who, settings.trades_per_10_seconds, 10)
+def _is_limited(server: Server, request: web.Request, key: str) -> bool:
+    settings = server.settings
+    is_trade = "/trade/" in request.path or "order" in request.path
+    trades = is_trade and server.is_over(f"trade {key}", settings.trades_per_10_seconds, 10)
     return trades or server.is_over("address", settings.requests_per_minute, 60)
 
 
-def _carry_out(server: Server, request: web.Request, body: str) -> web.Response:
-    try:
-        return _json(_envelope(server, request, body))
-    except Refused as refused:
-        return _json(refusal(refused))
+class BloFin:
+    """The manners of BloFin."""
+
+    key_header = "ACCESS-KEY"
+
+    def carry_out(self, server: Server, request: web.Request, body: str) -> web.Response:
+        """Return the answer to a request."""
+        try:
+            return answer_json(_envelope(server, request, body))
+        except Refused as refused:
+            return answer_json(refusal(refused))
+
+    def too_many(self) -> web.Response:
+        """Return the answer beyond a rate limit."""
+        return answer_json(refusal(Refused("429")), 429)
 
 
 def _envelope(server: Server, request: web.Request, body: str) -> Json:
@@ -102,11 +117,13 @@ def signed_in(server: Server, request: web.Request, body: str) -> Account:
     return account
 
 
-async def _struck(server: Server, fault: Fault, request: web.Request, body: str) -> web.Response | None:
+async def _struck(
+    server: Server, skin: Skin, fault: Fault, request: web.Request, body: str
+) -> web.Response | None:
     response: web.Response | None = None
     if fault.kind.is_after or fault.kind is FaultKind.DELAY_BEFORE:
         await asyncio.sleep(fault.delay if fault.kind is FaultKind.DELAY_BEFORE else 0)
-        response = _carry_out(server, request, body)
+        response = skin.carry_out(server, request, body)
     if fault.kind in (FaultKind.ANSWER_BEFORE, FaultKind.ANSWER_AFTER):
         return _faulty_answer(fault)
     if fault.kind in (FaultKind.SILENCE_BEFORE, FaultKind.SILENCE_AFTER):
@@ -147,14 +164,14 @@ def _parsed(body: str) -> Any:
         raise Refused("152004") from None
 
 
-def _record(request: web.Request, body: str, now: int) -> Json:
+def _record(request: web.Request, body: str, now: int, key_header: str) -> Json:
     return {
         "method": request.method,
         "path": request.path,
         "query": dict(request.query),
         "body": body,
         "headers": dict(request.headers),
-        "key": request.headers.get("ACCESS-KEY", ""),
+        "key": request.headers.get(key_header, ""),
         "at": now,
         "status": 0,
         "code": None,
@@ -166,8 +183,9 @@ def _code(response: web.Response) -> str | None:
         found = json.loads(response.text or "")
     except ValueError:
         return None
-    return str(found["code"]) if isinstance(found, dict) and "code" in found else None
+    return next((str(found[n]) for n in ("code", "retCode") if isinstance(found, dict) and n in found), None)
 
 
-def _json(body: object, status: int = 200) -> web.Response:
+def answer_json(body: object, status: int = 200) -> web.Response:
+    """Answer with JSON."""
     return web.Response(text=json.dumps(body), status=status, content_type="application/json")

@@ -4,7 +4,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,7 +42,7 @@ class Control:
         self._post("instrument", inst_id=inst_id, **fields)
 
     def account(
-        self, key: str, secret: str, passphrase: str, balance: object = 10_000, **fields: object
+        self, key: str, secret: str, passphrase: str = "", balance: object = 10_000, **fields: object
     ) -> None:
         """Open an account with futures `balance`.
 
@@ -145,24 +145,29 @@ async def serve(server: Server, port: int, started: "asyncio.Future[int] | None"
         await runner.cleanup()
 
 
-@contextmanager
-def running_server(mode: str = "live", seed: str = "1", port: int = 0) -> Iterator[Control]:
+def running_server(mode: str = "live", seed: str = "1", port: int = 0) -> AbstractContextManager[Control]:
     """Run a server in a thread of this process and give its control."""
+    return running(Server(mode, seed), port)
+
+
+@contextmanager
+def running(server: Server, port: int = 0) -> Iterator[Control]:
+    """Run a server of any skin in a thread of this process and give its control."""
     ready = threading.Event()
     found: dict[str, Any] = {}
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
         started: asyncio.Future[int] = loop.create_future()
-        serving = asyncio.create_task(serve(Server(mode, seed), port, started))
+        serving = asyncio.create_task(serve(server, port, started))
         found["port"], found["loop"], found["task"] = await started, loop, serving
         ready.set()
         await asyncio.gather(serving, return_exceptions=True)
 
-    thread = threading.Thread(target=asyncio.run, args=(main(),), name="blofin-server", daemon=True)
+    thread = threading.Thread(target=asyncio.run, args=(main(),), name="exchange-server", daemon=True)
     thread.start()
     if not ready.wait(10):
-        raise RuntimeError("the local BloFin server did not start")
+        raise RuntimeError("the local exchange did not start")
     control = Control(f"http://127.0.0.1:{found['port']}")
     try:
         yield control

@@ -27,11 +27,11 @@ class Instrument:
 
     @property
     def base(self) -> str:
-        return self.inst_id.split("-", maxsplit=1)[0]
+        return self.inst_id.replace("-", "").removesuffix("USDT")
 
     @property
     def quote(self) -> str:
-        return self.inst_id.split("-", maxsplit=1)[1]
+        return "USDT"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +86,8 @@ class LocalMarket:
 
     def __post_init__(self) -> None:
         for name, price in FIRST_PRICES.items():
-            self.set_price(name, Decimal(price))
+            for spelling in {name, name.replace("-", "")} & set(self.instruments):
+                self.set_price(spelling, Decimal(price))
 
     def set_price(
         self,
@@ -111,3 +112,28 @@ class LocalMarket:
     def price(self, inst_id: str) -> Price:
         """Return the prices of an instrument."""
         return self.prices[inst_id]
+
+
+def coin_market() -> LocalMarket:
+    """Return a market that counts in coins and spells BTCUSDT, as Bybit and Binance do."""
+    rows = (
+        ("BTCUSDT", "0.001", "0.1", 125, "0.004", "live"),
+        ("ETHUSDT", "0.001", "0.01", 100, "0.005", "live"),
+        ("SOLUSDT", "0.1", "0.01", 75, "0.005", "live"),
+        ("1000BONKUSDT", "1", "0.000001", 50, "0.01", "live"),
+        ("LUNAUSDT", "1", "0.0001", 20, "0.02", "suspend"),
+    )
+    instruments = {
+        name: Instrument(
+            inst_id=name,
+            contract_value=Decimal(1),
+            lot=Decimal(lot),
+            minimum=Decimal(lot),
+            tick=Decimal(tick),
+            max_leverage=leverage,
+            maintenance_rate=Decimal(rate),
+            state=state,
+        )
+        for name, lot, tick, leverage, rate, state in rows
+    }
+    return LocalMarket(instruments)

@@ -3,9 +3,10 @@
 import random
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import web
 
@@ -20,16 +21,32 @@ MODES = ("demo", "live")
 DEFAULT_BALANCE = Decimal(10_000)
 
 
+class Skin(Protocol):
+    """The manners of one exchange: how it signs in, answers and refuses."""
+
+    key_header: str
+
+    def carry_out(self, server: "Server", request: web.Request, body: str) -> web.Response:
+        """Return the answer to a request."""
+        ...
+
+    def too_many(self) -> web.Response:
+        """Return the answer beyond a rate limit."""
+        ...
+
+
 @dataclass(slots=True)
 class Server:
     """Hold market, accounts, faults and the record of one server.
 
-    `mode` is the host it stands for. The demo host gives demo money and has no funding account, for which
-    ccxt passes over the list of currencies in sandbox mode; here it answers 152404.
+    `skin` is the exchange it stands for, and `mode` which of its hosts. The demo host gives demo money and
+    has no funding account, for which ccxt passes over the list of currencies in sandbox mode; here it answers 152404.
     """
 
     mode: str = "live"
     seed: str = "1"
+    skin: Skin | None = None
+    make_market: Callable[[], LocalMarket] = LocalMarket
     settings: Settings = field(init=False)
     market: LocalMarket = field(init=False)
     accounts: dict[str, Account] = field(init=False)
@@ -44,7 +61,7 @@ class Server:
     def reset(self) -> None:
         """Forget everything but the mode and the seed."""
         self.settings = Settings()
-        self.market = LocalMarket()
+        self.market = self.make_market()
         self.accounts = {}
         self.faults = Faults(random.Random(self.seed))
         self.nonces = Nonces()

@@ -175,6 +175,12 @@ def withdraw(account: Account, body: Any) -> Json:
 
 def _place(account: Account, params: Json) -> Order:
     order = checks.order(account, params)
+    admit(account, order)
+    return order
+
+
+def admit(account: Account, order: Order) -> None:
+    """Take an order into the book, at once or after the delay that is set, if its margin is there."""
     checks.check_margin(account, order)
     account.orders[order.id] = order
     delay = account.settings.fill_delay
@@ -182,7 +188,6 @@ def _place(account: Account, params: Json) -> Order:
         asyncio.get_running_loop().call_later(delay, matching.arrive, account, order)
     else:
         matching.arrive(account, order)
-    return order
 
 
 def _placed_item(account: Account, params: Json) -> Json:
