@@ -20,6 +20,8 @@ from engine.legs import work_leg
 from log import about_signal
 
 LOOK_AGAIN_SECONDS = 5.0
+# What the broker may have done already where it holds the protection
+PRICE_EXITS = frozenset({"STOP", "TARGET"})
 
 logger = logging.getLogger("engine")
 
@@ -258,6 +260,10 @@ def _take_exit(desk: Desk, session: Session, event: RiskExit) -> bool:
         if halted is not None:
             work.delay_risk_exit(transaction, event.id, desk.after(LOOK_AGAIN_SECONDS), halted.sentence)
             return False
+    if event.kind in PRICE_EXITS:
+        booked = resting.book_triggered(desk, session, event.bot_id)
+        if booked is not None:
+            return booked
     bot = bots.bot_from(row)
     opens_at = _opens_at(desk, row, lane)
     with session.transaction() as transaction:

@@ -70,6 +70,24 @@ def look(desk: Desk, session: Session, bot_id: int) -> bool:
         return _look_again(desk, session, bot_id, desk.timing.poll)
 
 
+def book_triggered(desk: Desk, session: Session, bot_id: int) -> bool | None:
+    """Book an exit that the broker has made already; None where it has made none, or cannot be asked.
+
+    Else whether it could be booked: False while its order has not come to its end.
+    """
+    with session.autocommit() as transaction:
+        record = protections.protection_of(transaction, bot_id)
+        row = bots.bot_row(transaction, bot_id)
+        lane = lanes.instrument_of_lane(transaction, row["lane_id"])
+    if record is None or not record.at_broker or lane.is_dust(row["quantity"]):
+        return None
+    try:
+        triggered = _standing(_broker(desk, session, row), record, row).triggered
+    except BrokerError:
+        return None
+    return None if triggered is None else _take_triggered(desk, session, record, triggered, lane)
+
+
 def lift(desk: Desk, session: Session, row: Row) -> bool:
     """Take away what rests at the broker before the bot leaves by itself; tell whether nothing rests.
 
