@@ -99,10 +99,14 @@ class CcxtBroker:
 
     def positions(self) -> tuple[AccountPosition, ...]:
         """Return every holding that is not zero; long and short of one symbol as their difference."""
-        self._markets()
-        with self._understood():
-            found = self._client.fetch_positions()
-        return self._read_positions(found)
+        for fresh in (False, True):
+            self._markets(fresh=fresh)
+            with self._understood():
+                found = self._client.fetch_positions()
+            strange = [each["symbol"] for each in found if each["symbol"] not in self._client.markets]
+            if not strange:
+                return self._read_positions(found)
+        raise Unknown(f"{self.venue.title} does not say how much a contract of {strange[0]} is.")
 
     def position(self, symbol: str) -> AccountPosition:
         """Return one holding; zero only when the exchange listed the others without it."""
@@ -368,11 +372,6 @@ class CcxtBroker:
 
     def _read_positions(self, found: Sequence[Json]) -> tuple[AccountPosition, ...]:
         with self._understood():
-            if mapping.unlisted(found, self._listing.by_symbol):
-                self._markets(fresh=True)
-            missing = mapping.unlisted(found, self._listing.by_symbol)
-            if missing:
-                raise Unknown(f"{self.venue.title} does not say what a contract of {missing[0]} is.")
             held = mapping.read_positions(found, self._listing.by_symbol)
         for position in held:
             if position.margin_mode is not None:

@@ -171,15 +171,6 @@ def read_positions(found: Iterable[Json], markets: Mapping[str, Json]) -> tuple[
     return tuple(held for each in sides.values() if (held := _net(each)).quantity)
 
 
-def unlisted(found: Iterable[Json], markets: Mapping[str, Json]) -> tuple[str, ...]:
-    """Return the linear markets among positions that are not listed: new ones, perhaps."""
-    return tuple(
-        str(raw["symbol"])
-        for raw in found
-        if raw["symbol"] not in markets and str(raw["symbol"]).endswith(f"/{SETTLED_IN}:{SETTLED_IN}")
-    )
-
-
 def flat(symbol: str) -> AccountPosition:
     """Return the position of an account that holds nothing of a symbol."""
     return AccountPosition(
