@@ -103,7 +103,7 @@ class CcxtBroker:
             self._markets(fresh=fresh)
             with self._understood():
                 found = self._client.fetch_positions()
-            strange = [each["symbol"] for each in found if each["symbol"] not in self._client.markets]
+                strange = mapping.unknown_markets(found, self._client.markets)
             if not strange:
                 return self._read_positions(found)
         raise Unknown(f"{self.venue.title} does not say how much a contract of {strange[0]} is.")

@@ -171,6 +171,11 @@ def read_positions(found: Iterable[Json], markets: Mapping[str, Json]) -> tuple[
     return tuple(held for each in sides.values() if (held := _net(each)).quantity)
 
 
+def unknown_markets(found: Iterable[Json], markets: Mapping[str, Json]) -> tuple[str, ...]:
+    """Return the markets among positions that ccxt does not know: new ones, perhaps."""
+    return tuple(name for each in found if (name := _text(each["symbol"])) not in markets)
+
+
 def flat(symbol: str) -> AccountPosition:
     """Return the position of an account that holds nothing of a symbol."""
     return AccountPosition(

@@ -200,11 +200,6 @@ def note_connection(
 
 
 def note_warning(transaction: Transaction, connection_id: int, warning: str | None) -> None:
-    """Record what the user must know of a connection's account or key although it can trade."""
-    transaction.execute("UPDATE user_api_keys SET warning = %s WHERE id = %s", (warning, connection_id))
-
-
-def note_warning(transaction: Transaction, connection_id: int, warning: str | None) -> None:
     """Keep what the user must know of a connection although it can trade; None where there is nothing."""
     transaction.execute(
         "UPDATE user_api_keys SET warning = %(words)s WHERE id = %(id)s AND warning IS DISTINCT FROM %(words)s",

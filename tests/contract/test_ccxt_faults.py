@@ -501,7 +501,7 @@ class TestReading:
     def test_a_position_of_unknown_size_is_not_flat(self, blofin: Control, broker: BlofinBroker) -> None:
         position = {"instId": "NEW-USDT", "marginMode": "cross", "positionSide": "net", "positions": "5"}
         body = json.dumps({"code": "0", "msg": "", "data": [position]})
-        blofin.fault("answer_before", "GET", "/api/v1/account/positions", status=200, body=body)
+        blofin.fault("answer_before", "GET", "/api/v1/account/positions", status=200, body=body, count=2)
         with pytest.raises(Unknown, match="NEW"):
             broker.positions()
 
