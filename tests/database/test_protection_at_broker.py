@@ -1,6 +1,8 @@
 """Stops and targets that rest at BloFin: attached, shrunk, moved, lifted, restored, and booked when they trigger."""
 
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -9,7 +11,7 @@ import pytest
 
 from bot_database import Database, Row, bots
 from brokers.blofin import BlofinBroker
-from core.signal import Level, LevelKind
+from core.signal import Action, Level, LevelKind, Signal
 from core.wording import number
 from engine.monitor import watch_risk
 from tests.blofin_server.local import Control, running_server
@@ -266,3 +268,103 @@ def test_the_signals_leverage_counts_up_to_the_bots_maximum(floor: Perpetuals) -
     floor.go_on(bot)
     assert floor.one("SELECT leverage FROM orders")["leverage"] == 20
     assert floor.blofin.positions()[0].leverage == 20
+
+
+# Dying in between
+
+
+class Died(BaseException):
+    """Stand for the end of the process."""
+
+
+def live(floor: Perpetuals, bot: int, moments: int) -> list[str]:
+    """Work the lane as a process that dies at its `moments`th step; return the steps it lived, all with 0."""
+    lived: list[str] = []
+
+    def step(name: str) -> None:
+        lived.append(name)
+        if len(lived) == moments:
+            raise Died
+
+    alive = floor.desk
+    floor.desk = replace(alive, step=step)
+    with suppress(Died):
+        floor.go_on(bot)
+    floor.desk = alive
+    return lived
+
+
+def begin_again(floor: Perpetuals) -> None:
+    """Let a new process take over: it knows nothing but the tables."""
+    floor.blofin = BlofinBroker(KEYS, base_url=floor.server.url)
+    floor.broker = floor.blofin
+
+
+def story(floor: Perpetuals, name: str) -> int:
+    """Bring about what the lane is to do something about."""
+    if name == "entry":
+        bot = floor.perpetual()
+        floor.store(bot, signal("BUY", stop=58_000, targets=(65_000,)))
+        return bot
+    bot = enter(floor, 62_000, 64_000, break_even_after=1)
+    if name == "close":
+        floor.store(bot, signal("CLOSE"))
+    else:
+        floor.server.price(BTC, *{"target": (62_000, 62_001), "stop": (57_900, 57_901)}[name])
+        with floor.database.session() as session:
+            watch_risk(floor.desk, session, floor.connection_id)
+    return bot
+
+
+def signal(action: str, *, stop: int | None = None, targets: tuple[int, ...] = ()) -> Signal:
+    return Signal(
+        action=Action(action),
+        symbol=BTC,
+        stop_loss=at(stop)[0] if stop else None,
+        take_profits=at(*targets),
+    )
+
+
+def end(floor: Perpetuals, bot: int) -> dict[str, object]:
+    row = floor.bot_row(bot)
+    assert floor.held() == row["quantity"]
+    orders = [(o["side"], o["size"]) for o in floor.server.orders("key")]
+    return {
+        "position": (row["quantity"], row["total_pnl"], row["total_trades"]),
+        "orders": sorted(orders),
+        "resting": floor.resting(),
+        "events": floor.events(),
+        "signals": [tuple(s.values()) for s in floor.all("SELECT state, code FROM signals ORDER BY id")],
+    }
+
+
+@pytest.mark.parametrize("name", ["entry", "close", "target", "stop"])
+def test_a_death_at_any_moment_leaves_the_same_protection(database: Database, name: str) -> None:
+    expected: dict[str, object] = {}
+    moments = 0
+    while True:
+        with running_server() as server:
+            floor = Perpetuals(database, server)
+            bot = story(floor, name)
+            lived = live(floor, bot, moments)
+            begin_again(floor)
+            floor.go_on(bot, passes=30)
+            ended = end(floor, bot)
+            floor.paper_database.close()
+            with database.transaction() as transaction:
+                transaction.execute("DELETE FROM users")
+        if not moments:
+            expected = ended
+            steps = len(lived)
+            assert steps > 3
+        else:
+            assert unsent(lived, ended) or ended == expected, f"died at {moments}: {lived[-3:]}"
+        if moments == steps:
+            return
+        moments += 1
+
+
+def unsent(lived: list[str], ended: dict[str, object]) -> bool:
+    """Tell whether an entry died before it was handed over: nobody knows of it, so it is never sent."""
+    died_before_sending = lived[-1] in {"leg started", "order committed", "attempt committed"}
+    return died_before_sending and ended["signals"] == [("FAILED", "NOT_RECEIVED")] and ended["orders"] == []
