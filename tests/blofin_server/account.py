@@ -242,11 +242,13 @@ class Account:
         early = self.settings.attach_at_first_fill
         if not order.exits or not order.filled or (order.is_open and not early):
             return
+        # an order that only closed has left nothing to protect
+        size = min(order.filled, max(ZERO, self.position_size(order.position_key) * order.sign))
         resting = self.protections.get(order.protection_id)
-        if resting is None:
-            order.protection_id = self.add_protection(order, order.filled).id
-        elif resting.state == "live":
-            resting.size = order.filled
+        if resting is None and size:
+            order.protection_id = self.add_protection(order, size).id
+        elif resting is not None and resting.state == "live":
+            resting.size = size
 
     def _release_closed(self, key: tuple[str, str, str]) -> None:
         how = self.settings.closed_protection

@@ -31,6 +31,10 @@ def set_price(server: Server, body: Json) -> Json:
     numbers = {
         name: Decimal(str(body[name])) for name in ("ask", "last", "mark") if body.get(name) is not None
     }
+    if body["instrument"] not in server.market.instruments:
+        raise KeyError(
+            f"no instrument is called {body['instrument']}, only {list(server.market.instruments)}"
+        )
     server.market.set_price(body["instrument"], Decimal(str(body["bid"])), **numbers)
     for account in server.accounts.values():
         matching.price_moved(account, body["instrument"])

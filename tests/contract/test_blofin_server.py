@@ -323,6 +323,8 @@ class TestFaults:
     def test_control_names_what_it_does_not_know(self, control: Control) -> None:
         with pytest.raises(ValueError, match="no setting is called speed"):
             control.settings(speed=1)
+        with pytest.raises(ValueError, match="no instrument is called BTCUSDT"):
+            control.price("BTCUSDT", 1)
 
 
 def test_it_runs_alone(tmp_path: Path) -> None:

@@ -403,3 +403,78 @@ class TestProtection:
         placed = exchange.create_order(BTC, "market", "sell", 2, None, {"stopLossPrice": 60_000})
         exchange.cancel_order(placed["id"], BTC, {"trigger": True})
         assert exchange.fetch_open_orders(BTC, params={"trigger": True}) == []
+
+
+class TestExitsThatDoNotEndWell:
+    def stop(self, exchange: Any, **changes: object) -> Any:
+        body = order_body(side="sell", slTriggerPrice="55000", slOrderPrice="-1", brokerId=CCXT_BROKER)
+        return exchange.private_post_trade_order_tpsl({**body, **changes})["data"]
+
+    def test_an_exit_may_have_been_sent_and_not_filled(self, control: Control, exchange: Any) -> None:
+        exchange.create_order(BTC, "market", "buy", 10)
+        control.settings(hold_fills=True)
+        placed = self.stop(exchange, size="10", reduceOnly="true")
+        control.price("BTC-USDT", 54_000)
+        [resting] = exchange.fetch_open_orders(BTC)
+        assert (resting["info"]["orderCategory"], resting["info"]["algoId"]) == ("sl", placed["tpslId"])
+        assert control.protections()[0]["state"] == "effective"
+        control.fill("key", resting["id"], 4)
+        assert exchange.fetch_positions()[0]["contracts"] == 6
+        control.settings(hold_fills=False)
+        assert exchange.fetch_positions() == []
+
+    def test_a_gap_fills_where_the_price_is_and_not_at_the_stop(
+        self, control: Control, exchange: Any
+    ) -> None:
+        exchange.create_order(BTC, "market", "buy", 10, None, EXITS)
+        control.price("BTC-USDT", 51_000)
+        assert exchange.fetch_closed_orders(BTC)[-1]["average"] == 51_000
+
+    def test_an_exit_at_a_limit_may_rest_beyond_the_price(self, control: Control, exchange: Any) -> None:
+        exchange.create_order(BTC, "market", "buy", 10)
+        self.stop(exchange, size="10", reduceOnly="true", slOrderPrice="54900")
+        control.price("BTC-USDT", 54_000)
+        [resting] = exchange.fetch_open_orders(BTC)
+        assert (resting["type"], resting["price"], resting["info"]["orderCategory"]) == (
+            "limit",
+            54_900,
+            "sl",
+        )
+        control.price("BTC-USDT", 54_950)
+        assert exchange.fetch_positions() == []
+
+    def test_an_exit_of_more_than_is_held_closes_what_is_held(self, control: Control, exchange: Any) -> None:
+        exchange.create_order(BTC, "market", "buy", 10)
+        self.stop(exchange, size="10", reduceOnly="true")
+        exchange.create_order(BTC, "market", "sell", 7)
+        control.price("BTC-USDT", 54_000)
+        assert exchange.fetch_positions() == []
+        assert control.protections()[0]["actualSize"] == "3"
+
+    def test_an_exit_that_is_not_reduce_only_opens_the_other_side(
+        self, control: Control, exchange: Any
+    ) -> None:
+        # reduceOnly is false unless it is sent, as BloFin's documents say
+        control.settings(closed_protection="none")
+        exchange.create_order(BTC, "market", "buy", 10)
+        self.stop(exchange, size="10")
+        exchange.create_order(BTC, "market", "sell", 10)
+        control.price("BTC-USDT", 54_000)
+        [position] = exchange.fetch_positions()
+        assert (position["side"], position["contracts"]) == ("short", 10)
+
+    def test_each_hedge_side_has_its_own(self, control: Control, hedged: Any) -> None:
+        hedged.create_order(BTC, "market", "buy", 10, None, {"positionSide": "long"})
+        hedged.create_order(BTC, "market", "sell", 10, None, {"positionSide": "short"})
+        self.stop(hedged, size="-1", positionSide="long")
+        control.settings(envelope="flat")
+        with pytest.raises(ccxt.ExchangeError, match="102089"):
+            self.stop(hedged, size="-1", positionSide="net")
+        control.price("BTC-USDT", 54_000)
+        assert [position["side"] for position in hedged.fetch_positions()] == ["short"]
+
+    def test_a_closing_order_leaves_no_exits_behind(self, control: Control, exchange: Any) -> None:
+        exchange.create_order(BTC, "market", "buy", 10)
+        params = {"stopLoss": {"triggerPrice": 66_000}, "reduceOnly": True}
+        exchange.create_order(BTC, "market", "sell", 12, None, params)
+        assert control.protections() == []
