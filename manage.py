@@ -8,7 +8,18 @@ import psycopg2
 
 import settings
 from actions.acting import Refused
-from administration import backups, bot_commands, connecting, demo, doctor, people, reading, safety, server
+from administration import (
+    backups,
+    bot_commands,
+    channel_commands,
+    connecting,
+    demo,
+    doctor,
+    people,
+    reading,
+    safety,
+    server,
+)
 from administration.console import Console
 from core.errors import BrokerError
 from database.accounts import AccountError
@@ -34,6 +45,8 @@ for part in (
     connecting.connect,
     bot_commands.bot,
     bot_commands.list_bots,
+    channel_commands.channel,
+    channel_commands.list_channels,
     reading.list_signals,
     reading.show_signal,
     reading.list_trades,

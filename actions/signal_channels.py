@@ -15,6 +15,7 @@ from database import connections, signal_channels
 from database.pool import Transaction
 from database.signal_channels import EntryMode, SignalChannel
 from settings import Settings
+from signals.discord_reading import SignalFormat
 
 LONGEST_NAME = 60
 MOST_CHANNELS = 50
@@ -23,7 +24,6 @@ HIGHEST_LEVERAGE = 125
 HUNDRED = Decimal(100)
 LARGEST_ID = 2**63 - 1
 
-_FORMAT = re.compile(r"[a-z0-9][a-z0-9_ -]{0,39}")
 _ID = re.compile(r"[1-9][0-9]{14,18}")
 _ABOVE_ZERO = {
     "position_size": "Position size",
@@ -232,10 +232,11 @@ def _checked_name(name: str) -> str:
 
 
 def _checked_formats(formats: Iterable[str]) -> list[str]:
-    names = list(dict.fromkeys(str(each).strip().lower() for each in formats))
-    wrong = next((each for each in names if not _FORMAT.fullmatch(each)), None)
+    names = list(dict.fromkeys(str(each).strip().upper() for each in formats))
+    wrong = next((each for each in names if each not in set(SignalFormat)), None)
     if wrong is not None:
-        raise Refused(f"{wrong[:40]!r} is no name of a format, such as standard or compact.", "formats")
+        allowed = ", ".join(SignalFormat)
+        raise Refused(f"{wrong[:40]!r} is no format; allowed: {allowed}, or none for all.", "formats")
     return names
 
 

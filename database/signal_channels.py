@@ -87,8 +87,8 @@ class SignalChannel:
         return author_id in self.author_ids or not self.role_ids.isdisjoint(role_ids)
 
     def takes_format(self, name: str | None) -> bool:
-        """Tell whether messages in this format count."""
-        return not self.formats or name in self.formats
+        """Tell whether messages in this format count; capitals make no difference."""
+        return not self.formats or (name or "").upper() in {each.upper() for each in self.formats}
 
     @property
     def for_bots(self) -> dict[str, Any]:

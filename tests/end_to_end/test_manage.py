@@ -435,3 +435,23 @@ def test_the_database_url_is_for_psql(run: Run, database_url: str) -> None:
     assert address == database_url
     with closing(psycopg2.connect(address)) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM users")
+
+
+def test_a_channel_is_registered_listed_switched_and_archived(run: Run, ann: str) -> None:
+    room = "900000000000000001"
+    made = run(
+        "channel", "add", ann, room, "--authors", "700000000000000001", "--formats", "standard,compact"
+    )
+    assert made.line == "1"
+    (row,) = run("channels", ann, "--json").json  # type: ignore[misc]
+    assert (row["channel"], row["formats"], row["size"]) == (int(room), "COMPACT STANDARD", "1 risk_percent")
+    assert row["leverage"] == "10x, up to 10x"
+    assert "700000000000000001" in run("channels", ann).out
+    assert "registered this channel already" in run("channel", "add", ann, room).refusal
+    assert "is no id of Discord's" in run("channel", "add", ann, "general").refusal
+    assert run("channel", "disable", 1).code == 0
+    assert run("channels", ann, "--json").json[0]["active"] is False  # type: ignore[index]
+    assert run("channel", "enable", 1).code == 0
+    assert run("channel", "archive", 1).line == "Archived."
+    assert "no such signal channel" in run("channel", "enable", 1).refusal
+    assert run("channels", ann).line.startswith("No channels yet")

@@ -329,6 +329,19 @@ def test_status_body_query_and_headers_pass_on_but_not_the_session(dashboard: Da
     assert "eve" not in heard
 
 
+def test_discord_sends_a_browser_back_with_its_session(dashboard: Dashboard, ann: str) -> None:
+    for path, told in (
+        ("/discord/callback?state=x", True),
+        ("/discord/callback/x", False),
+        ("/discord/x", False),
+    ):
+        peer = Peer(dashboard.webhook_port, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        requests.post(f"{dashboard.url}{path}", data="{}", cookies={COOKIE: ann}, timeout=10)
+        peer.close()
+        (heard,) = (text.decode() for text in peer.heard)
+        assert (f"{COOKIE}={ann}" in heard) is told, path
+
+
 def a_bot(dashboard: Dashboard, email: str, symbol: str) -> None:
     """Give a user a bot at a connection whose label names the user."""
     with dashboard.database.transaction() as transaction:
