@@ -38,6 +38,7 @@ bench: $(VENV)/.ready-test ## Measure the speed and the memory of everything; ta
 	$(BIN)/python -m bench.burst
 	$(BIN)/python -m bench.memory
 	$(BIN)/python -m bench.alerts
+	$(BIN)/python -m bench.parser
 
 bench-pages: $(VENV)/.ready-test ## Measure every page of the dashboard in Chromium; takes a quarter of an hour
 	$(BIN)/python -m bench.pages

@@ -5,6 +5,7 @@ from signals.discord_reading import Part
 from signals.discord_scanner import Lexeme
 from signals.discord_vocabulary import Role
 
+FARTHEST_LOOK = 12
 END = Lexeme(Role.UNKNOWN, "", line=True)
 NUMBERS = frozenset((Role.PRICE, Role.BAD_NUMBER, Role.PERCENT, Role.TIMES, Role.TIMEFRAME))
 # What does not part a piece from the one it belongs to: `LONG BTC 🚀 60000/58000/65000`
@@ -27,23 +28,23 @@ class Cursor:
     def __init__(self, lexemes: list[Lexeme]) -> None:
         self.draft = Draft()
         self.before = END
-        self._lexemes = lexemes
+        # So that nobody who looks ahead has to look whether there is anything
+        self._lexemes = [*lexemes, *(END,) * FARTHEST_LOOK]
+        self._length = len(lexemes)
         self._at = 0
 
     @property
     def ended(self) -> bool:
-        return self._at >= len(self._lexemes)
+        return self._at >= self._length
 
     def take(self) -> Lexeme:
         """Go past the next piece and return it."""
-        lexeme = self.peek()
         self._at += 1
-        return lexeme
+        return self._lexemes[self._at - 1]
 
     def peek(self, ahead: int = 0) -> Lexeme:
         """Return a coming piece without going there; beyond the last there is an unknown empty one."""
-        place = self._at + ahead
-        return self._lexemes[place] if place < len(self._lexemes) else END
+        return self._lexemes[self._at + ahead]
 
     def back(self) -> None:
         """Go back before the last piece taken."""

@@ -14,7 +14,7 @@ from signals.discord_draft import Draft, Mark, Named
 from signals.discord_numbers import BadNumber, read_number, shown
 from signals.discord_prices import read_bare, read_entry, read_limit, read_market, read_stop, read_target
 from signals.discord_scanner import Lexeme
-from signals.discord_vocabulary import COINS, NO_COINS, Role
+from signals.discord_vocabulary import CHAT, COINS, NO_COINS, TALK, Role
 
 _BEFORE_COLON = frozenset(
     (Role.FILLER, Role.POLITE, Role.SYMBOL, Role.SIDE, Role.WORD, Role.LADDER, Role.RISK_LEVEL)
@@ -96,7 +96,9 @@ def _is_coin(cursor: Cursor, lexeme: Lexeme) -> bool:
     text = lexeme.text
     if text.lower() in COINS:
         return True
-    if not text.isupper() or not 2 <= len(text) <= LONGEST_COIN or text in NO_COINS or cursor.draft.symbols:
+    if not text.isupper() or not 2 <= len(text) <= LONGEST_COIN or cursor.draft.symbols:
+        return False
+    if text in NO_COINS or text.lower() in TALK or text.lower() in CHAT:
         return False
     return cursor.before.role in (Role.SIDE, Role.CLOSE) or cursor.peek().role is Role.SIDE
 

@@ -21,13 +21,18 @@ def json_in(text: str) -> str | None:
     return body if body.startswith("{") and body.endswith("}") else None
 
 
-def read_json(body: str) -> Draft:
-    """Return what a JSON message says. Raises Unread where a field is wrong, unknown or means something else."""
+def read_json(body: str) -> Draft | None:
+    """Return what a JSON message says, or None where it is none or names neither action nor symbol.
+
+    Raises Unread where a field is wrong, unknown or means something else.
+    """
     try:
         understood = understand(body.encode("utf-8", "replace"))
-    except InvalidJson as error:
-        raise Unread(f"The message is no JSON object: {error.message}") from None
+    except InvalidJson:
+        return None
     except InvalidSignal as error:
+        if {problem.name for problem in error.problems if problem.got == "nothing"} >= {"action", "symbol"}:
+            return None
         raise Unread(
             "; ".join(f"{each.name}: {each.got}, but {each.allowed}" for each in error.problems)
         ) from None

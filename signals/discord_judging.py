@@ -58,7 +58,11 @@ def _missing(draft: Draft) -> str | None:
     if draft.closing:
         absolute = any(mode is not QuantityMode.PERCENT_OF_POSITION for _, mode in draft.sizes)
         too_much = draft.has_levels or draft.leverages or draft.limit_wanted or absolute
-        return "An order to close takes no prices or amounts; write only what to close, or a share such as 50%." if too_much else None
+        return (
+            "An order to close takes no prices or amounts; write only what to close, or a share such as 50%."
+            if too_much
+            else None
+        )
     if draft.action is None:
         return "The message names no side; write LONG or SHORT."
     if draft.stops or draft.targets:

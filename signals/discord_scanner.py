@@ -19,24 +19,24 @@ _LANGUAGES = "yaml|yml|diff|css|fix|ini|md|markdown|json|txt|text|elm|arm|prolog
 _SUFFIX = r"(?:[-_]?(?:SWAP|PERP)|\.P)?(?![A-Za-z0-9_/])"
 _PIECE = re.compile(
     rf"""
-    (?P<line>\s*\n\s*)
-  | (?P<space>\s+)
+    (\s*)(?:
+    (?P<sign>[:/,()|&;=+-])
   | (?P<fence>```(?:(?:{_LANGUAGES})(?=\n))?)
   | (?P<format>[*`_]+)
   | (?P<chart>https?://(?:www\.)?tradingview\.com/\S*)
   | (?P<mention><@&[0-9]{{1,20}}>|@everyone\b|@here\b)
   | (?P<foreign><[^<>\s]{{1,80}}>|https?://\S*|~~)
-  | (?P<pair>[$\#]?(?:(?:{"|".join(EXCHANGES)}):)?
+  | (?P<pair>(?=[$\#]?[0-9]{{0,7}}[A-Z])[$\#]?(?:(?:{"|".join(EXCHANGES)}):)?
         (?:(?P<base>[0-9]{{0,7}}[A-Z][A-Z0-9]{{0,14}})[/_-](?P<quote>{_QUOTE})(?::(?P=quote))?
          |(?P<glued>[0-9]{{0,7}}[A-Z][A-Z0-9]{{0,14}}?)(?P<glued_quote>{_GLUED})){_SUFFIX})
-  | (?P<tag>[$\#][0-9]{{0,7}}[A-Z][A-Z0-9]{{0,14}})
+  | (?P<tag>[$\#](?:[A-Z][A-Z0-9]{{0,14}}|1(?:0{{3,6}})?[A-Z]{{2,12}})(?![A-Z0-9]))
   | (?P<reference>\#[0-9]{{1,9}})
   | (?P<keycap>[0-9]\u20e3)
   | (?P<number>\$?[.,]?[0-9]+(?:[.,'][0-9]+)*(?:%|[A-Z][A-Z0-9]*)?)
   | (?P<word>[A-Z][A-Z0-9]*(?:'[A-Z]+)?(?:[.,][0-9]+)*)
   | (?P<heading>\#{{1,3}}(?=\s))
   | (?P<dots>\.{{2,}})
-  | (?P<mark>.)
+  | (?P<mark>.))
     """,
     re.VERBOSE | re.IGNORECASE | re.ASCII | re.DOTALL,
 )
@@ -111,14 +111,12 @@ def scan(text: str) -> list[Lexeme]:
 def _raws(text: str) -> list[_Raw]:
     found = []
     spaced = line = True
-    for match in _PIECE.finditer(text):
-        kind = match.lastgroup or ""
-        if kind == "line":
-            spaced = line = True
-        elif kind == "space":
-            spaced = True
-        elif kind not in _UNSEEN:
-            piece = match[0]
+    for match in _PIECE.finditer(text.strip()):
+        kind, gap = match.lastgroup or "", match[1]
+        if gap:
+            spaced, line = True, line or "\n" in gap
+        if kind not in _UNSEEN:
+            piece = match[kind]
             value = _base_and_quote(match) if kind == "pair" else None
             found.append(_Raw(kind, piece, piece.lower(), value, spaced, line))
             spaced = line = False
@@ -183,6 +181,7 @@ def _lexeme(raw: _Raw, role: Role, value: object = None) -> Lexeme:
 _SINGLE: Mapping[str, Callable[[_Raw], Lexeme]] = {
     "word": _word,
     "number": _number,
+    "sign": _mark,
     "mark": _mark,
     "pair": lambda raw: _lexeme(raw, Role.SYMBOL, raw.value),
     "tag": lambda raw: _lexeme(raw, Role.SYMBOL, (raw.text[1:].upper(), None)),

@@ -7,7 +7,7 @@ from signals.discord_scanner import Lexeme
 from signals.discord_vocabulary import CHAT, COINS, RESULT_MARKS, TALK, Role
 
 _LABELS = frozenset((Role.ENTRY, Role.STOP, Role.TARGET))
-_PRICES_IN_A_LADDER = 3
+_PRICES_IN_A_ROW = 2
 _LONGEST_WITH_ONE_LABEL = 25
 
 
@@ -34,7 +34,7 @@ def is_signal_like(lexemes: Sequence[Lexeme]) -> bool:
     if Role.SIDE not in roles or not any(map(_may_be_symbol, lexemes)):
         return False
     labelled = _labelled(lexemes)
-    if labelled >= 2 or _longest_ladder(lexemes) >= _PRICES_IN_A_LADDER:
+    if labelled >= 2 or _longest_row(lexemes) >= _PRICES_IN_A_ROW:
         return True
     chats = any(lexeme.text.lower() in CHAT for lexeme in lexemes)
     return labelled == 1 and not chats and len(lexemes) <= _LONGEST_WITH_ONE_LABEL
@@ -55,7 +55,7 @@ def _labelled(lexemes: Sequence[Lexeme]) -> int:
     )
 
 
-def _longest_ladder(lexemes: Sequence[Lexeme]) -> int:
+def _longest_row(lexemes: Sequence[Lexeme]) -> int:
     longest = length = 0
     for lexeme in lexemes:
         if lexeme.role in NUMBERS:

@@ -134,6 +134,8 @@ def _read_json(body: str, known_symbols: Collection[str] | None) -> Reading:
         draft = read_json(body)
     except Unread as fault:
         return refused(Code.INVALID_SIGNAL, fault.said, SignalFormat.TRADERSPOST)
+    if draft is None:
+        return NoSignal(why="It looks like JSON and names neither an action nor a symbol.")
     return judge(draft, known_symbols)
 
 
