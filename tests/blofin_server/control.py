@@ -7,6 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
+from core.instrument import symbol_key
 from tests.alpaca_server.faults import Fault, FaultKind
 from tests.blofin_server import matching, settings, wire
 from tests.blofin_server.account import Account
@@ -31,10 +32,7 @@ def set_price(server: Server, body: Json) -> Json:
     numbers = {
         name: Decimal(str(body[name])) for name in ("ask", "last", "mark") if body.get(name) is not None
     }
-    if body["instrument"] not in server.market.instruments:
-        raise KeyError(
-            f"no instrument is called {body['instrument']}, only {list(server.market.instruments)}"
-        )
+    _refuse_misspelled(server, body["instrument"])
     server.market.set_price(body["instrument"], Decimal(str(body["bid"])), **numbers)
     for account in server.accounts.values():
         matching.price_moved(account, body["instrument"])
@@ -162,6 +160,14 @@ def read_account(server: Server, query: Json) -> Json:
 def list_faults(server: Server, query: Json) -> list[Json]:
     """Return the faults that have not struck out yet."""
     return [{"kind": f.kind, "path": f.path, "count": f.count} for f in server.faults.waiting]
+
+
+def _refuse_misspelled(server: Server, name: str) -> None:
+    """Let prices of things that are not traded here pass, but not those meant for one that is."""
+    known = {symbol_key(inst_id): inst_id for inst_id in server.market.instruments}
+    meant = known.get(symbol_key(name), name)
+    if meant != name:
+        raise KeyError(f"no instrument is called {name}, {meant} is")
 
 
 def _accounts(server: Server, query: Json) -> list[Account]:
