@@ -8,7 +8,17 @@ import pandas as pd
 import streamlit as st
 
 from core.bot import TradingState
-from database import alert_reading, bot_list, figures, health, holdings, reports, risk, signal_list
+from database import (
+    alert_reading,
+    bot_list,
+    channel_pages,
+    figures,
+    health,
+    holdings,
+    reports,
+    risk,
+    signal_list,
+)
 from database.accounts import User
 from database.pool import Row
 from database.signal_list import SignalFilter
@@ -51,10 +61,12 @@ def standing(user: User) -> None:
             beats = {row["part"]: row for row in health.heartbeats(transaction)}
             troubled = bot_list.bots_in_trouble(transaction, user.id, SHOWN)
             silent = alert_reading.switched_off(transaction, user.id)
+            warned = channel_pages.warned_connections(transaction, user.id)
         draw_switches(switches)
         if accounts:
             draw_figures(today, held, counts)
         draw_health(beats, accounts)
+        draw_warnings(warned)
         draw_trouble(troubled)
         draw_silent(silent)
         for start in range(0, len(accounts), 2):
@@ -119,6 +131,16 @@ def draw_health(beats: Mapping[str, Row], accounts: list[Row]) -> None:
     if faults:
         words = "Alerts are kept meanwhile; nothing is traded or watched until it runs again."
         st.error(f"{'; '.join(faults)}. {words}", icon=":material/heart_broken:")
+
+
+def draw_warnings(connections: list[Row]) -> None:
+    """Repeat what the user must know of a connection's key, for as long as it is so."""
+    for row in connections:
+        st.error(f"**{plain(row['label'])}:** {plain(row['warning'])}", icon=":material/gpp_maybe:")
+    if connections:
+        st.page_link(
+            TRADING_BOT, label="Change its keys", icon=":material/key:", query_params={"tab": "Setup"}
+        )
 
 
 def draw_trouble(bots: list[Row]) -> None:

@@ -44,6 +44,7 @@ SOURCES = {"tradingview": "Webhook", "replay": "↻ Replay on paper"}
 RISK_KINDS = {
     "STOP": "Stop reached",
     "TARGET": "Target reached",
+    "TIME_LIMIT": "Time limit reached",
     "RISK_LIMIT": "Risk limit hit",
     "DAILY_LOSS_LIMIT": "Daily loss limit hit",
     "FLATTEN": "Closed by the kill switch",
@@ -167,6 +168,7 @@ def risk_value(row: Mapping[str, Any], name: str) -> str:
     units = {
         "STOP": lambda: price(value),
         "TARGET": lambda: price(value),
+        "TIME_LIMIT": lambda: price(value),
         "RISK_LIMIT": lambda: f"{percent(value)} loss",
         "DAILY_LOSS_LIMIT": lambda: f"{money(value)} loss",
         "ACCOUNT_MISMATCH": lambda: f"{quantity(value)} {row['symbol'] or 'units'}",
@@ -227,10 +229,16 @@ def all_signals(rows: Rows, zone: str) -> pd.DataFrame:
             "Code": lambda row: row["code"] or NOTHING,
             "Why": lambda row: row["sentence"] or NOTHING,
             "Bot": lambda row: row["bot"] or NOTHING,
-            "Source": lambda row: SOURCES.get(row["source"]) or str(row["source"]),
+            "Source": lambda row: source(row["source"]),
             "Copies": lambda row: str(row["duplicates"] or NOTHING),
         },
     )
+
+
+def source(text: str) -> str:
+    """Say whence a signal came; a signal channel's own source bears its registration's number."""
+    kind, _, number_of = text.partition(":")
+    return SOURCES.get(text) or (f"Signal channel {number_of}" if kind == "discord" and number_of else text)
 
 
 def plain(text: str) -> str:

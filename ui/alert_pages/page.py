@@ -5,12 +5,21 @@ import streamlit as st
 from database.accounts import User
 from ui.alert_pages import channels, choices, history
 from ui.calm import calm, tell_what_was_done
+from ui.channel_pages import account
+from ui.channel_pages import page as signal_channels
 
-TABS = {"Where to": channels.draw, "Which alerts": choices.draw, "History": history.draw}
+TABS = {
+    "Where to": channels.draw,
+    "Which alerts": choices.draw,
+    "History": history.draw,
+    "Signal channels": signal_channels.draw,
+    account.TAB: account.draw,
+}
 
 
 def draw(user: User) -> None:
     """Draw the tabs; `?tab=History` leads to one."""
+    account.tell_of_visit(user)
     tell_what_was_done()
     for tab, part in zip(st.tabs(list(TABS), key="tab", bind="query-params"), TABS.values(), strict=True):
         with tab:

@@ -65,7 +65,7 @@ def signals(user: User) -> None:
 
 def _filters(known: dict[str, list[str]], bots: list[Any], zone: str) -> SignalFilter:
     names = {row["id"]: f"{row['name']} (archived)" if row["archived"] else row["name"] for row in bots}
-    sources = {source: tables.SOURCES.get(source, source) for source in known["sources"]}
+    sources = {source: tables.source(source) for source in known["sources"]}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         bot_id = _choice("Bot", names)
         state = _choice("Outcome", tables.SIGNAL_SIGNS)

@@ -55,7 +55,7 @@ def draw_head(trace: Trace, around: dict[str, Any]) -> None:
         if trace["bot"]
         else "no bot"
     )
-    words = [tables.SOURCES.get(trace["source"]) or str(trace["source"]), bot]
+    words = [tables.source(trace["source"]), bot]
     if trace["duplicates"]:
         words.append(f"{trace['duplicates']} copies came and were not traded")
     st.caption(" · ".join(words))

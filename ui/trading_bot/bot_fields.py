@@ -1,6 +1,6 @@
 """The fields of a bot, for a new one and for one that is edited."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import time
 from decimal import Decimal
 from typing import Any
@@ -10,7 +10,18 @@ import streamlit as st
 from actions.acting import Refused
 from actions.bots import DEFAULT_RISK_PERCENT, DEFAULT_SIZE, DEFAULT_TIMEFRAME, DEFAULT_ZONE
 from core.bot import SizeMode
+from core.order import MarginMode
 from ui.inputs import Slots, amount, amount_input, whole
+from ui.trading_bot.protection_fields import (
+    MOST_MINUTES,
+    NONE_LIMITS,
+    lending_fields,
+    number_input,
+    protection_fields,
+    read_lending,
+    read_protection,
+    read_whole,
+)
 
 TIMEFRAMES = ("5 Min", "15 Min", "30 Min", "45 Min", "1 Hour", "4 Hour", "1 Day")
 ANY = "Any timeframe"
@@ -24,7 +35,7 @@ SIZES = {
     SizeMode.UNITS: "Position size (units)",
     SizeMode.RISK_PERCENT: "Position size (% at risk)",
 }
-NEW: dict[str, Any] = {
+NEW: dict[str, Any] = NONE_LIMITS | {
     "name": "", "timeframe": DEFAULT_TIMEFRAME, "position_size": DEFAULT_SIZE, "size_mode": "notional",
     "risk_limit_percent": DEFAULT_RISK_PERCENT, "daily_loss_limit": None, "max_position_size": None,
     "stop_loss_percent": None, "take_profit_percent": None, "allow_short": True, "use_signal_quantity": False,
@@ -71,9 +82,13 @@ def main_fields(row: Mapping[str, Any], key: str, slots: Slots) -> dict[str, Any
     return typed
 
 
-def advanced_fields(row: Mapping[str, Any], key: str, slots: Slots) -> dict[str, Any]:
-    """Draw every other limit of a bot; return what was typed."""
+def advanced_fields(
+    row: Mapping[str, Any], key: str, slots: Slots, margin_modes: Sequence[MarginMode] = ()
+) -> dict[str, Any]:
+    """Draw every other limit of a bot; return what was typed. `margin_modes` are those its broker lends in."""
     typed: dict[str, Any] = {}
+    if margin_modes:
+        typed |= lending_fields(row, margin_modes, key, slots, optional=True)
     # Row by row, so that the Tab key goes the way that people read.
     places = iter([column for _ in range(4) for column in st.columns(2)])
     modes = list(SIZE_MODES)
@@ -101,6 +116,11 @@ def advanced_fields(row: Mapping[str, Any], key: str, slots: Slots) -> dict[str,
         typed["cooldown_minutes"] = st.text_input("Minutes without entry after a stop", str(row["cooldown_minutes"]),
                                                   key=f"{key}-cooldown", autocomplete="off")  # fmt: skip
         slots["cooldown_minutes"] = st.empty()
+    typed |= protection_fields(row, key, slots)
+    typed["entry_valid_minutes"] = number_input(
+        slots, "entry_valid_minutes", "A limit entry waits for (minutes)", row["entry_valid_minutes"], key=key,
+        nothing="for ever", help="Then it is cancelled.",
+    )  # fmt: skip
     typed |= _window_fields(row, key, slots)
     typed["allow_short"] = st.checkbox("May sell short", row["allow_short"], key=f"{key}-short",
                                        help="Without it a sell only closes a long position.")  # fmt: skip
@@ -133,7 +153,10 @@ def read(typed: Mapping[str, Any]) -> dict[str, Any]:
     for name, (label, _) in LIMITS.items():
         columns[name] = _optional(typed, name, label)
     age, cooldown = typed["max_signal_age_seconds"], typed["cooldown_minutes"]
+    columns |= read_lending(typed, optional=True) | read_protection(typed)
     return columns | {
+        "entry_valid_minutes": read_whole(typed, "entry_valid_minutes", "A limit entry waits for",
+                                          most=MOST_MINUTES, optional=True),
         "size_mode": typed["size_mode"],
         "max_signal_age_seconds": whole(age, "max_signal_age_seconds", "Oldest signal"),
         "cooldown_minutes": whole(cooldown, "cooldown_minutes", "Minutes", least=0),
@@ -142,7 +165,7 @@ def read(typed: Mapping[str, Any]) -> dict[str, Any]:
         "window_zone": typed["window_zone"].strip() or DEFAULT_ZONE,
         "allow_short": typed["allow_short"],
         "use_signal_quantity": typed["use_signal_quantity"],
-    }
+    }  # fmt: skip
 
 
 def _optional(typed: Mapping[str, Any], name: str, label: str) -> Decimal | None:

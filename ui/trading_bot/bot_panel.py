@@ -5,6 +5,7 @@ from typing import NoReturn
 import streamlit as st
 
 from actions import bots as actions
+from actions.lending import margin_modes
 from core.bot import TradingState
 from database import bot_list
 from database.accounts import User
@@ -66,7 +67,7 @@ def settings_form(user: User, row: Row) -> None:
         slots["name"] = st.empty()
         typed = bot_fields.main_fields(row, key, slots)
         with st.expander("Advanced"):
-            typed |= bot_fields.advanced_fields(row, key, slots)
+            typed |= bot_fields.advanced_fields(row, key, slots, margin_modes(row["broker"]))
         if st.form_submit_button("Save", type="primary", icon=":material/save:"):
             with calm(slots):
                 actions.edit(services(), acting(user), row["id"], name=name or "", **bot_fields.read(typed))

@@ -21,6 +21,9 @@ PAPER_NOTE = (
     "The built-in paper broker trades with $100,000 of play money at simulated prices. It needs no keys."
 )
 MODE_COLOURS = {Mode.LIVE: "red", Mode.PAPER: "gray", Mode.DEMO: "gray"}
+WHERE_KEYS = (
+    "docs/brokers.md tells where keys are made, and which rights they need. They never need to withdraw."
+)
 STATUS_BADGES = {
     "OK": ":green-badge[● connected]",
     "NEW": ":gray-badge[○ not checked yet]",
@@ -66,6 +69,8 @@ def draw_head(row: Row) -> None:
         st.warning("Only closes positions (REDUCING).", icon=":material/trending_down:")
     if row["last_error"]:
         st.error(plain(row["last_error"]), icon=":material/error:")
+    if row["warning"]:
+        st.error(plain(row["warning"]), icon=":material/gpp_maybe:")
 
 
 def buttons(user: User, row: Row) -> None:
@@ -99,6 +104,8 @@ def connect_form(user: User, has_some: bool) -> None:
         mode = Mode(chosen or mode)
     if offer.name is BrokerName.PAPER:
         st.caption(PAPER_NOTE)
+    if offer.fields:
+        st.caption(WHERE_KEYS)
     if mode is Mode.LIVE:
         st.warning("Live: bots on this connection trade real money.", icon=":material/warning:")
     with st.form(f"connect-{offer.name}-{mode}", border=False):
@@ -145,7 +152,8 @@ def _connect(user: User, wish: Wish, slots: Slots) -> None:
             st.error(connections.credentials_in_words(error), icon=":material/error:")
             return
         said = f" The broker says of this account: {made.problem}" if made.problem else ""
-        done(f"{made.label} is connected.{said}")
+        warned = " Read the warning below." if made.warning else ""
+        done(f"{made.label} is connected.{said}{warned}")
 
 
 def limits_form(user: User, row: Row) -> None:

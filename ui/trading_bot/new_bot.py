@@ -5,6 +5,7 @@ from typing import Any
 import streamlit as st
 
 from actions import bots as actions
+from actions.lending import margin_modes
 from database.accounts import User
 from database.pool import Row
 from ui.calm import acting, calm, done
@@ -20,6 +21,8 @@ def draw(user: User, places: list[Row]) -> None:
     slots: Slots = {}
     key = f"new{st.session_state.get(MADE, '')}"
     labels = {row["id"]: f"{row['label']} ({row['mode']})" for row in places}
+    # One form for all connections: leverage is asked for where any of them lends.
+    modes = list(dict.fromkeys(mode for row in places for mode in margin_modes(row["broker"])))
     with st.form("new-bot", border=False, enter_to_submit=True):
         left, right = st.columns(2)
         with left:
@@ -40,7 +43,7 @@ def draw(user: User, places: list[Row]) -> None:
             source = st.text_input(
                 "Follows signals of", "tradingview", key=f"{key}-source", autocomplete="off"
             )
-            typed |= bot_fields.advanced_fields(bot_fields.NEW, key, slots)
+            typed |= bot_fields.advanced_fields(bot_fields.NEW, key, slots, modes)
         if st.form_submit_button("Create Bot", type="primary", icon=":material/smart_toy:"):
             with calm(slots), st.spinner("Looking the symbol up at the broker…"):
                 _create(user, connection_id, symbol or "", name or "", source or "", bot_fields.read(typed))
