@@ -190,7 +190,7 @@ class AlpacaBroker:
             raise Unknown(f"Alpaca answered with another order: {order.client_order_id}")
         return order
 
-    def find_order(self, client_order_id: str) -> Order | None:
+    def find_order(self, client_order_id: str, symbol: str | None = None) -> Order | None:
         """Return the order with our id; None only when Alpaca itself says that there is none."""
         try:
             raw = self._rest.get("/orders:by_client_order_id", {"client_order_id": client_order_id})

@@ -4,7 +4,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import ClassVar
 
 from brokers import blofin_mapping as own
@@ -20,7 +19,7 @@ from brokers.base import (
     ProtectionState,
     RestingProtection,
 )
-from brokers.ccxt_exchange import CcxtBroker
+from brokers.ccxt_exchange import CcxtBroker, Standing
 from brokers.ccxt_mapping import Json
 from brokers.ccxt_venues import BLOFIN, Venue
 from core.errors import BrokerError, Rejected, Unavailable, Unknown
@@ -123,9 +122,6 @@ class BlofinBroker(CcxtBroker):
 
         return BlofinClient
 
-    def _balance(self) -> Json:
-        return own.balance(self._client.fetch_balance())
-
     def _own_parameters(
         self, intent: OrderIntent, market: Json, mode: MarginMode, side: str | None
     ) -> dict[str, object]:
@@ -136,11 +132,11 @@ class BlofinBroker(CcxtBroker):
         with self._understood():
             self._client.private_post_trade_cancel_order({"orderId": broker_order_id})
 
-    def _leverage_now(self, market: Json, mode: MarginMode, side: str) -> int:
+    def _standing(self, market: Json, mode: MarginMode, side: str) -> Standing:
         with self._understood():
             query = {"instId": market["id"], "marginMode": mode.value}
             rows = self._client.private_get_account_batch_leverage_info(query)["data"]
-            return own.leverage_of(rows, market["id"], side)
+            return Standing(leverage=own.leverage_of(rows, market["id"], side), mode=mode)
 
     def _set_leverage(self, market: Json, leverage: int, mode: MarginMode, side: str) -> None:
         body = {"instId": market["id"], "leverage": str(leverage), "marginMode": mode.value}
@@ -151,16 +147,16 @@ class BlofinBroker(CcxtBroker):
 
     def _read_instrument(self, market: Json) -> Instrument:
         with self._understood():
-            return mapping.read_instrument(market, self.venue.title, self._maintenance_rate(market))
+            return mapping.read_instrument(market, self.venue.title, self._tiers(market))
 
-    def _maintenance_rate(self, market: Json) -> Decimal | None:
-        """Return the rate of the smallest positions; None, for the usual one, where BloFin does not tell."""
+    def _tiers(self, market: Json) -> Sequence[Json]:
+        """Return the tiers of a market; none, for the usual maintenance rate, where BloFin does not tell."""
         query = {"instId": market["id"], "marginMode": MarginMode.CROSS.value}
         try:
             with self._understood():
-                return own.maintenance_rate(self._client.public_get_market_position_tiers(query)["data"])
+                return own.tiers(self._client.public_get_market_position_tiers(query)["data"])
         except BrokerError:
-            return None
+            return ()
 
     # Steps
 

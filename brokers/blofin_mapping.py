@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from brokers.base import ProtectionState, RestingProtection
-from brokers.ccxt_mapping import SETTLED_IN, SIDES, check_price, read_time, tidy, to_coins
+from brokers.ccxt_mapping import SIDES, check_price, read_time, tidy, to_coins
 from core.errors import Unknown
 
 Json = Mapping[str, Any]
@@ -67,16 +67,6 @@ def may_withdraw(raw: Json) -> bool:
         if "perm" in name.lower() and "withdraw" in str(value).lower():
             return True
     return False
-
-
-def balance(unified: Json) -> Json:
-    """Return ccxt's balance with the wallet's cash beside equity and free margin."""
-    details = unified["info"]["data"]["details"]
-    money = next((each for each in details if each["currency"] == SETTLED_IN), None)
-    if money is None:
-        return {}
-    cash = money["balance"]
-    return {SETTLED_IN: {"total": money["equity"], "free": money["available"], "cash": cash}}
 
 
 def exits(market: Json, *, stop: Decimal | None, target: Decimal | None) -> dict[str, str]:
@@ -152,10 +142,10 @@ def leverage_of(rows: Sequence[Json], symbol: str, side: str) -> int:
     return int(Decimal(fitting[0]["leverage"]))
 
 
-def maintenance_rate(tiers: Sequence[Json]) -> Decimal:
-    """Return the rate of the smallest positions."""
-    smallest = min(tiers, key=lambda tier: Decimal(tier["minSize"]))
-    return Decimal(smallest["maintenanceMarginRate"])
+def tiers(rows: Sequence[Json]) -> tuple[Json, ...]:
+    """Return BloFin's position tiers in ccxt's words, those of the smallest positions first."""
+    ordered = sorted(rows, key=lambda row: Decimal(row["minSize"]))
+    return tuple({"maintenanceMarginRate": row["maintenanceMarginRate"]} for row in ordered)
 
 
 def _is_exit_on_side(order: Json, raw: Json) -> bool:

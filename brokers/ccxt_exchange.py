@@ -50,6 +50,18 @@ class Listing:
     instruments: dict[str, tuple[Instrument, float]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """The leverage and the margin mode that a symbol is set to."""
+
+    leverage: int
+    mode: MarginMode
+
+    def beside(self, other: "Standing") -> str:
+        """Return both in words, or the leverage alone where the mode is the same."""
+        return f"{self.leverage}" if self.mode is other.mode else f"{self.leverage} {self.mode}"
+
+
 class CcxtBroker:
     """Carry out `brokers.base.Broker` at one exchange; `broker_class` gives the class of each.
 
@@ -82,7 +94,7 @@ class CcxtBroker:
         self._mode = mode
         self._listing = listing or Listing()
         self._hedged: bool | None = None
-        self._leverages: dict[tuple[str, MarginMode, str], tuple[int, float]] = {}
+        self._standings: dict[tuple[str, MarginMode | None, str], tuple[Standing, float]] = {}
         self._margin_modes: dict[str, MarginMode] = {}
         self._symbols: dict[str, str] = {}
 
@@ -95,7 +107,8 @@ class CcxtBroker:
         """Return the account's money and whatever keeps it from trading."""
         self._markets()
         with self._understood():
-            return mapping.read_account(self._balance(), datetime.now(UTC))
+            balance = self._client.fetch_balance()["info"]
+            return mapping.read_account(balance, self.venue.money, datetime.now(UTC))
 
     def positions(self) -> tuple[AccountPosition, ...]:
         """Return every holding that is not zero; long and short of one symbol as their difference."""
@@ -204,12 +217,10 @@ class CcxtBroker:
         base = exchange_class(cls.venue.ccxt_id)
         return type(f"Our{base.__name__}", (Client, base), {})
 
-    def _balance(self) -> Json:
-        return cast(Json, self._client.fetch_balance())
-
     def _read_instrument(self, market: Json) -> Instrument:
         with self._understood():
-            return mapping.read_instrument(market, self.venue.title)
+            tiers = self._client.fetch_leverage_tiers([market["symbol"]]) if self.venue.tiers else {}
+            return mapping.read_instrument(market, self.venue.title, tiers.get(market["symbol"], ()))
 
     def _send_cancel(self, broker_order_id: str) -> None:
         symbol = self._symbols.get(broker_order_id) or self._symbol_of_open(broker_order_id)
@@ -217,10 +228,12 @@ class CcxtBroker:
             with self._understood():
                 self._client.cancel_order(broker_order_id, self._market(symbol)["symbol"])
 
-    def _leverage_now(self, market: Json, mode: MarginMode, side: str) -> int:
+    def _standing(self, market: Json, mode: MarginMode, side: str) -> Standing:
         with self._understood():
             raw = self._client.fetch_leverage(market["symbol"], {"marginMode": mode.value})
-            return int(raw["shortLeverage" if side == "short" else "longLeverage"])
+            leverage = int(raw["shortLeverage" if side == "short" else "longLeverage"])
+            by_symbol = self.venue.margin_place is MarginPlace.SYMBOL
+            return Standing(leverage=leverage, mode=MarginMode(raw["marginMode"]) if by_symbol else mode)
 
     def _set_leverage(self, market: Json, leverage: int, mode: MarginMode, side: str) -> None:
         with self._understood(), self._unchanged_is_fine():
@@ -254,7 +267,7 @@ class CcxtBroker:
         if closing and (side is None or self.venue.margin_place is MarginPlace.ORDER):
             parameters["reduceOnly"] = True
         if intent.leverage is not None and not closing:
-            self._see_to_leverage(market, intent.leverage, mode, side or "net")
+            self._see_to_leverage(market, Standing(leverage=intent.leverage, mode=mode), side or "net")
         return market, kind, parameters
 
     def _accepted(self, intent: OrderIntent, market: Json, answer: Json) -> Order:
@@ -267,29 +280,29 @@ class CcxtBroker:
         self._remember(str(order_id), market["id"])
         return mapping.first_known(intent, market, str(order_id), datetime.now(UTC))
 
-    def _see_to_leverage(self, market: Json, wanted: int, mode: MarginMode, side: str) -> None:
-        """Set the leverage where it is another; only while flat, for it moves the liquidation price."""
-        key = (market["id"], mode, side)
-        kept = self._leverages.get(key)
+    def _see_to_leverage(self, market: Json, wanted: Standing, side: str) -> None:
+        """Set leverage and margin mode where they are others; only while flat, for they move the liquidation."""
+        by_order = self.venue.margin_place is MarginPlace.ORDER
+        key = (market["id"], wanted.mode if by_order else None, side)
+        kept = self._standings.get(key)
         now = kept[0] if kept is not None and kept[1] > time.monotonic() else None
         if now != wanted:
-            now = self._leverage_now(market, mode, side)
+            now = self._standing(market, wanted.mode, side)
         if now != wanted:
             self._check_is_flat(market, now, wanted)
-            self._set_leverage(market, wanted, mode, side)
-        self._leverages[key] = (wanted, time.monotonic() + LEVERAGE_SECONDS)
+            self._set_leverage(market, wanted.leverage, wanted.mode, side)
+        self._standings[key] = (wanted, time.monotonic() + LEVERAGE_SECONDS)
 
-    def _check_is_flat(self, market: Json, now: int, wanted: int) -> None:
+    def _check_is_flat(self, market: Json, now: Standing, wanted: Standing) -> None:
         symbol, title = market["id"], self.venue.title
+        words = f"leverage {now.beside(wanted)}, this entry asks for {wanted.beside(now)}"
         if self.position(symbol).quantity:
             raise Rejected(
-                f"{symbol} is held at {title} with leverage {now}, this entry asks for {wanted};"
-                " it can be changed only while nothing is held."
+                f"{symbol} is held at {title} with {words}; it can be changed only while nothing is held."
             )
         if any(order.symbol == symbol for order in self.open_orders()):
             raise Rejected(
-                f"{symbol} has open orders at {title} with leverage {now}, this entry asks for {wanted};"
-                " it can be changed only without open orders."
+                f"{symbol} has open orders at {title} with {words}; it can be changed only without open orders."
             )
 
     def _margin_mode(self, market: Json, wanted: MarginMode | None, *, closing: bool) -> MarginMode:
@@ -353,7 +366,7 @@ class CcxtBroker:
                 return None
             raise
         with self._understood():
-            return self._chosen(_at(answer, look_up.path), client_order_id)
+            return self._chosen(mapping.at(answer, look_up.path), client_order_id)
 
     def _chosen(self, found: object, client_order_id: str) -> Order | None:
         raws = found if isinstance(found, list) else [found] if found else []
@@ -444,12 +457,6 @@ def broker_class(venue: Venue) -> type[CcxtBroker]:
         "credential_fields": venue.credential_fields,
     }
     return cast(type[CcxtBroker], type(f"{venue.name.capitalize()}Broker", (CcxtBroker,), fields))
-
-
-def _at(answer: object, path: Sequence[str]) -> object:
-    for step in path:
-        answer = answer.get(step) if isinstance(answer, Mapping) else None
-    return answer
 
 
 def _check_key(wanted: CredentialField, text: str) -> None:

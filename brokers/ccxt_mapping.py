@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from brokers.base import Account, AccountPosition
-from brokers.ccxt_venues import Codes, Venue
+from brokers.ccxt_venues import Codes, Money, Venue
 from core.errors import BrokerError, Conflict, DuplicateOrder, Rejected, Unavailable, Unknown
 from core.instrument import AssetClass, Instrument, Quote, symbol_key
 from core.money import ZERO
@@ -117,13 +117,17 @@ def order_type(intent: OrderIntent, title: str) -> str:
 # Answers
 
 
-def read_instrument(market: Json, title: str, maintenance_rate: Decimal | None = None) -> Instrument:
-    """Read the rules of a market; raise `Rejected` where its contract size is missing."""
+def read_instrument(market: Json, title: str, tiers: Sequence[Json] = ()) -> Instrument:
+    """Read the rules of a market; raise `Rejected` where its contract size is missing.
+
+    `tiers` are ccxt's leverage tiers: the first is for the smallest positions.
+    """
     size = contract_size(market)
     step = tidy(_positive(market["precision"]["amount"]) * size)
     limits = market["limits"]
-    leverage = _optional(limits["leverage"].get("max"))
-    rate = {} if maintenance_rate is None else {"maintenance_rate": maintenance_rate}
+    smallest = tiers[0] if tiers else {}
+    leverage = _optional(limits["leverage"].get("max") or smallest.get("maxLeverage"))
+    rate = _optional(smallest.get("maintenanceMarginRate"))
     return Instrument(
         symbol=market["id"],
         asset_class=AssetClass.CRYPTO,
@@ -138,21 +142,24 @@ def read_instrument(market: Json, title: str, maintenance_rate: Decimal | None =
         quote_asset=market["quote"],
         exchange=title,
         maximum_leverage=None if leverage is None else int(leverage),
-        **rate,
+        **({} if rate is None else {"maintenance_rate": tidy(rate)}),
     )
 
 
-def read_account(balance: Json, at: datetime) -> Account:
-    """Read the money in USDT; an account that has none does not list it."""
-    money = balance.get(SETTLED_IN) or {}
-    equity = _optional(money.get("total")) or ZERO
+def read_account(balance: Json, money: Money, moment: datetime) -> Account:
+    """Read the money in USDT out of an exchange's own balance; an account that has none does not list it."""
+    rows = at(balance, money.rows)
+    if not isinstance(rows, list):
+        raise ValueError("no list of balances")
+    row = next((each for each in rows if each[money.currency] == SETTLED_IN), None)
+    free = at(balance, money.free_of_all) if money.free_of_all else (row or {}).get(money.free)
     return Account(
-        equity=tidy(equity),
-        cash=tidy(_optional(money.get("cash")) or equity),
-        buying_power=max(tidy(_optional(money.get("free")) or ZERO), ZERO),
+        equity=tidy(_needed(row[money.equity])) if row else ZERO,
+        cash=tidy(_needed(row[money.cash])) if row else ZERO,
+        buying_power=max(tidy(_needed(free)), ZERO) if row else ZERO,
         currency=SETTLED_IN,
         shorting_enabled=True,
-        at=at,
+        at=moment,
     )
 
 
@@ -293,6 +300,18 @@ def _bad_end(raw: Json) -> str | None:
     return info.get("cancelSourceReason") or info.get("rejectReason") or None
 
 
+def at(answer: object, path: Sequence[str | int]) -> object:
+    """Return what lies at the end of a path of names and places, None where there is nothing."""
+    for step in path:
+        if isinstance(answer, Mapping):
+            answer = answer.get(step)
+        elif isinstance(answer, list) and isinstance(step, int) and step < len(answer):
+            answer = answer[step]
+        else:
+            return None
+    return answer
+
+
 # Errors
 
 
@@ -358,9 +377,7 @@ def _check_list(venue: Venue, path: str, raw: object) -> None:
     for ending, place in venue.envelope.lists.items():
         if not path.endswith(ending):
             continue
-        found = raw
-        for step in place:
-            found = found.get(step) if isinstance(found, Mapping) else None
+        found = at(raw, place)
         if not isinstance(found, list) or not all(isinstance(item, Mapping) for item in found):
             raise Unknown(f"{venue.title}'s answer to {ending} holds no list")
 

@@ -69,6 +69,22 @@ class Envelope:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Money:
+    """Where an exchange's own balance, as ccxt hands it on, tells of the money in USDT.
+
+    `rows` leads to a list, `currency` names the field that is USDT in ours, `equity`, `cash` and `free` are
+    fields of it; `free_of_all` leads to the free margin where it is told for the account as a whole.
+    """
+
+    rows: tuple[str | int, ...]
+    currency: str
+    equity: str
+    cash: str
+    free: str = ""
+    free_of_all: tuple[str | int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LookUp:
     """One way to ask for an order by our id.
 
@@ -90,7 +106,8 @@ class Venue:
     `ccxt_id` names ccxt's module and class; `demo` the entry of its `urls` where the play money is.
     `options` go to ccxt as they are. Where `hedges` is False the account must be in one-way mode.
     `look_ups` are tried in turn: the first that has the order ends it, and only when none was skipped
-    for want of the symbol have they shown that there is no such order.
+    for want of the symbol have they shown that there is no such order. `tiers`: the greatest leverage and the
+    maintenance rate are not among a market's rules and are asked for.
     """
 
     name: BrokerName
@@ -101,11 +118,13 @@ class Venue:
     capabilities: Capabilities
     envelope: Envelope
     codes: Codes
+    money: Money
     hedges: bool = False
     margin_place: MarginPlace = MarginPlace.SYMBOL
     look_ups: tuple[LookUp, ...] = ()
     options: Mapping[str, object] = field(default_factory=dict)
     order_parameters: Mapping[str, str | int] = field(default_factory=dict)
+    tiers: bool = False
 
 
 def _capabilities(
@@ -158,6 +177,9 @@ BLOFIN = Venue(
         ended=frozenset({"102068", "1000"}),
         mode=frozenset({"102089"}),
     ),
+    money=Money(
+        rows=("data", "details"), currency="currency", equity="equity", cash="balance", free="available"
+    ),
     hedges=True,
     margin_place=MarginPlace.ORDER,
     look_ups=(
@@ -198,6 +220,13 @@ BYBIT = Venue(
         ended=frozenset({"110001", "110008", "110010", "170213"}),
         mode=frozenset({"110025"}),
         unchanged=frozenset({"110043"}),
+    ),
+    money=Money(
+        rows=("result", "list", 0, "coin"),
+        currency="coin",
+        equity="equity",
+        cash="walletBalance",
+        free_of_all=("result", "list", 0, "totalAvailableBalance"),
     ),
     margin_place=MarginPlace.ACCOUNT,
     look_ups=(
@@ -254,7 +283,15 @@ BINANCE_FUTURES = Venue(
         mode=frozenset({"-4061"}),
         unchanged=frozenset({"-4046"}),
     ),
+    money=Money(
+        rows=("assets",),
+        currency="asset",
+        equity="marginBalance",
+        cash="walletBalance",
+        free="availableBalance",
+    ),
     hedges=True,
+    tiers=True,
     look_ups=(
         LookUp(method="fapiprivate_get_openorders", id_name=None),
         LookUp(method="fapiprivate_get_order", id_name="origClientOrderId", symbol_name="symbol"),

@@ -127,7 +127,7 @@ class PaperBroker:
 
         return self._change(take, now)
 
-    def find_order(self, client_order_id: str) -> Order | None:
+    def find_order(self, client_order_id: str, symbol: str | None = None) -> Order | None:
         """Return the order with this id of ours, however old, or None."""
         with paper.reading(self._database) as transaction:
             order = paper.order_by_client_order_id(transaction, self._connection_id, client_order_id)

@@ -102,7 +102,8 @@ def look_up(desk: Desk, session: Session, order: OrderRecord) -> None:
     same id, an entry ends NOT_RECEIVED.
     """
     try:
-        known = desk.broker(order.connection_id).find_order(order.intent.client_order_id)
+        broker = desk.broker(order.connection_id)
+        known = broker.find_order(order.intent.client_order_id, order.intent.symbol)
     except BrokerError:
         _look_again(desk, session, order, counts=False)
         return
@@ -148,7 +149,7 @@ def _look_again(desk: Desk, session: Session, order: OrderRecord, *, counts: boo
 def poll(desk: Desk, session: Session, order: OrderRecord, broker: Broker, source: str) -> bool:
     """Ask how an order at the broker stands and book what is new; tell whether anything was."""
     spend(desk, session, order.connection_id, 1)
-    known = broker.find_order(order.intent.client_order_id)
+    known = broker.find_order(order.intent.client_order_id, order.intent.symbol)
     with session.transaction() as transaction:
         orders.note_poll(transaction, order.id, desk.now())
         if known is None:

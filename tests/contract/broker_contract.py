@@ -18,6 +18,7 @@ import pytest
 from brokers.base import Broker
 from core.errors import Conflict, Rejected
 from core.instrument import AssetClass
+from core.money import ZERO
 from core.order import Order, OrderIntent, OrderState, OrderType, Side
 
 D = Decimal
@@ -31,8 +32,9 @@ class Terms:
     """What a broker trades, so that one suite can trade it.
 
     `bid` and `ask` are the first prices of `symbol`, `below` a limit well under them on a tick, `off_tick` one
-    between two ticks, `size` what a test usually trades, `too_much` what nobody can pay, `leverage` what an
-    order's value is divided by to get what it ties up. `taken_code` is the broker's code for an id that is used.
+    between two ticks, `step` the smallest size, `size` what a test usually trades, `too_much` what nobody can
+    pay, `leverage` what an order's value is divided by to get what it ties up. `taken_code` is the broker's code
+    for an id that is used, `fee_rate` what a taker pays.
     """
 
     symbol: str
@@ -47,6 +49,8 @@ class Terms:
     currency: str
     taken_code: str
     leverage: int = 1
+    step: Decimal = ZERO
+    fee_rate: Decimal = ZERO
     unknown: tuple[str, ...] = ("NOSUCHTHING", "EUR/XYZ")
 
     @property
@@ -271,13 +275,13 @@ class EveryBroker:
     # Looking up and cancelling
 
     def test_an_id_never_sent_is_not_found(self, trader: Trader) -> None:
-        assert trader.broker.find_order(new_id()) is None
+        assert trader.broker.find_order(new_id(), trader.terms.symbol) is None
 
     def test_a_refused_order_is_not_found(self, trader: Trader) -> None:
         refused = new_id()
         with pytest.raises(Rejected):
             trader.submit(Side.BUY, trader.terms.symbol, trader.terms.too_much, client_order_id=refused)
-        assert trader.broker.find_order(refused) is None
+        assert trader.broker.find_order(refused, trader.terms.symbol) is None
 
     def test_an_id_can_be_used_once(self, trader: Trader) -> None:
         terms = trader.terms

@@ -2,18 +2,29 @@
 
 import itertools
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
-from brokers.base import Account, Mode
+from brokers.base import Account, BrokerName, Mode
 from brokers.blofin import BlofinBroker
-from brokers.ccxt_exchange import Listing
-from core.errors import Conflict
+from brokers.ccxt_exchange import CcxtBroker, Listing
+from brokers.registry import EXCHANGES
+from core.errors import Conflict, DuplicateOrder, Unknown
 from core.order import MarginMode, OrderState, Side
-from tests.blofin_server.local import Control, running_server
-from tests.contract.broker_contract import Trader, trader
-from tests.contract.lending_contract import ProtectingContract, protecting, protection
+from tests.binance_server import binance as binance_server
+from tests.blofin_server.local import Control, running, running_server
+from tests.bybit_server import bybit as bybit_server
+from tests.contract.broker_contract import Trader, new_id, trader
+from tests.contract.lending_contract import (
+    PERPETUALS,
+    LendingContract,
+    ProtectingContract,
+    protecting,
+    protection,
+)
 
 __all__ = ["trader"]
 
@@ -24,19 +35,25 @@ _keys = itertools.count(1)
 class BlofinHarness:
     """One fresh account at the local server, reached through the adapter."""
 
+    phrase = "phrase"
+
     def __init__(self, control: Control, **account: object) -> None:
         self.control = control
         self.key = f"contract{next(_keys)}"
-        control.account(self.key, "secret", "phrase", balance=100_000, **account)
+        control.account(self.key, "secret", self.phrase, balance=100_000, **account)
         self.broker = self.another()
 
-    def another(self) -> BlofinBroker:
+    def another(self) -> CcxtBroker:
         """Return a broker of the same account that knows nothing yet, as after a restart."""
         keys = {"api_key": self.key, "api_secret": "secret", "passphrase": "phrase"}
         return BlofinBroker(keys, base_url=self.control.url, listing=Listing())
 
     def settle(self) -> None:
         self.control.tick()
+
+    def exchange_positions(self) -> list[dict[str, str]]:
+        """Return what the exchange itself holds for the account."""
+        return list(self.control.books(self.key)["positions"])
 
     def set_price(self, symbol: str, bid: Decimal, ask: Decimal) -> None:
         # stops go by the last price: let it be what a seller gets
@@ -117,6 +134,8 @@ class TestFlatFailures(ProtectingContract):
 
 class TestOnlyBlofin:
     """What BloFin does beyond the contract."""
+
+    terms = PERPETUALS
 
     def test_sizes_travel_in_contracts(self, harness: BlofinHarness, trader: Trader) -> None:
         trader.submit(Side.BUY, "BTC-USDT", "0.0123")
@@ -262,3 +281,103 @@ class TestKeys:
         for _ in range(3):
             harness.broker.account()
         assert len(harness.control.requests("GET", "/api/v1/user/query-apikey")) == 1
+
+
+class TableHarness(BlofinHarness):
+    """One fresh account at an exchange that is nothing but an entry of the table."""
+
+    name: BrokerName
+    phrase = ""
+
+    def another(self) -> CcxtBroker:
+        keys = {"api_key": self.key, "api_secret": "secret"}
+        return EXCHANGES[self.name](keys, base_url=self.control.url, listing=Listing())
+
+
+class BybitHarness(TableHarness):
+    name = BrokerName.BYBIT
+
+
+class BinanceHarness(TableHarness):
+    name = BrokerName.BINANCE_FUTURES
+
+
+COINS = replace(
+    PERPETUALS,
+    symbol="BTCUSDT",
+    spellings=("BTCUSDT", "btc-usdt", "BTC/USDT", "BTCUSDT.P", "BTC/USDT:USDT", "BYBIT:BTCUSDT.P"),
+    other=("ETHUSDT", D("2999.5"), D("3000.5")),
+    step=D("0.001"),
+)
+
+
+@pytest.fixture(scope="module")
+def bybit() -> Iterator[Control]:
+    with running(bybit_server("demo")) as control:
+        yield control
+
+
+@pytest.fixture(scope="module")
+def binance() -> Iterator[Control]:
+    with running(binance_server("demo")) as control:
+        yield control
+
+
+class TestBybit(LendingContract):
+    """Run the whole contract at a local server in Bybit's words."""
+
+    terms = replace(COINS, taken_code="110072")
+
+    @pytest.fixture
+    def harness(self, bybit: Control) -> BybitHarness:
+        bybit.reset()
+        return BybitHarness(bybit)
+
+
+class TestBinance(LendingContract):
+    """Run the whole contract at a local server in Binance's words, which do not name an order's fee."""
+
+    terms = replace(COINS, taken_code="-4116", fee_rate=D(0), leverage=20)
+
+    def test_an_id_can_be_used_once(self, trader: Trader) -> None:
+        """Binance knows an id as taken only while its order is open."""
+        order = trader.buy(limit=trader.terms.below)
+        with pytest.raises(DuplicateOrder):
+            trader.buy(client_order_id=order.client_order_id)
+        assert len(trader.broker.open_orders()) == 1
+
+    def test_two_threads_with_one_id_make_one_order(self, trader: Trader) -> None:
+        """The same: only an order that rests keeps its id taken."""
+        client_order_id = new_id()
+
+        def send(_: int) -> bool:
+            try:
+                trader.buy(limit=trader.terms.below, client_order_id=client_order_id)
+            except DuplicateOrder:
+                return False
+            return True
+
+        with ThreadPoolExecutor(max_workers=4) as pool:
+            assert sum(pool.map(send, range(4))) == 1
+        assert len(trader.broker.open_orders()) == 1
+
+    def test_an_id_stays_used_after_a_cancel(self, trader: Trader) -> None:
+        """It does not; so an order in doubt is looked up by its symbol, and nothing else."""
+        order = trader.buy(limit=trader.terms.below)
+        trader.broker.cancel(order.broker_order_id)
+        with pytest.raises(Unknown, match="only by its symbol"):
+            self.fresh(trader).find_order(order.client_order_id)
+        found = self.fresh(trader).find_order(order.client_order_id, trader.terms.symbol)
+        assert found is not None
+        assert found.state is OrderState.CANCELED
+
+    def fresh(self, trader: Trader) -> CcxtBroker:
+        harness = trader.harness
+        assert isinstance(harness, BinanceHarness)
+        return harness.another()
+
+    @pytest.fixture
+    def harness(self, binance: Control) -> BinanceHarness:
+        binance.reset()
+        binance.settings(taker_fee="0", maker_fee="0")
+        return BinanceHarness(binance)
