@@ -23,6 +23,9 @@ _BEFORE_TIMEFRAME = frozenset((Role.SYMBOL, Role.WORD, Role.SIDE))
 _BEFORE_REFERENCE = frozenset((Role.SYMBOL, Role.WORD, Role.FILLER, Role.POLITE))
 _HALF = Decimal(50)
 LONGEST_COIN = 12
+HIGHEST_LEVERAGE = 200
+# Beyond these a number behind `RR` is a price whose label is missing
+HIGHEST_RATIO = 100
 
 
 def read_parts(lexemes: list[Lexeme]) -> Draft:
@@ -50,6 +53,9 @@ def _side(cursor: Cursor, lexeme: Lexeme) -> None:
     following = cursor.peek()
     if following.role is Role.STOP and following.text.lower() == "stop" and not following.line:
         raise Unread(f"“{lexeme.text} {following.text}”: entering by a stop order is not possible here.")
+    # "close BTC, buy …" begins something else
+    if cursor.draft.closing and lexeme.text.lower() not in ("long", "short"):
+        raise cursor.leave(lexeme)
     cursor.draft.sides.append(Action(str(lexeme.value)))
     cursor.note("side", lexeme.text, lexeme.value)
 
@@ -163,8 +169,8 @@ def _leverage(cursor: Cursor, label: Lexeme) -> None:
 
 def _add_leverage(cursor: Cursor, lexeme: Lexeme) -> None:
     times = _number(cursor, lexeme, "leverage")
-    if times < 1:
-        raise Unread(f"“{lexeme.text}”: a leverage is 1x or more.")
+    if not 1 <= times <= HIGHEST_LEVERAGE:
+        raise Unread(f"“{lexeme.text}”: a leverage is 1x or more, and {HIGHEST_LEVERAGE}x at most.")
     if cursor.peek().role in (Role.DASH, Role.TO) and cursor.peek(1).role in (Role.TIMES, Role.PRICE):
         raise Unread(f"The leverage {lexeme.text} to {cursor.peek(1).text} is a range; write one.")
     cursor.draft.leverages.append(times)
@@ -204,7 +210,10 @@ def _stated_size(
         raise Unread(f"“{label.text}” has no number after it.")
     size = _number(cursor, lexeme, "size")
     if _range_behind(cursor):
-        cursor.note("not used", f"{label.text} {lexeme.text} to {cursor.take().text}")
+        end = cursor.take()
+        if end.role is not Role.PERCENT:
+            raise Unread(f"“{label.text} {lexeme.text} to {end.text}” is no size; write one number.")
+        cursor.note("not used", f"{label.text} {lexeme.text} to {end.text}")
         return
     in_money = _currency_behind(cursor) or in_money or lexeme.text.startswith("$")
     mode = percent if lexeme.role is Role.PERCENT else money if in_money else plain
@@ -247,6 +256,8 @@ def _ratio(cursor: Cursor, label: Lexeme) -> None:
         pieces += [cursor.take(), cursor.take()]
     if any(piece.role not in (Role.PRICE, Role.COLON, Role.SLASH) for piece in pieces):
         raise Unread(f"“{label.text}” has no ratio after it, such as 1:3.")
+    if any(_number(cursor, piece, "ratio") > HIGHEST_RATIO for piece in pieces if piece.role is Role.PRICE):
+        raise Unread(f"“{label.text} {pieces[0].text}” is no ratio such as 1:3.")
     cursor.note("not used", f"{label.text} {''.join(piece.text for piece in pieces)}")
 
 
@@ -262,6 +273,12 @@ def _timeframe(cursor: Cursor, lexeme: Lexeme) -> None:
     if cursor.before.role not in _BEFORE_TIMEFRAME or cursor.draft.closing:
         raise cursor.leave(lexeme)
     cursor.note("not used", lexeme.text)
+
+
+def _polite(cursor: Cursor, lexeme: Lexeme) -> None:
+    # "Sell BTC position" means to close it, and `SELL` opens a short
+    if lexeme.text.lower() != "please" and not cursor.draft.closing and cursor.peek().role is not Role.COLON:
+        raise cursor.leave(lexeme)
 
 
 def _reference(cursor: Cursor, lexeme: Lexeme) -> None:
@@ -333,7 +350,7 @@ _READERS: Mapping[Role, Callable[[Cursor, Lexeme], None]] = {
     Role.REFERENCE: _reference,
     Role.FILLER: _filler,
     Role.LADDER: _filler,
-    Role.POLITE: _skip,
+    Role.POLITE: _polite,
     Role.COLON: _colon,
     Role.SLASH: _slash,
     Role.DASH: _dash,

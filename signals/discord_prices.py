@@ -50,6 +50,8 @@ def price(cursor: Cursor, what: str) -> Decimal:
 
 def read_entry(cursor: Cursor, label: Lexeme) -> None:
     """Read `Entry: 60000`, `Entry 60000-60500`, `Entry: market`, `Buy zone …`."""
+    if cursor.draft.closing:
+        raise cursor.leave(label)
     if _only_decorates(cursor, label):
         return
     if not _is_word(label):
@@ -301,4 +303,7 @@ def _only_decorates(cursor: Cursor, label: Lexeme) -> bool:
     while cursor.peek(ahead).role in (Role.DECORATION, Role.COLON, Role.DASH, Role.CURRENCY, Role.AT):
         ahead += 1
     following = cursor.peek(ahead)
+    if label.role is Role.STOP and following.role is not Role.STOP:
+        # Taken for decoration, a stop whose number went astray would be lost
+        return False
     return following.role not in NUMBERS and following.role not in (Role.MARKET, Role.INDEX, Role.OPEN)

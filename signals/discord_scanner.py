@@ -23,7 +23,7 @@ _PIECE = re.compile(
     (?P<sign>[:/,()|&;=+-])
   | (?P<fence>```(?:(?:{_LANGUAGES})(?=\n))?)
   | (?P<format>[*`_]+)
-  | (?P<chart>https?://(?:www\.)?tradingview\.com/\S*)
+  | (?P<chart>https?://(?:www\.)?tradingview\.com/[A-Za-z0-9/?=&%._~+-]*)
   | (?P<mention><@&[0-9]{{1,20}}>|@everyone\b|@here\b)
   | (?P<foreign><[^<>\s]{{1,80}}>|https?://\S*|~~)
   | (?P<pair>(?=[$\#]?[0-9]{{0,7}}[A-Z])[$\#]?(?:(?:{"|".join(EXCHANGES)}):)?

@@ -246,8 +246,22 @@ def test_a_damaged_signal(text, place, damage):
     is_sound(read(text[:place] + damage + text[place + len(damage) :]))
 
 
+# "half" is a number, and "close BTC half" a signal of its own
 WORDS_OF_PROSE = st.one_of(
-    st.sampled_from([*KNOWN_WORDS, *EMOJIS, *MARKS, "moon", "because", "maybe", "soon", "the", "and", "?"]),
+    st.sampled_from(
+        [
+            *(word for word in KNOWN_WORDS if word != "half"),
+            *EMOJIS,
+            *MARKS,
+            "moon",
+            "because",
+            "maybe",
+            "soon",
+            "the",
+            "and",
+            "?",
+        ]
+    ),
     st.text(st.characters(exclude_categories=["Cs", "Nd", "Nl", "No"]), max_size=12),
 )
 
