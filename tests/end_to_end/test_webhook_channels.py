@@ -3,12 +3,14 @@
 import threading
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from uuid import UUID
 
 import pytest
 
+from bot_engine import Desk, Timing, run_lane
 from core.errors import Rejected, Unavailable
 from core.signal_json import from_json
-from database import signal_channels
+from database import channel_messages, signal_channels
 from tests.end_to_end.test_webhook_services import Service
 
 ROOM = 900_000_000_000_000_001
@@ -399,3 +401,31 @@ class TestBots:
                 transaction, registration, {"leverage": 3, "name": "vip", "formats": ["emoji"]}
             )
         assert [(bot["id"] == other, bot["leverage"]) for bot in bots_of(ann)] == [(True, None), (False, 3)]
+
+
+class TestCarriedOut:
+    def test_the_engine_trades_it_with_the_channels_size_and_tells_what_came_of_it(self, desk, ann, service):
+        register(ann, size_mode="risk_percent", position_size=Decimal(1), max_position_size=Decimal(1000))
+        with desk.database.transaction() as transaction:
+            transaction.execute("UPDATE user_api_keys SET status = 'OK'")
+        levels = {"price": None, "stop_loss": {"percent": 2}, "take_profit": [{"percent": 3}, {"percent": 6}]}
+        [said] = send(service, **levels).json["signals"]
+        registry = desk.app.extensions["dashtrade"].registry
+        engine = Desk(
+            database=desk.database, broker=registry.broker, now=lambda: datetime.now(UTC), timing=Timing(),
+            step=lambda _: None,
+        )  # fmt: skip
+        [bot] = bots_of(ann)
+        run_lane(engine, bot["lane_id"])
+        with desk.database.transaction() as transaction:
+            outcome = channel_messages.outcome(transaction, UUID(said["signal_id"]))
+        assert (outcome.state, outcome.bot) == ("EXECUTED", "BTC/USD from #signals"), outcome
+        [trade] = outcome.trades
+        assert (trade.action, trade.status) == ("BUY", "FILLED")
+        worth = trade.filled_quantity * trade.filled_price
+        # 1 % of the equity at a stop 2 % away would be half of the account: the largest position decides.
+        assert Decimal(980) < worth < Decimal(1010)
+        [protection] = desk.all("SELECT * FROM protections WHERE bot_config_id = %s", (bot["id"],))
+        assert protection["stop_price"] < trade.filled_price
+        targets = desk.all("SELECT share FROM protection_targets ORDER BY number")
+        assert [target["share"] for target in targets] == [50, 50]
