@@ -174,7 +174,7 @@ class CcxtBroker:
         """Return every order that is not final, ours or not."""
         self._markets()
         with self._understood():
-            return self._read_orders(self._client.fetch_open_orders())
+            return self._read_orders(self._all_open())
 
     # Orders
 
@@ -390,6 +390,24 @@ class CcxtBroker:
             if position.margin_mode is not None:
                 self._margin_modes[position.symbol] = position.margin_mode
         return held
+
+    def _all_open(self) -> list[Json]:
+        """Return ccxt's open orders of every page; its own paging wants a moment to begin at."""
+        pages = self.venue.pages
+        if pages is None:
+            return list(self._client.fetch_open_orders())
+        found: dict[str, Json] = {}
+        query: dict[str, object] = {}
+        while True:
+            page = self._client.fetch_open_orders(None, None, pages.size, query)
+            new = {each["id"]: each for each in page if each["id"] not in found}
+            found |= new
+            cursor = next(
+                (each["info"][pages.received] for each in page if each["info"].get(pages.received)), None
+            )
+            if not new or not cursor:
+                return list(found.values())
+            query = {pages.sent: cursor}
 
     def _symbol_of_open(self, broker_order_id: str) -> str | None:
         return next(

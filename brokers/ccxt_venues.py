@@ -85,6 +85,15 @@ class Money:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pages:
+    """How the rest of the open orders is asked for: `size` on a page, a cursor received and one sent."""
+
+    size: int
+    received: str
+    sent: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LookUp:
     """One way to ask for an order by our id.
 
@@ -107,7 +116,8 @@ class Venue:
     `options` go to ccxt as they are. Where `hedges` is False the account must be in one-way mode.
     `look_ups` are tried in turn: the first that has the order ends it, and only when none was skipped
     for want of the symbol have they shown that there is no such order. `tiers`: the greatest leverage and the
-    maintenance rate are not among a market's rules and are asked for.
+    maintenance rate are not among a market's rules and are asked for. Without `pages` one answer is the
+    whole list of open orders.
     """
 
     name: BrokerName
@@ -125,6 +135,7 @@ class Venue:
     options: Mapping[str, object] = field(default_factory=dict)
     order_parameters: Mapping[str, str | int] = field(default_factory=dict)
     tiers: bool = False
+    pages: Pages | None = None
 
 
 def _capabilities(
@@ -229,6 +240,7 @@ BYBIT = Venue(
         free_of_all=("result", "list", 0, "totalAvailableBalance"),
     ),
     margin_place=MarginPlace.ACCOUNT,
+    pages=Pages(size=50, received="nextPageCursor", sent="cursor"),
     look_ups=(
         LookUp(
             method="private_get_v5_order_realtime",

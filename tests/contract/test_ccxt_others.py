@@ -1,0 +1,265 @@
+"""What failures at Bybit and Binance tell the engine to do: the table's codes, on real sockets through ccxt."""
+
+import json
+import logging
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+
+import pytest
+from pydantic import SecretStr
+
+from brokers.base import BrokerName, Mode
+from brokers.ccxt_exchange import CcxtBroker, Listing
+from brokers.registry import EXCHANGES, Registry
+from core.errors import BrokerError, Conflict, DuplicateOrder, Rejected, Unavailable, Unknown
+from core.order import MarginMode, OrderIntent, OrderType, Side
+from database.pool import Database
+from encryption import Vault, new_key
+from settings import Settings
+from tests.binance_server import binance as binance_server
+from tests.blofin_server.local import Control, running
+from tests.bybit_server import bybit as bybit_server
+
+D = Decimal
+KEY, SECRET = "othersKey", "a very secret secret"
+READ_TIMEOUT = 0.4
+ORDERS = {BrokerName.BYBIT: "/v5/order/create", BrokerName.BINANCE_FUTURES: "/fapi/v1/order"}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One of the exchanges, its local server and an adapter."""
+
+    name: BrokerName
+    control: Control
+    broker: CcxtBroker
+
+    def fault(self, kind: str, **fields: object) -> None:
+        self.control.fault(kind, path=ORDERS[self.name], **fields)  # type: ignore[arg-type]
+
+    def refusal(self, code: str) -> str:
+        names = ("retCode", "retMsg") if self.name is BrokerName.BYBIT else ("code", "msg")
+        return json.dumps(dict(zip(names, (int(code), "the words"), strict=True)))
+
+    def posts(self) -> int:
+        return len(self.control.requests("POST", ORDERS[self.name]))
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[dict[BrokerName, Control]]:
+    with running(bybit_server("demo")) as bybit, running(binance_server("demo")) as binance:
+        yield {BrokerName.BYBIT: bybit, BrokerName.BINANCE_FUTURES: binance}
+
+
+@pytest.fixture(params=list(ORDERS))
+def place(request: pytest.FixtureRequest, servers: dict[BrokerName, Control]) -> Place:
+    return place_of(request.param, servers)
+
+
+@pytest.fixture
+def bybit(servers: dict[BrokerName, Control]) -> Place:
+    return place_of(BrokerName.BYBIT, servers)
+
+
+@pytest.fixture
+def binance(servers: dict[BrokerName, Control]) -> Place:
+    return place_of(BrokerName.BINANCE_FUTURES, servers)
+
+
+def place_of(name: BrokerName, servers: dict[BrokerName, Control]) -> Place:
+    control = servers[name]
+    control.reset()
+    control.account(KEY, SECRET, "", balance=100_000)
+    keys = {"api_key": KEY, "api_secret": SECRET}
+    broker = EXCHANGES[name](
+        keys, base_url=control.url, connect_timeout=0.4, read_timeout=READ_TIMEOUT, listing=Listing()
+    )
+    broker.account()
+    broker._is_hedged()
+    return Place(name, control, broker)
+
+
+def buy(**more: object) -> OrderIntent:
+    fields = {"client_order_id": uuid.uuid4().hex, "symbol": "BTCUSDT", "side": Side.BUY, **more}
+    return OrderIntent(quantity=D("0.01"), **fields)  # type: ignore[arg-type]
+
+
+def fails(place: Place, kind: type[BrokerError], intent: OrderIntent | None = None) -> BrokerError:
+    with pytest.raises(BrokerError) as failure:
+        place.broker.submit(intent or buy())
+    assert type(failure.value) is kind, failure.value
+    return failure.value
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "answer_after", "status": 504},
+        {"kind": "answer_after", "status": 502, "body": "{}"},
+        {"kind": "answer_after", "status": 200, "body": "<html>all is well</html>"},
+        {"kind": "answer_after", "status": 200, "body": "{}"},
+        {"kind": "answer_after", "status": 200, "body": '{"cut in the mid'},
+        {"kind": "drop_after"},
+        {"kind": "silence_after"},
+    ],
+    ids=str,
+)
+def test_an_order_that_arrived_is_unknown_and_found(place: Place, fault: dict[str, object]) -> None:
+    place.fault(**fault)  # type: ignore[arg-type]
+    intent = buy()
+    fails(place, Unknown, intent)
+    found = place.broker.find_order(intent.client_order_id, "BTCUSDT")
+    assert found is not None
+    assert (found.filled_quantity, place.posts()) == (D("0.01"), 1)
+
+
+@pytest.mark.parametrize("kind", ["drop_before", "silence_before", "answer_before"])
+def test_an_order_that_did_not_arrive_is_unknown_and_not_found(place: Place, kind: str) -> None:
+    place.fault(kind, status=502)
+    intent = buy()
+    fails(place, Unknown, intent)
+    assert place.broker.find_order(intent.client_order_id, "BTCUSDT") is None
+
+
+@pytest.mark.parametrize("status", [403, 429])
+def test_what_was_not_let_in(place: Place, status: int) -> None:
+    place.fault("answer_before", status=status, body="", headers={"Retry-After": "3"})
+    failure = fails(place, Unavailable)
+    assert isinstance(failure, Unavailable)
+    assert failure.retry_after == 3
+
+
+CODES = [
+    (BrokerName.BYBIT, "110072", DuplicateOrder),
+    (BrokerName.BYBIT, "110017", Conflict),
+    (BrokerName.BYBIT, "110025", Conflict),
+    (BrokerName.BYBIT, "10006", Unavailable),
+    (BrokerName.BYBIT, "10002", Unavailable),
+    (BrokerName.BYBIT, "10016", Unknown),
+    (BrokerName.BYBIT, "110007", Rejected),
+    (BrokerName.BYBIT, "999999", Rejected),
+    (BrokerName.BINANCE_FUTURES, "-4116", DuplicateOrder),
+    (BrokerName.BINANCE_FUTURES, "-2022", Conflict),
+    (BrokerName.BINANCE_FUTURES, "-4061", Conflict),
+    (BrokerName.BINANCE_FUTURES, "-1003", Unavailable),
+    (BrokerName.BINANCE_FUTURES, "-1021", Unavailable),
+    (BrokerName.BINANCE_FUTURES, "-1007", Unknown),
+    (BrokerName.BINANCE_FUTURES, "-2019", Rejected),
+    (BrokerName.BINANCE_FUTURES, "-9999", Rejected),
+]
+
+
+@pytest.mark.parametrize(("name", "code", "kind"), CODES)
+def test_a_code_says_what_to_do(
+    servers: dict[BrokerName, Control], name: BrokerName, code: str, kind: type[BrokerError]
+) -> None:
+    place = place_of(name, servers)
+    status = 400 if name is BrokerName.BINANCE_FUTURES else 200
+    place.fault("answer_before", status=status, body=place.refusal(code))
+    failure = fails(place, kind)
+    assert (failure.message, failure.code) == ("the words", code)
+    assert place.posts() == 1
+
+
+def test_the_margin_mode_is_set_with_the_leverage_it_has_already(binance: Place) -> None:
+    """Binance's leverage is 20 at first: only the margin mode is another."""
+    binance.broker.submit(buy(leverage=20, margin_mode=MarginMode.ISOLATED))
+    (held,) = binance.control.books(KEY)["positions"]
+    assert (held["leverage"], held["marginMode"]) == ("20", "isolated")
+    with pytest.raises(Rejected, match="leverage 20 isolated, this entry asks for 20 cross"):
+        binance.broker.submit(buy(leverage=20, margin_mode=MarginMode.CROSS))
+
+
+def test_stops_are_not_left_at_an_exchange_that_does_not_hold_them(place: Place) -> None:
+    with pytest.raises(Rejected, match="leaves no stops"):
+        place.broker.submit(buy(stop_loss=D(50_000)))
+    assert place.posts() == 0
+
+
+def test_a_list_without_a_list_is_not_flat(bybit: Place, binance: Place) -> None:
+    bybit.control.fault(
+        "answer_before", "GET", "/v5/position/list", status=200, body='{"retCode":0,"result":{}}'
+    )
+    binance.control.fault("answer_before", "GET", "/fapi/v3/positionRisk", status=200, body="{}")
+    for place in (bybit, binance):
+        with pytest.raises(Unknown):
+            place.broker.positions()
+
+
+def test_open_orders_of_several_pages(bybit: Place) -> None:
+    placed = [
+        bybit.broker.submit(buy(order_type=OrderType.LIMIT, limit_price=D(50_000))).broker_order_id
+        for _ in range(3)
+    ]
+    whole = bybit.broker._client.private_get_v5_order_realtime({"category": "linear", "settleCoin": "USDT"})
+    rows = whole["result"]["list"]
+    for part, cursor in ((rows[:2], "next"), (rows[2:], "")):
+        page = {"retCode": 0, "result": {"category": "linear", "list": part, "nextPageCursor": cursor}}
+        bybit.control.fault("answer_before", "GET", "/v5/order/realtime", status=200, body=json.dumps(page))
+    assert {order.broker_order_id for order in bybit.broker.open_orders()} == set(placed)
+    assert bybit.control.requests("GET", "/v5/order/realtime")[-1]["query"]["cursor"] == "next"
+
+
+def test_no_signature_or_key_is_told(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    """Binance's signature is part of the address, which ccxt and requests put into their errors."""
+    caplog.set_level(logging.DEBUG, logger="ccxt")
+    told = [repr(place.broker)]
+    for kind in ("drop_before", "answer_before"):
+        place.control.fault(kind, "GET", "*", status=502)
+        with pytest.raises(Unknown) as failed:
+            place.broker.positions()
+        failure: BaseException | None = failed.value
+        while failure is not None:
+            told.append(repr(failure))
+            failure = failure.__cause__ or failure.__context__
+    text = " ".join([*told, caplog.text])
+    assert not [secret for secret in (SECRET, KEY, "signature=") if secret in text]
+
+
+class TestRegistry:
+    """Which address a connection's mode leads to."""
+
+    KEYS = {"api_key": "k", "api_secret": "s", "passphrase": "p"}  # noqa: RUF012
+
+    def registry(self, **changed: str) -> Registry:
+        """Return a registry that has no need of its database: nothing connects before the first use."""
+        address, key = "postgresql://nobody@127.0.0.1:1/none", SecretStr(new_key())
+        settings = Settings(
+            database_url=SecretStr(address),
+            encryption_key=key,
+            public_url="http://localhost",
+            **changed,  # type: ignore[arg-type]
+        )
+        return Registry(Database(address), Vault(key), settings)
+
+    @pytest.mark.parametrize(
+        ("name", "mode", "address"),
+        [
+            (BrokerName.BLOFIN, Mode.LIVE, "https://openapi.blofin.com"),
+            (BrokerName.BLOFIN, Mode.DEMO, "https://demo-trading-openapi.blofin.com"),
+            (BrokerName.BYBIT, Mode.LIVE, "https://api.{hostname}"),
+            (BrokerName.BYBIT, Mode.DEMO, "https://api-testnet.{hostname}"),
+        ],
+    )
+    def test_a_mode_has_its_host(self, name: BrokerName, mode: Mode, address: str) -> None:
+        broker = self.registry().open(name, mode, self.KEYS)
+        assert f"({address})" in repr(broker)
+
+    @pytest.mark.parametrize("mode", [Mode.DEMO, Mode.LIVE])
+    def test_binance_goes_to_futures(self, mode: Mode) -> None:
+        broker = self.registry().open(BrokerName.BINANCE_FUTURES, mode, self.KEYS)
+        assert isinstance(broker, CcxtBroker)
+        host = broker._client.urls["api"]["fapiPrivate"]
+        assert host.startswith("https://demo-fapi." if mode is Mode.DEMO else "https://fapi.")
+
+    def test_another_address_serves_demo_and_stops_live(self) -> None:
+        registry = self.registry(blofin_base_url="http://127.0.0.1:9")
+        assert "(http://127.0.0.1:9)" in repr(registry.open(BrokerName.BLOFIN, Mode.DEMO, self.KEYS))
+        with pytest.raises(Rejected, match=r"BLOFIN_BASE_URL is .*, but this connection is live"):
+            registry.open(BrokerName.BLOFIN, Mode.LIVE, self.KEYS)
+
+    def test_credentials_that_are_missing_are_named(self) -> None:
+        with pytest.raises(Rejected, match="missing: passphrase"):
+            self.registry().open(BrokerName.BLOFIN, Mode.DEMO, {"api_key": "k", "api_secret": "s"})
