@@ -323,12 +323,14 @@ def daily_loss_limit(facts: EntryFacts) -> Refusal | None:
 
 
 def price_moved(facts: EntryFacts) -> Refusal | None:
-    """Refuse when the market is further from the signal's price than the bot allows, either way."""
+    """Refuse when the market is further from the signal's price, or its range, than the bot allows, either way."""
     limit = facts.bot.max_price_deviation_percent
     seen = facts.signal.price if facts.signal else None
     if facts.broker is None or limit is None or not seen:
         return None
     price = _price(facts, facts.broker)
+    low, high = facts.signal.entry_range if facts.signal and facts.signal.entry_range else (seen, seen)
+    seen = min(max(price, low), high)
     moved = abs(price - seen) * HUNDRED / seen
     if moved <= limit:
         return None

@@ -105,12 +105,16 @@ def _missed_alert(bot: Bot, holding: Holding, signal: Signal) -> str | None:
     before = signal.position_before
     if before is None or before is holding.side or bot.own_exit is not None:
         return None
+    if _closes_other_side(holding, signal):
+        return None
     return f"The strategy was {before} before this alert, bot {bot.name} is {holding.side}: an alert was lost."
 
 
 def _plan(bot: Bot, holding: Holding, signal: Signal, no_shorts: Refusal | None) -> Plan:
     if signal.is_partial_exit:
         return _partial_exit(holding, signal)
+    if _closes_other_side(holding, signal):
+        return _other_side(holding, signal)
     if signal.wanted is PositionSide.FLAT:
         return replace(_close(holding), forgets_own_exit=True)
     if signal.wanted is holding.side:
@@ -118,6 +122,18 @@ def _plan(bot: Bot, holding: Holding, signal: Signal, no_shorts: Refusal | None)
     if holding.side is PositionSide.FLAT:
         return _enter_from_flat(bot, signal, no_shorts)
     return _flip(holding, signal, no_shorts)
+
+
+def _closes_other_side(holding: Holding, signal: Signal) -> bool:
+    """Tell whether a close names its side, and the bot holds the other: "close BTC long" leaves a short alone."""
+    named = signal.position_before if signal.position_after is None else None
+    is_close = signal.wanted is PositionSide.FLAT and named in (PositionSide.LONG, PositionSide.SHORT)
+    return is_close and holding.side not in (PositionSide.FLAT, named)
+
+
+def _other_side(holding: Holding, signal: Signal) -> Plan:
+    sentence = f"The signal closes a {signal.position_before}; the bot holds a {holding.side}."
+    return Plan(skip=Refusal(code=Code.ALREADY_FLAT, sentence=sentence))
 
 
 def _already(holding: Holding) -> Plan:

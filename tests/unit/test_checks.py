@@ -383,6 +383,21 @@ def test_a_seller_looks_at_the_bid() -> None:
     assert check_entry(limit(FACTS)) is None
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "refused"),
+    [("95", "101", False), ("100.3", "101", False), ("100.7", "102", True), ("95", "99", True)],
+)
+def test_the_nearest_end_of_an_entry_range_is_what_the_price_moved_from(
+    low: str, high: str, refused: bool
+) -> None:
+    limit = bot(max_price_deviation_percent=Decimal("0.5"))
+    assert FACTS.signal is not None
+    meant = replace(FACTS.signal, price=Decimal(high), entry_range=(Decimal(low), Decimal(high)))
+    ranged = replace(FACTS, signal=meant)
+    refusal = check_entry(limit(ranged))
+    assert (refusal is not None and refusal.code is Code.PRICE_MOVED) == refused
+
+
 def test_a_size_that_cannot_be_told_is_refused_in_its_own_words() -> None:
     refused = Refusal(code=Code.STOP_REQUIRED, sentence="a stop is needed")
     assert check_entry(broker(size=refused)(FACTS)) == refused
