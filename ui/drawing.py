@@ -31,7 +31,7 @@ NUMBERS = frozenset(
             "Target",
         ),
         *("Threshold", "Actual", "Trades", "Win rate", "Profit factor", "Best", "Worst"),
-        *("Exit", "P&L %", "Held for", "Bytes"),
+        *("Exit", "P&L %", "Held for", "Bytes", "Leverage", "Margin", "Liquidation"),
     }
 )
 # Written with an arrow before the sign

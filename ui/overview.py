@@ -29,6 +29,7 @@ from ui.formatting import age, ended, gain
 from ui.places import DISCORD, SETTINGS, SIGNALS, TRADING_BOT
 from ui.services import now, services
 from ui.tables import plain
+from ui.trading_bot.broker_connections import is_loud
 from ui.trading_bot.live_positions import draw_account
 
 REFRESH_SECONDS, CURVE_SECONDS = 5, 60
@@ -134,10 +135,11 @@ def draw_health(beats: Mapping[str, Row], accounts: list[Row]) -> None:
 
 
 def draw_warnings(connections: list[Row]) -> None:
-    """Repeat what the user must know of a connection's key, for as long as it is so."""
-    for row in connections:
+    """Repeat what endangers a connection's money, for as long as it does."""
+    loud = [row for row in connections if is_loud(row["warning"])]
+    for row in loud:
         st.error(f"**{plain(row['label'])}:** {plain(row['warning'])}", icon=":material/gpp_maybe:")
-    if connections:
+    if loud:
         st.page_link(
             TRADING_BOT, label="Change its keys", icon=":material/key:", query_params={"tab": "Setup"}
         )

@@ -94,10 +94,18 @@ def account_positions(rows: Rows, zone: str) -> pd.DataFrame:
             "Quantity": lambda row: quantity(row["quantity"]),
             "Entry": lambda row: average(row["average_price"]),
             "Now": lambda row: price(row["current_price"]),
+            **(_MARGIN_COLUMNS if any(row["leverage"] is not None for row in rows) else {}),
             "Connection": lambda row: row["connection"],
             "As of": lambda row: moment(row["taken_at"], zone),
         },
     )
+
+
+_MARGIN_COLUMNS: dict[str, Column] = {
+    "Leverage": lambda row: leverage(row),
+    "Margin": lambda row: money(row["margin"]),
+    "Liquidation": lambda row: average(row["liquidation_price"]),
+}
 
 
 def orders(rows: Rows, zone: str) -> pd.DataFrame:
@@ -118,8 +126,13 @@ def orders(rows: Rows, zone: str) -> pd.DataFrame:
     )
 
 
-def trades(rows: Rows, zone: str) -> pd.DataFrame:
-    """Return trades, one row per leg, refused and failed ones too."""
+def trades(rows: Rows, zone: str, lent: Mapping[int, Mapping[str, Any]] | None = None) -> pd.DataFrame:
+    """Return trades, one row per leg, refused and failed ones too.
+
+    `lent` holds leverage, margin mode and target of the trades that have any, by their id; without any the
+    columns are left out.
+    """
+    more = lent or {}
     return _frame(
         rows,
         {
@@ -133,12 +146,39 @@ def trades(rows: Rows, zone: str) -> pd.DataFrame:
             "Filled": lambda row: quantity(row["filled_qty"]) if row["filled_qty"] else NOTHING,
             "Price": lambda row: average(row["filled_price"]),
             "Fees": lambda row: money(row["fees"]) if row["filled_qty"] else NOTHING,
+            **_lent_columns(more),
             "Reason": _reason,
             "Slippage": lambda row: _slippage(row["slippage"]),
             "Bot": lambda row: row["bot"],
             "Order ID": lambda row: row["order_id"] or NOTHING,
         },
     )
+
+
+def _lent_columns(more: Mapping[int, Mapping[str, Any]]) -> dict[str, Column]:
+    columns: dict[str, Column] = {}
+    if any(each["leverage"] for each in more.values()):
+        columns |= {
+            "Leverage": lambda row: leverage(more.get(row["id"], {})),
+            "Margin": lambda row: money(margin_of_trade(row, more.get(row["id"], {}))),
+        }
+    if any(each["target_number"] for each in more.values()):
+        columns["At target"] = lambda row: str(more.get(row["id"], {}).get("target_number") or NOTHING)
+    return columns
+
+
+def leverage(row: Mapping[str, Any]) -> str:
+    """Write leverage and margin mode: `10x isolated`."""
+    if row.get("leverage") is None:
+        return NOTHING
+    return f"{number(row['leverage'])}x {row.get('margin_mode') or ''}".rstrip()
+
+
+def margin_of_trade(row: Mapping[str, Any], lent: Mapping[str, Any]) -> Decimal | None:
+    """Return the user's own money in what a trade filled; None where nothing was lent or filled."""
+    if not lent.get("leverage") or not row["filled_qty"]:
+        return None
+    return Decimal(row["filled_qty"]) * Decimal(row["filled_price"]) / Decimal(lent["leverage"])
 
 
 def risk_events(rows: Rows, zone: str) -> pd.DataFrame:

@@ -17,9 +17,9 @@ from ui.drawing import facts
 from ui.formatting import age, money
 from ui.services import now, services
 from ui.tables import plain
+from ui.trading_bot.protection_fields import MARGIN
 
 LATELY = timedelta(days=7)
-MODE_COLOURS = {"live": "red"}
 NOT_LINKED = "Nobody's messages count yet: link your Discord account, or name the authors under Settings."
 
 
@@ -40,7 +40,7 @@ def draw(
     _faults(channel, row)
     pairs = [("Size", words.size(channel)), ("At most", f"${money(channel.max_position_size)}")]
     if margin_modes(row["broker"]):
-        pairs.append(("Leverage", words.leverage(channel)))
+        pairs += [("Leverage", words.leverage(channel)), ("Margin", MARGIN[channel.margin_mode])]
     pairs += [("Entry", words.entry(channel)), ("Bots", _bots(row))]
     facts(*pairs)
     last = f" Last {age(row['last_seen_at'], now())}." if row["last_seen_at"] else ""
@@ -56,8 +56,8 @@ def _name(channel: SignalChannel, row: Row) -> None:
 
 def _where(channel: SignalChannel, row: Row, status: DiscordStatus) -> str:
     server = words.server(status, channel.guild_id)
-    place = f"{plain(server)} · " if server else ""
-    return f"{place}channel {channel.channel_id} · trades at {plain(row['connection'])}"
+    place = f"{plain(server)} · channel" if server else "Channel"
+    return f"{place} {channel.channel_id} · trades at {plain(row['connection'])}"
 
 
 def _faults(channel: SignalChannel, row: Row) -> None:
@@ -72,7 +72,7 @@ def _faults(channel: SignalChannel, row: Row) -> None:
 def _bots(row: Row) -> str:
     if not row["bots"]:
         return "none yet"
-    return f"{row['bots']}, {row['holding']} in a position" if row["holding"] > ZERO else str(row["bots"])
+    return f"{row['bots']}, {row['holding']} holding" if row["holding"] > ZERO else str(row["bots"])
 
 
 def _switch(user: User, channel: SignalChannel) -> None:

@@ -1,12 +1,14 @@
 """One signal channel in full: its card, its messages, its bots, its settings, and putting it away."""
 
-from typing import NoReturn
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
 
 import streamlit as st
 
 from actions import signal_channels as actions
 from actions.lending import margin_modes
 from core.bot import SizeMode
+from core.order import MarginMode
 from database import channel_pages, discord_status, signal_channels
 from database.accounts import User
 from database.pool import Row
@@ -80,16 +82,29 @@ def settings_form(user: User, channel: SignalChannel, row: Row) -> None:
     """Draw every setting that can be changed."""
     key = f"channel-{channel.id}"
     stored = {name: getattr(channel, name) for name in signal_channels.EDITABLE}
-    mode = fields.size_mode_field(SizeMode(channel.size_mode), key)
     slots: Slots = {}
-    with st.form(key):
+    with st.container(border=True):
         st.caption(
             f"Channel {channel.channel_id}, trading at {plain(row['connection'])}: these stay, since its bots'"
-            " trades belong to them. Changes reach its bots too, and protect what is entered from then on."
+            " trades belong to them. Changes reach its bots too; what is held stays protected as it is."
         )
+        mode = fields.size_mode_field(SizeMode(channel.size_mode), key)
+        _settings(user, channel, stored, mode, margin_modes(row["broker"]), slots)
+
+
+def _settings(
+    user: User,
+    channel: SignalChannel,
+    stored: Mapping[str, Any],
+    mode: SizeMode,
+    modes: Sequence[MarginMode],
+    slots: Slots,
+) -> None:
+    key = f"channel-{channel.id}"
+    with st.form(key, border=False):
         name = st.text_input("Name", channel.name, key=f"{key}-name", autocomplete="off")
         slots["name"] = st.empty()
-        typed = fields.main_fields(stored, mode, margin_modes(row["broker"]), key, slots)
+        typed = fields.main_fields(stored, mode, modes, key, slots)
         with st.expander("More"):
             typed |= fields.more_fields(stored, key, slots)
         if st.form_submit_button("Save", type="primary", icon=":material/save:"):

@@ -23,24 +23,24 @@ def draw(user: User, places: list[Row], usual: Mapping[str, Any]) -> None:
     key = f"new-channel{st.session_state.get(MADE, '')}"
     row = {**fields.USUAL, **usual}
     by_id = {each["id"]: each for each in places}
+    slots: Slots = {}
+    left, right = st.columns(2)
+    with left:
+        text = st.text_input("Channel's id or link", key=f"{key}-channel", autocomplete="off",
+                             placeholder="https://discord.com/channels/…", help=fields.COPY_ID)  # fmt: skip
+        slots["channel_id"] = st.empty()
+    with right:
+        name = st.text_input(
+            "Name", key=f"{key}-name", placeholder="as it is called there", autocomplete="off"
+        )
+        slots["name"] = st.empty()
     left, right = st.columns(2)
     with left:
         connection = st.selectbox("Trades at", list(by_id), key=f"{key}-place",
                                   format_func=lambda each: _label(by_id[each])) or places[0]["id"]  # fmt: skip
     with right:
         mode = fields.size_mode_field(SizeMode(row["size_mode"]), key)
-    slots: Slots = {}
     with st.form("new-channel", border=False):
-        left, right = st.columns(2)
-        with left:
-            text = st.text_input("Channel's id or link", key=f"{key}-channel", autocomplete="off",
-                                 placeholder="https://discord.com/channels/…", help=fields.COPY_ID)  # fmt: skip
-            slots["channel_id"] = st.empty()
-        with right:
-            name = st.text_input(
-                "Name", key=f"{key}-name", placeholder="as it is called there", autocomplete="off"
-            )
-            slots["name"] = st.empty()
         typed = fields.main_fields(row, mode, margin_modes(by_id[connection]["broker"]), key, slots)
         st.caption("Neither authors nor roles: only messages of your own linked Discord account count.")
         with st.expander("More"):

@@ -79,7 +79,7 @@ def draw_connected(status: DiscordStatus) -> None:
     for what in status.lacking:
         st.warning(f"**Missing: {plain(what)}.** {mend(what)}", icon=":material/rule:")
     if (status.lacking or not status.guilds) and status.application_id is not None:
-        st.markdown(
+        st.caption(
             f"[Invite address]({INVITE.format(status.application_id, PERMISSIONS)}) · docs/discord-bot.md"
         )
 

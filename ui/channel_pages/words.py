@@ -59,13 +59,13 @@ def formats(channel: SignalChannel) -> str:
 def senders(channel: SignalChannel) -> str:
     """Say whose messages count."""
     if not channel.author_ids and not channel.role_ids:
-        return "only your own messages"
+        return "Only your own messages"
     words = [
         f"{len(ids)} {noun}{'' if len(ids) == 1 else 's'}"
         for ids, noun in ((channel.author_ids, "author"), (channel.role_ids, "role"))
         if ids
     ]
-    return "messages of " + " and ".join(words)
+    return "Messages of " + " and ".join(words)
 
 
 def size(channel: SignalChannel) -> str:
@@ -81,15 +81,15 @@ def size(channel: SignalChannel) -> str:
 
 def leverage(channel: SignalChannel) -> str:
     """Say how positions are leveraged."""
-    most = "" if channel.leverage == channel.max_leverage else f", up to {channel.max_leverage}x"
-    return f"{channel.leverage}x{most} {channel.margin_mode}"
+    most = "" if channel.leverage == channel.max_leverage else f", max {channel.max_leverage}x"
+    return f"{channel.leverage}x{most}"
 
 
 def entry(channel: SignalChannel) -> str:
     """Say how a signal enters."""
     if channel.entry_mode is EntryMode.MARKET:
-        return f"market, ±{number(channel.max_price_deviation_percent)} %"
-    return f"limit, {minutes(channel.entry_valid_minutes)}"
+        return f"Market, ±{number(channel.max_price_deviation_percent)} %"
+    return f"Limit, {minutes(channel.entry_valid_minutes)}"
 
 
 def minutes(count: int) -> str:

@@ -4,12 +4,15 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from actions import bots as actions
+from actions.lending import margin_modes
 from core.bot import TradingState
 from database.accounts import User
 from database.pool import Row
+from ui import tables
 from ui.calm import acting, doing, done
 from ui.drawing import facts
 from ui.formatting import age, average, gain, money, painted, quantity
+from ui.places import DISCORD
 from ui.services import now, services
 from ui.tables import STATUS_SIGNS, plain
 
@@ -20,8 +23,11 @@ COLOURS = {
 CLOSED_BY_HAND = "Closed in the dashboard."
 
 
-def draw(user: User, row: Row, *, details: bool = True) -> None:
-    """Draw the card with its buttons; `details` draws the one that opens the bot in full."""
+def draw(user: User, row: Row, *, details: bool = True, channel: Row | None = None) -> None:
+    """Draw the card with its buttons; `details` draws the one that opens the bot in full.
+
+    `channel` is the signal channel that made the bot, with its id, name and whether it is archived.
+    """
     with head_line():
         draw_name(row)
         with st.container(horizontal=True, width="content"):
@@ -32,6 +38,8 @@ def draw(user: User, row: Row, *, details: bool = True) -> None:
             if row["holds"]:
                 draw_close(user, row)
     draw_place(row)
+    if channel is not None:
+        draw_channel(channel)
     draw_figures(row)
     draw_last_signal(row)
 
@@ -58,8 +66,9 @@ def draw_place(row: Row) -> None:
     """Say what the bot trades and where, and what keeps it from entering."""
     size = {"notional": f"{money(row['position_size'])} per trade", "units": f"{quantity(row['position_size'])} units",
             "risk_percent": f"{quantity(row['position_size'])} % at risk"}[row["size_mode"]]  # fmt: skip
+    lent = f" · {tables.leverage(row)}" if row["leverage"] and margin_modes(row["broker"]) else ""
     st.caption(
-        f"{row['symbol']} · {row['timeframe'] or 'any timeframe'} · {size} · {plain(row['connection'])}"
+        f"{row['symbol']} · {row['timeframe'] or 'any timeframe'} · {size}{lent} · {plain(row['connection'])}"
     )
     if row["trading_state"] == TradingState.HALTED:
         st.error("HALTED by its kill switch: nothing is sent, not even protection.", icon=":material/block:")
@@ -70,6 +79,16 @@ def draw_place(row: Row) -> None:
         st.warning(words, icon=":material/trending_down:")
     if row["connection_status"] == "PROBLEM":
         st.warning("Its connection has a problem; see Setup.", icon=":material/link_off:")
+
+
+def draw_channel(channel: Row) -> None:
+    """Lead to the signal channel whose signals the bot follows."""
+    name = f"from #{plain(channel['name'].lstrip('#'))}"
+    if channel["archived"]:
+        st.caption(f"{name}, which is archived: no signal comes any more.")
+    else:
+        st.page_link(DISCORD, label=name, icon=":material/forum:", width="content",
+                     query_params={"tab": "Signal channels", "channel": str(channel["id"])})  # fmt: skip
 
 
 def draw_figures(row: Row) -> None:

@@ -7,10 +7,11 @@ import streamlit as st
 from actions import bots as actions
 from actions.lending import margin_modes
 from core.bot import TradingState
-from database import bot_list
+from database import bot_list, channel_pages
 from database.accounts import User
 from database.kill_switch import Wanted
 from database.pool import Row
+from ui import tables
 from ui.calm import acting, calm, done
 from ui.inputs import Slots
 from ui.services import services
@@ -50,10 +51,11 @@ def card(user: User, bot_id: int) -> None:
     with calm():
         with services().database.transaction() as transaction:
             row = bot_list.bot_card(transaction, user.id, bot_id)
+            channels = channel_pages.names(transaction, user.id)
         if row is None:
             _leave()
         with st.container(border=True):
-            bot_card.draw(user, row, details=False)
+            bot_card.draw(user, row, details=False, channel=channels.get(row["signal_channel_id"]))
 
 
 def settings_form(user: User, row: Row) -> None:
@@ -61,8 +63,12 @@ def settings_form(user: User, row: Row) -> None:
     slots: Slots = {}
     key = f"bot-{row['id']}"
     with st.form(key):
-        st.caption(f"{row['symbol']} at {plain(row['connection'])}, signals of {row['source']}: these stay, since"
-                   " its trades belong to them. For another symbol make another bot.")  # fmt: skip
+        if row["signal_channel_id"] is not None:
+            st.caption("Its signal channel made it: a change of the channel's settings replaces these.")
+        what = f"{row['symbol']} at {plain(row['connection'])}, signals of {tables.source(row['source'])}"
+        st.caption(
+            f"{what}: these stay, since its trades belong to them. For another symbol make another bot."
+        )
         name = st.text_input("Name", row["name"], key=f"{key}-name", autocomplete="off")
         slots["name"] = st.empty()
         typed = bot_fields.main_fields(row, key, slots)

@@ -70,7 +70,14 @@ def draw_head(row: Row) -> None:
     if row["last_error"]:
         st.error(plain(row["last_error"]), icon=":material/error:")
     if row["warning"]:
-        st.error(plain(row["warning"]), icon=":material/gpp_maybe:")
+        (st.error if is_loud(row["warning"]) else st.warning)(
+            plain(row["warning"]), icon=":material/gpp_maybe:"
+        )
+
+
+def is_loud(warning: str) -> bool:
+    """Tell whether a broker's warning is of the kind that endangers money: its first sentence is in capitals."""
+    return warning.partition(".")[0].isupper()
 
 
 def buttons(user: User, row: Row) -> None:

@@ -6,7 +6,7 @@ import streamlit as st
 
 from actions import positions as actions
 from core.wording import number
-from database import holdings, reports, risk
+from database import holdings, position_details, reports, risk
 from database.accounts import User
 from database.pool import Row
 from ui import tables
@@ -72,9 +72,10 @@ def held(user: User, text: str) -> None:
             rows = holdings.held_positions(
                 transaction, user.id, text=text, limit=PAGE, offset=(page - 1) * PAGE
             )
+            details = position_details.details_of(transaction, user.id, [row["id"] for row in rows])
         for row in rows:
             with st.container(border=True, key=f"position-{row['id']}"):
-                position_card.draw(user, row)
+                position_card.draw(user, row | details[row["id"]])
 
 
 @st.fragment(run_every=REFRESH_SECONDS)
@@ -104,7 +105,9 @@ def draw_account(row: Row) -> None:
     )
     simulated = " · prices are simulated" if row["broker"] == "paper" else ""
     asked = row["taken_at"] is not None
-    said = f"As the broker said {age(row['taken_at'], now())}" if asked else "The broker has not been asked yet"
+    said = (
+        f"As the broker said {age(row['taken_at'], now())}" if asked else "The broker has not been asked yet"
+    )
     st.caption(f"{said}{simulated}")
     if row["status"] == "PROBLEM":
         error = row["last_error"] or "The broker cannot be used at present."

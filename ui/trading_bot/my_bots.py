@@ -4,7 +4,7 @@ import streamlit as st
 
 from actions import bots as actions
 from core.bot import TradingState
-from database import accounts, bot_list, connections
+from database import accounts, bot_list, channel_pages, connections
 from database.accounts import User
 from database.pool import Row
 from ui.calm import acting, calm, doing, done, tell_what_was_done
@@ -72,9 +72,10 @@ def cards(user: User, text: str, offset: int) -> None:
     with calm():
         with services().database.transaction() as transaction:
             rows = bot_list.bot_cards(transaction, user.id, text=text, limit=PAGE, offset=offset)
+            channels = channel_pages.names(transaction, user.id)
         for row in rows:
             with st.container(border=True):
-                bot_card.draw(user, row)
+                bot_card.draw(user, row, channel=channels.get(row["signal_channel_id"]))
 
 
 @st.fragment(run_every=REFRESH_SECONDS)

@@ -1,19 +1,25 @@
 """One bot's position as a card: side, entry against the current price, protection, and closing it."""
 
+from collections.abc import Iterator
 from decimal import Decimal
 
 import streamlit as st
 
 from core.money import ZERO
+from core.order import MarginMode
+from core.wording import number, percent
 from database.accounts import User
 from database.pool import Row
 from ui.drawing import facts
-from ui.formatting import MINUS, NOTHING, age, average, gain, moment, painted, price, quantity
+from ui.formatting import MINUS, NOTHING, age, average, gain, moment, money, painted, price, quantity
 from ui.services import now
 from ui.tables import plain
 from ui.trading_bot import bot_card
+from ui.trading_bot.protection_fields import MARGIN
 
 OLD_SECONDS = 60
+# How much of the way from the entry to the liquidation the price may have gone until that is shown in colour.
+NEAR, VERY_NEAR = Decimal("0.5"), Decimal("0.75")
 WATCHERS = {"ENGINE": "watched by DashTrade", "BROKER": "resting at the broker"}
 
 
@@ -34,12 +40,69 @@ def draw(user: User, row: Row) -> None:
         ("Entry", average(row["average_price"])),
         ("Now", price(row["current_price"])),
         ("Unrealized P&L", unrealized(row)),
+        *borrowed(row),
     )
+    lines = "  \n".join([_protection(row), *more_protection(row, user.time_zone)])
     st.caption(
-        f"{_protection(row)}  \n{plain(row['connection'])} · open since {moment(row['opened_at'], user.time_zone)}"
+        f"{lines}  \n{plain(row['connection'])} · open since {moment(row['opened_at'], user.time_zone)}"
         f" · price from {age(row['priced_at'], now())}"
     )
     _tell_old_price(row)
+
+
+def borrowed(row: Row) -> list[tuple[str, str]]:
+    """Return leverage, margin and liquidation price, which is coloured where it is near; none where nothing is lent."""
+    if row["leverage"] is None:
+        return []
+    mode = f" {MARGIN[MarginMode(row['margin_mode'])].lower()}" if row["margin_mode"] else ""
+    pairs = [("Leverage", f"{number(row['leverage'])}x{mode}")]
+    if row["margin"] is not None:
+        alone = row["account_quantity"] == row["quantity"]
+        pairs.append(("Margin" if alone else "Margin of all bots", money(row["margin"])))
+    if row["liquidation_price"] is not None:
+        pairs.append(("Liquidation", liquidation(row)))
+    return pairs
+
+
+def liquidation(row: Row) -> str:
+    """Write the liquidation price, yellow or red and in words where the price has come near it."""
+    text = average(row["liquidation_price"])
+    way = way_to_liquidation(row)
+    if way is None or way < NEAR:
+        return text
+    return f":red[⚠ {text} very near]" if way >= VERY_NEAR else f":orange[⚠ {text} near]"
+
+
+def way_to_liquidation(row: Row) -> Decimal | None:
+    """Return how much of the way from the entry to the liquidation the price has gone; None where it is not known."""
+    entry, end, price_now = row["average_price"], row["liquidation_price"], row["current_price"]
+    if end is None or price_now is None or entry == end:
+        return None
+    return Decimal(entry - price_now) / Decimal(entry - end)
+
+
+def more_protection(row: Row, zone: str) -> Iterator[str]:
+    """Give a line each for targets in parts, for a trailing stop, for break-even and for a time limit."""
+    if row["targets"]:
+        yield "Targets: " + " · ".join(_target(each) for each in row["targets"])
+    if row["break_even_after"] is not None and row["targets"]:
+        yield f"Stop to the entry after target {row['break_even_after']}"
+    if row["trail_distance"] is not None:
+        yield f"Stop trails by {price(row['trail_distance'])}{_trail_state(row)}"
+    if row["close_at"] is not None:
+        yield f"Closed by its time limit {moment(row['close_at'], zone)}"
+
+
+def _target(target: dict[str, object]) -> str:
+    share = percent(Decimal(str(target["share"])))
+    text = f"{price(Decimal(str(target['price'])))} ({share})"
+    return f"✓ {text}" if target["hit"] else text
+
+
+def _trail_state(row: Row) -> str:
+    if row["trail_best"] is not None:
+        return f" behind {price(row['trail_best'])}, the best so far"
+    return f", once the price is at {price(row['trail_from'])}" if row["trail_from"] is not None else ""
 
 
 def unrealized(row: Row) -> str:

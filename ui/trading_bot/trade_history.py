@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import streamlit as st
 
 from core.spreadsheet import csv_lines
-from database import history
+from database import history, position_details
 from database.accounts import User
 from database.history import TradeFilter, TradeStatus
 from database.pool import Row
@@ -52,8 +52,9 @@ def rows(user: User, wanted: TradeFilter) -> None:
         before = page_key(NAME, wanted)
         with services().database.transaction() as transaction:
             page = history.trades_page(transaction, user.id, wanted, before=before)
+            lent = position_details.leverage_of_trades(transaction, user.id, [row["id"] for row in page.rows])
         nothing = NOTHING_YET if wanted == TradeFilter() else NONE_MATCH
-        table(tables.trades(page.rows, user.time_zone), nothing, key=f"{NAME} table")
+        table(tables.trades(page.rows, user.time_zone, lent), nothing, key=f"{NAME} table")
         page_buttons(NAME, page, history.PAGE)
 
 
