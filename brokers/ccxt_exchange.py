@@ -86,11 +86,10 @@ class CcxtBroker:
         read_timeout: float = READ_TIMEOUT,
         listing: Listing | None = None,
     ) -> None:
-        for each in self.credential_fields:
-            _check_key(each, credentials[each.name])
+        keys = {each.name: _key(each, credentials[each.name]) for each in self.credential_fields}
         timeout = (connect_timeout, read_timeout)
         self.capabilities = replace(self.capabilities, read_timeout_seconds=PREPARE_SECONDS + sum(timeout))
-        self._client = open_client(self.venue, self._kind(), credentials, mode, base_url, timeout)
+        self._client = open_client(self.venue, self._kind(), keys, mode, base_url, timeout)
         self._mode = mode
         self._listing = listing or Listing()
         self._hedged: bool | None = None
@@ -477,7 +476,8 @@ def broker_class(venue: Venue) -> type[CcxtBroker]:
     return cast(type[CcxtBroker], type(f"{venue.name.capitalize()}Broker", (CcxtBroker,), fields))
 
 
-def _check_key(wanted: CredentialField, text: str) -> None:
+def _key(wanted: CredentialField, text: str) -> str:
     word = text.strip()
     if not word or not word.isascii() or not word.isprintable():
         raise Rejected(f"{wanted.label} is empty or holds characters that keys do not have.")
+    return word

@@ -166,8 +166,9 @@ def read_account(balance: Json, money: Money, moment: datetime) -> Account:
 def read_positions(found: Iterable[Json], markets: Mapping[str, Json]) -> tuple[AccountPosition, ...]:
     """Read what is held, one position for each symbol; `markets` are those listed, by ccxt's symbol.
 
-    In hedged mode a long and a short of one symbol may stand side by side; the account then holds
-    their difference. What is held in markets that we do not trade is left out.
+    In hedged mode a long and a short of one symbol may stand side by side, and so may an isolated and a cross
+    position; the account then holds their sum, shorts negative. What is held in markets that we do not trade is
+    left out.
     """
     sides: dict[str, list[AccountPosition]] = {}
     for raw in found:
@@ -267,11 +268,14 @@ def _net(sides: Sequence[AccountPosition]) -> AccountPosition:
         return sides[0]
     quantity = sum((side.quantity for side in sides), ZERO)
     larger = max(sides, key=lambda side: abs(side.quantity))
+    # what was opened against it has no part in the price of the rest
+    same = [side for side in sides if side.quantity * larger.quantity > 0]
+    worth = sum((side.quantity * side.average_price for side in same), ZERO)
     margins = [side.margin for side in sides if side.margin is not None]
     return AccountPosition(
         symbol=larger.symbol,
         quantity=quantity,
-        average_price=larger.average_price,
+        average_price=tidy(worth / sum((side.quantity for side in same), ZERO)),
         current_price=larger.current_price,
         unrealized=sum((side.unrealized for side in sides), ZERO),
         leverage=larger.leverage,

@@ -242,6 +242,11 @@ class TestPositions:
         assert (held.quantity, held.average_price, held.unrealized) == (D("0.005"), D(58000), D(15))
         assert (held.margin, held.liquidation_price) == (D(60), None)
 
+    def test_two_of_one_side_are_their_sum_at_their_average(self) -> None:
+        cross = {**POSITION, "contracts": "30", "entryPrice": "64000", "marginMode": "cross"}
+        (held,) = mapping.read_positions([POSITION, cross], {BTC["symbol"]: BTC})
+        assert (held.quantity, held.average_price) == (D("-0.04"), D(63000))
+
     def test_two_equal_sides_are_flat(self) -> None:
         long = {**POSITION, "side": "long"}
         assert mapping.read_positions([POSITION, long], {BTC["symbol"]: BTC}) == ()
