@@ -79,8 +79,10 @@ class Api:
                 fault = NotTaken(answer.sentence)
             except NotTaken as error:
                 fault = error
-            if (until - discord.utils.utcnow()).total_seconds() <= pause:
+            left = (until - discord.utils.utcnow()).total_seconds()
+            if left <= 0:
                 raise fault
+            pause = min(pause, left)
             logger.warning("the webhook server did not take a signal, again in %g s: %s", pause, fault)
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)

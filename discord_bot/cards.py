@@ -1,6 +1,7 @@
 """What the commands show of a watched bot, as alerts; pure."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -100,15 +101,14 @@ def session(bot: Row, now: datetime) -> Card:
     return _card("stats", "📊 Session Stats", tone, bot=bot, at=_heard(said, now), fields=figures)
 
 
-def trading(figures: Mapping[str, Any], now: datetime) -> Card:
-    """Show a user's own trading through DashTrade."""
-    total = figures["total"]
+def trading(total: Mapping[str, Any], now: datetime) -> Card:
+    """Show a user's own trading through DashTrade, from the totals of `discord_figures.own_trading`."""
     if not total["trades"]:
         text = "DashTrade has closed no trade of yours yet."
         return _card("trading", "Your Trading: No Data", Tone.QUIET, at=now, text=text)
     rate = total["win_rate"]
     shown = fields_of(
-        realized_pnl=signed(total["pnl"]),
+        realized_pnl=signed(total["total_pnl"]),
         trades=plain(total["trades"]),
         winning_trades=plain(total["wins"]),
         losing_trades=plain(total["losses"]),
@@ -119,7 +119,7 @@ def trading(figures: Mapping[str, Any], now: datetime) -> Card:
         worst_trade=signed(total["worst"]),
         fees=money(total["fees"]),
     )
-    return _card("trading", "📈 Your Trading", gain_tone(total["pnl"]), at=now, fields=shown)
+    return _card("trading", "📈 Your Trading", gain_tone(total["total_pnl"]), at=now, fields=shown)
 
 
 def _online(bot: Row, warning: str, now: datetime) -> Card:
@@ -161,6 +161,7 @@ def _card(
     text: str = "",
     fields: tuple[AlertField, ...] = (),
 ) -> Card:
+    fields = tuple(replace(field, name=field.name.replace(" pnl", " P&L")) for field in fields)
     footer = "" if bot is None else str(bot["name"])
     return Alert(kind=kind, title=title, tone=tone, text=text, fields=fields, footer=footer, at=at)
 

@@ -21,6 +21,9 @@ TELL_SECONDS = 1.0
 STAND_SECONDS = 10.0
 LOOK_FOR_INTENT_SECONDS = 60.0
 
+# Its complaints about libraries for voice
+discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
+
 logger = logging.getLogger("discord_bot")
 
 

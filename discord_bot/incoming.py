@@ -3,14 +3,14 @@
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import discord
-from signals.discord_text import NoSignal, RefusedSignal, TextSignal
 
 from database import channel_messages, channel_reading, signal_channels
 from database.channel_messages import MessageState, SeenMessage
@@ -19,6 +19,7 @@ from database.signal_channels import SignalChannel
 from discord_bot import prefix
 from discord_bot.api import Answer, NotTaken
 from signals import discord_text
+from signals.discord_text import NoSignal, RefusedSignal, TextSignal
 
 if TYPE_CHECKING:
     from discord_bot.client import DiscordBot
@@ -52,7 +53,7 @@ class Incoming:
     def __init__(self, client: "DiscordBot") -> None:
         self._client = client
         self._desk = client.desk
-        self._lanes: dict[int, asyncio.Lock] = {}
+        self._last: dict[int, asyncio.Task[None]] = {}
         self.seen: OrderedDict[int, None] = OrderedDict()
 
     async def take(self, message: discord.Message, *, is_missed: bool) -> None:
@@ -64,14 +65,18 @@ class Incoming:
             if not is_missed:
                 await prefix.answer(self._client, message)
             return
-        async with self._lanes.setdefault(message.channel.id, asyncio.Lock()):
-            await self._read(message, is_missed=is_missed)
+        await self._in_turn(message.channel.id, lambda: self._read(message, is_missed=is_missed))
 
     async def take_up(self) -> None:
         """Send on what was being sent when a process died, unless it is too old by now."""
         for row in await self._desk.ask(channel_messages.unsent):
-            async with self._lanes.setdefault(row["channel_id"], asyncio.Lock()):
-                await self._take_up(row)
+            await self._in_turn(row["channel_id"], partial(self._take_up, row))
+
+    async def _in_turn(self, channel_id: int, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do something after all that came before it in its channel, until the client closes."""
+        before = self._last.get(channel_id)
+        self._last[channel_id] = self._client.carry_on(_after(before, work))
+        await self._last[channel_id]
 
     def _may_concern_us(self, message: discord.Message) -> bool:
         me = self._client.user
@@ -118,13 +123,13 @@ class Incoming:
         signal: TextSignal,
         roles: Sequence[int],
     ) -> None:
-        age = discord.utils.utcnow() - message.created_at
+        age = (discord.utils.utcnow() - message.created_at).total_seconds()
         for channel in channels:
             limit = channel.max_signal_age_seconds
-            if age.total_seconds() > limit:
-                words = LATE.format(round(age.total_seconds()), limit)
+            if age >= limit:
+                words = LATE.format(round(age), limit)
                 await self._note_unsent([channel], message, MessageState.LATE, words)
-        timely = [each for each in channels if age.total_seconds() <= each.max_signal_age_seconds]
+        timely = [each for each in channels if age < each.max_signal_age_seconds]
         if not timely:
             return
         ids = [channel.id for channel in timely]
@@ -200,6 +205,12 @@ class Incoming:
         now = discord.utils.utcnow()
         await self._desk.ask(channel_messages.note_not_sent, ids, seen_of(message), state, words, now)
         self._client.telling.ring()
+
+
+async def _after(before: asyncio.Task[None] | None, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    if before is not None:
+        await asyncio.wait({before})
+    await work()
 
 
 def roles_of(message: discord.Message) -> list[int]:

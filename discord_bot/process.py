@@ -124,7 +124,8 @@ class Process:
             logger.warning(words)
             await self._say(words)
             await self._rest_beating(lease, min(2.0**self._failures, MOST_PATIENCE_SECONDS))
-        if error is not None and not isinstance(error, _EXPECTED):
+        if isinstance(error, Exception) and not isinstance(error, _EXPECTED):
+            logger.error("the client failed", exc_info=error)
             await self._record(error)
 
     async def _keep(self, lease: Lease) -> None:

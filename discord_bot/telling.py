@@ -86,7 +86,10 @@ class Telling:
         text = wording.together(lines, len(rows))
         reply_id = await self._say(channel_id, message_id, text, reply_id)
         if is_whole:
-            await self._settle_reaction(channel_id, message_id, DONE if any(goods) else NOT_DONE)
+            was_sent = any(row["state"] not in wording.NEVER_SENT for row in rows)
+            await self._settle_reaction(
+                channel_id, message_id, DONE if any(goods) else NOT_DONE, was_sent=was_sent
+            )
         for row in known:
             await self._desk.ask(channel_messages.note_told, row["id"], discord.utils.utcnow(), reply_id)
 
@@ -124,7 +127,7 @@ class Telling:
         sent = await channel.send(text, reference=reference, mention_author=False, nonce=nonce)
         return sent.id
 
-    async def _settle_reaction(self, channel_id: int, message_id: int, sign: str) -> None:
+    async def _settle_reaction(self, channel_id: int, message_id: int, sign: str, *, was_sent: bool) -> None:
         mark = self._marks.pop(message_id, None)
         if mark is not None:
             await asyncio.wait({mark})
@@ -132,7 +135,7 @@ class Telling:
         with suppress(discord.Forbidden, discord.NotFound):
             await message.add_reaction(sign)
         me = self._client.user
-        if me is not None:
+        if me is not None and was_sent:
             with suppress(discord.Forbidden, discord.NotFound):
                 await message.remove_reaction(WAITING, me)
 

@@ -9,6 +9,7 @@ from core.wording import grouped
 from database.channel_messages import MessageState, Outcome, TradeSoFar
 
 LONGEST = 1900
+NEVER_SENT = (MessageState.LATE, MessageState.BACKLOG)
 CHANGES = (MessageState.EDITED, MessageState.DELETED)
 EDITED = "✏️ This message was edited after its signal was executed; nothing was changed."
 GONE = "The signal is no longer known here."

@@ -13,9 +13,11 @@ from decimal import Decimal
 from typing import Any
 
 import simcord
+from simcord._runtime import _attach_bot
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from bot_engine import desk_for, run_lane
+from brokers.registry import Registry
 from database import discord_accounts, keys, lanes, signal_channels
 from database.pool import Database, Row
 from discord_bot.client import DiscordBot
@@ -62,6 +64,7 @@ class Room:
         self.desk = desk
         self.served = served
         self.settings = settings
+        self.may_fail = False
         self.guild = env.create_guild()
         self.channel = self.guild.create_text_channel("signals")
         self.ann = self.guild.add_member(env.create_user("ann"))
@@ -89,13 +92,17 @@ class Room:
             **columns,
         }
         with self.desk.database.transaction() as transaction:
-            return signal_channels.create(
+            made = signal_channels.create(
                 transaction,
                 user_id=trader.id,
                 connection_id=connection_id,
                 channel_id=self.channel.id,
                 columns=given,
             )
+            # Time in the room stands still unless it is moved
+            sql = "UPDATE signal_channels SET created_at = %s WHERE id = %s"
+            transaction.execute(sql, (self.env.now() - timedelta(minutes=5), made))
+        return made
 
     def link(self, trader: Trader, discord_user_id: int) -> None:
         """Join a Discord account to a trader's."""
@@ -137,9 +144,42 @@ class Room:
         for bell in waiting:
             run_lane(desk, bell.lane_id)
 
+    def long(self, symbol: str = "BTC-USD") -> str:
+        """Return a signal that the market allows at this moment."""
+        registry = Registry(self.desk.database, self.desk.vault, self.desk.settings)
+        connection = self.desk.value("SELECT min(id) FROM user_api_keys")
+        price = registry.broker(connection).quote(symbol.replace("-", "/")).ask
+        stop, target = price * Decimal("0.97"), price * Decimal("1.05")
+        return f"LONG {symbol} {price:.0f}/{stop:.0f}/{target:.0f}"
+
+    def post(self, text: str, author: Any = None, channel: Any = None) -> int:
+        """Put a message into the channel without waiting for the bot; return its number."""
+        with self.env.time_context():
+            made = self.env.backend.create_message(
+                (channel or self.channel).id, (author or self.ann).id, text
+            )
+        return int(made.id)
+
     async def told(self) -> None:
         """Let the bot look at its rows."""
         await self.env.advance_time(2)
+
+    async def wait_for(self, condition: Callable[[], object], seconds: float = 60.0) -> None:
+        """Wait in real time until something is so, for a bot that waits for what simcord does not know."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        while not condition():
+            assert asyncio.get_running_loop().time() < deadline, self.env.transcript()
+            await asyncio.sleep(0.05)
+
+    async def leave(self) -> None:
+        """Kill the bot: nothing that is under way comes to its end, and nothing is said."""
+        before = self.bot
+        await self.env._detach_bot()
+        await before.api.close()
+
+    async def come_back(self, *, settings: Settings | None = None) -> None:
+        """Bring a new bot, which knows the rows alone."""
+        await _attach_bot(self.env, new_bot(settings or self.settings, self.desk.database))
 
     async def until(self, condition: Callable[[], object], seconds: int = 60) -> None:
         """Let time pass until something is so; fail where it never is."""
@@ -148,12 +188,6 @@ class Room:
                 return
             await self.env.advance_time(1)
         raise AssertionError(f"waited {seconds} s in vain\n{self.env.transcript()}")
-
-    async def restart(self, *, settings: Settings | None = None) -> None:
-        """Put a new bot in place of the one that is there; only the rows are the same."""
-        before = self.bot
-        await self.env.restart_bot(new_bot(settings or self.settings, self.desk.database))
-        await before.api.close()
 
 
 def new_bot(settings: Settings, database: Database) -> DiscordBot:
@@ -171,8 +205,9 @@ async def open_room(desk: WebhookDesk, served: Served, **options: Any) -> AsyncI
     env.backend.clock._epoch = datetime.now(UTC) - timedelta(seconds=1)
     await env.start()
     try:
-        yield Room(env, desk, served, settings)
-        assert not env.errors, env.errors
+        room = Room(env, desk, served, settings)
+        yield room
+        assert room.may_fail or not env.errors, env.errors
     finally:
         await env.shutdown()
         if isinstance(env.bot, DiscordBot):

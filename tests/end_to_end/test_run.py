@@ -15,6 +15,8 @@ import psycopg2
 import pytest
 
 import supervision
+from encryption import new_key
+from tests.discord_gateway import Gateway
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = {
@@ -226,3 +228,33 @@ def test_a_second_run_from_the_same_folder_is_refused(started, environ):
 def test_a_closed_terminal_stops_everything(started, environ):
     assert started.stop(signal.SIGHUP) == 0
     wait(lambda: nothing_runs(environ), 10)
+
+
+def test_the_discord_bot_runs_with_a_token_and_its_environment_holds_no_key(environ):
+    gateway = Gateway("a.test.token")
+    secrets = {
+        "APCA_API_SECRET_KEY": "alpacas", "BLOFIN_API_KEY": "blofins", "MQTT_PASSWORD": "mosquittos",
+        "DISCORD_CLIENT_SECRET": "discords", "ENCRYPTION_KEY": new_key(),
+    }  # fmt: skip
+    run = Run({**environ, **secrets, "DISCORD_BOT_TOKEN": gateway.token, "DISCORD_BASE_URL": gateway.base})
+    try:
+        run.wait_for("Dashboard  http", 90)
+        wait(lambda: gateway.is_joined, 60, run.written)
+        of_bot = next(
+            process
+            for process in psutil.Process(run.process.pid).children()
+            if "discord_bot" in " ".join(process.cmdline())
+        )
+        given = Path(f"/proc/{of_bot.pid}/environ").read_bytes().decode()
+        names = {pair.partition("=")[0] for pair in given.split("\0")}
+        assert not names & secrets.keys()
+        assert not [value for value in secrets.values() if value in given]
+        assert {"DISCORD_BOT_TOKEN", "DASHTRADE_HOME"} <= names
+        # The others get what they got before
+        worker = Path(f"/proc/{run.part('worker').pid}/environ").read_bytes().decode()
+        assert all(f"{name}={value}" in worker for name, value in secrets.items())
+        assert run.stop() == 0
+    finally:
+        kill_all(Path(environ["DASHTRADE_HOME"]))
+        run.process.wait(10)
+        gateway.close()

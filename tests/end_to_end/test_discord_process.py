@@ -1,0 +1,240 @@
+"""`python -m discord_bot` itself, against a Discord on sockets: who is let in, what it knows, and coming back."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+
+import psutil
+import pytest
+
+from database import keys, signal_channels
+from encryption import new_token
+from tests.conftest import KEPT_FROM_OUTSIDE
+from tests.discord_gateway import CHANNEL, GUILD, Gateway
+from tests.discord_gateway.server import ANN
+from tests.discord_room.room import serving
+
+ROOT = Path(__file__).resolve().parents[2]
+TOKEN = "a.secret.bot-token"
+LONG = "LONG BTC-USD 60000/58000/65000"
+
+
+@pytest.fixture
+def gateway():
+    gateway = Gateway(TOKEN)
+    yield gateway
+    gateway.close()
+
+
+@pytest.fixture
+def environ(desk, gateway):
+    """Give what the bot's process is started with, and the API that it speaks to."""
+    key = new_token("svc_")
+    with desk.database.transaction() as transaction:
+        keys.hash_key(transaction, desk.vault)
+        keys.keep_service_key(transaction, desk.vault, "Discord bot", key)
+    kept = (*KEPT_FROM_OUTSIDE, "DASHTRADE_ENV_FILE", "DASHTRADE_HOME")
+    with serving(desk) as served:
+        yield {
+            **{name: os.environ[name] for name in kept if name in os.environ},
+            "DATABASE_URL": desk.database.url,
+            "DISCORD_BOT_TOKEN": TOKEN,
+            "DISCORD_GUILD_ID": str(GUILD),
+            "DISCORD_BASE_URL": gateway.base,
+            "SIGNAL_API_KEY": key,
+            "WEBHOOK_PORT": str(served.port),
+        }
+
+
+class Bot:
+    """One process of the bot and what it wrote."""
+
+    def __init__(self, environ, folder):
+        self.log = folder / f"bot-{time.monotonic_ns()}"
+        with open(self.log, "w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "discord_bot"], cwd=ROOT, env=environ, stdout=log,
+                stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+
+    def wait_for(self, condition, seconds=60):
+        deadline = time.monotonic() + seconds
+        while not (found := condition()):
+            assert time.monotonic() < deadline, self.log.read_text()
+            assert self.process.poll() is None, self.log.read_text()
+            time.sleep(0.05)
+        return found
+
+    def says(self, words, times=1):
+        return self.wait_for(lambda: self.log.read_text().count(words) >= times)
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(60)
+
+
+@contextmanager
+def running(environ, folder):
+    bot = Bot(environ, folder)
+    try:
+        yield bot
+    finally:
+        bot.stop()
+
+
+def register(desk, ann):
+    columns = {
+        "name": "signals", "author_ids": [ANN], "position_size": Decimal(500), "size_mode": "notional",
+        "max_position_size": Decimal(1000), "leverage": 1, "max_leverage": 1,
+    }  # fmt: skip
+    with desk.database.transaction() as transaction:
+        return signal_channels.create(
+            transaction, user_id=ann.id, connection_id=ann.connection_id, channel_id=CHANNEL, columns=columns
+        )
+
+
+def status(desk):
+    return desk.all("SELECT * FROM discord_bot_status")[0]
+
+
+def states(desk):
+    return [row["state"] for row in desk.all("SELECT state FROM channel_messages ORDER BY id")]
+
+
+def test_it_lives_through_a_dropped_connection_and_misses_nothing(desk, ann, gateway, environ, tmp_path):
+    register(desk, ann)
+    with running(environ, tmp_path) as bot:
+        bot.wait_for(lambda: gateway.is_joined and status(desk)["is_connected"])
+        assert [each["name"] for each in gateway.commands[f"guilds/{GUILD}"]] == [
+            "status",
+            "balance",
+            "stats",
+            "link",
+        ]
+        assert status(desk)["lacking"] == []
+        first = gateway.say(LONG)
+        bot.wait_for(lambda: states(desk) == ["STORED"])
+        bot.wait_for(lambda: ("PUT", first, "⏳") in gateway.reactions)
+
+        gateway.drop()
+        missed = gateway.say("LONG ETH-USD 3000/2900/3300")
+        bot.wait_for(lambda: gateway.resumed)
+        bot.wait_for(lambda: gateway.replies(missed))
+        assert states(desk) == ["STORED", "BACKLOG"]
+        bot.wait_for(lambda: status(desk)["is_connected"])
+        gateway.say("LONG SOL-USD 150/140/180")
+        bot.wait_for(lambda: states(desk) == ["STORED", "BACKLOG", "STORED"])
+        assert bot.stop() == 0
+    assert not status(desk)["is_connected"]
+    assert status(desk)["words"] == "the bot is stopped"
+    assert desk.value("SELECT count(*) FROM heartbeats WHERE part = 'discord bot'") == 0
+    assert TOKEN not in bot.log.read_text()
+    assert environ["SIGNAL_API_KEY"] not in bot.log.read_text()
+
+
+def test_a_second_process_stays_out_until_the_first_is_gone(desk, ann, gateway, environ, tmp_path):
+    register(desk, ann)
+    with running(environ, tmp_path) as first:
+        first.wait_for(lambda: status(desk)["is_connected"])
+        with running(environ, tmp_path) as second:
+            second.says("another process is the bot; waiting to take over")
+            gateway.say(LONG)
+            first.wait_for(lambda: states(desk) == ["STORED"])
+            assert len(gateway.identified) == 1
+            first.process.kill()
+            first.process.wait()
+            missed = gateway.say("LONG ETH-USD 3000/2900/3300", live=False)
+            second.wait_for(lambda: len(gateway.identified) == 2 and gateway.replies(missed))
+            assert states(desk) == ["STORED", "BACKLOG"]
+            assert len(desk.all("SELECT id FROM signals")) == 1
+
+
+def test_it_leaves_discord_with_the_database_and_comes_back(desk, ann, gateway, environ, tmp_path):
+    register(desk, ann)
+    with running(environ, tmp_path) as bot:
+        bot.wait_for(lambda: status(desk)["is_connected"])
+        with desk.database.transaction() as transaction:
+            transaction.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s",
+                ("dashtrade discord bot",),
+            )
+        bot.wait_for(lambda: len(gateway.identified) == 2)
+        bot.wait_for(lambda: status(desk)["is_connected"])
+        gateway.say(LONG)
+        bot.wait_for(lambda: states(desk) == ["STORED"])
+
+
+def test_without_the_intent_it_answers_commands_and_says_what_is_missing(
+    desk, ann, gateway, environ, tmp_path
+):
+    register(desk, ann)
+    gateway.refuses_content = True
+    with running(environ, tmp_path) as bot:
+        bot.wait_for(lambda: status(desk)["is_connected"])
+        [lack] = status(desk)["lacking"]
+        assert lack.startswith("Message Content intent")
+        assert len(gateway.identified) == 2
+
+
+def test_a_token_that_discord_refuses_is_said_and_not_hammered(desk, gateway, environ, tmp_path):
+    with running({**environ, "DISCORD_BOT_TOKEN": "another.token"}, tmp_path) as bot:
+        bot.wait_for(lambda: (status(desk)["words"] or "").startswith("Discord refuses the token"))
+        assert desk.value("SELECT count(*) FROM heartbeats WHERE part = 'discord bot'") == 1
+        assert gateway.identified == []
+    assert "another.token" not in bot.log.read_text()
+
+
+def test_without_a_token_it_ends_and_says_why(environ):
+    environ = {name: value for name, value in environ.items() if name != "DISCORD_BOT_TOKEN"}
+    for words in ([], ["configured"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "discord_bot", *words],
+            cwd=ROOT,
+            env=environ,
+            capture_output=True,
+            text=True,
+        )
+        assert (done.returncode, "DISCORD_BOT_TOKEN is not set" in done.stderr) == (1, True)
+
+
+def test_it_reads_no_key_of_the_secrets_wherever_it_lies(desk, environ, tmp_path):
+    (tmp_path / ".env").write_text(f"ENCRYPTION_KEY={desk.settings.encryption_key.get_secret_value()}\n")
+    program = (
+        "from discord_bot import WITHHELD; from settings import load;"
+        "print(load(without=WITHHELD).encryption_key, load().encryption_key is not None)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True,
+        env={**environ, "DASHTRADE_ENV_FILE": str(tmp_path / ".env")},
+    )  # fmt: skip
+    assert done.stdout.split() == ["None", "True"], done.stderr
+
+
+def test_it_stays_small_and_loads_nothing_of_a_broker(desk, gateway, environ, tmp_path):
+    program = "import sys, discord_bot.process; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=environ, capture_output=True, text=True
+    )
+    loaded = set(done.stdout.split())
+    assert not loaded & {
+        "pandas",
+        "numpy",
+        "streamlit",
+        "ccxt",
+        "alpaca_trade_api",
+        "encryption",
+        "brokers",
+        "engine",
+    }
+    assert {"discord", "psycopg2"} <= loaded
+    with running(environ, tmp_path) as bot:
+        bot.wait_for(lambda: status(desk)["is_connected"])
+        megabytes = psutil.Process(bot.process.pid).memory_info().rss / 2**20
+        print(f"RSS {megabytes:.1f} MB")
+        assert megabytes < 150
