@@ -30,7 +30,7 @@ PAGE = 100
 MOST_PAGES = 20
 # How far back orders are looked for of which only our id is known.
 LOOK_BACK = timedelta(days=30)
-KEY_SECONDS = 3600.0
+KEY_SECONDS = 86_400.0
 KEY_AGAIN_SECONDS = 60.0
 
 
