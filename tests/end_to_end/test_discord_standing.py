@@ -1,0 +1,103 @@
+"""What /health and `manage.py doctor` say of the Discord bot."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from administration import doctor_discord
+from administration.console import Console
+from database import discord_status, health
+from discord_bot.standing import NEEDED
+from tests.end_to_end.webhook_desk import ROOT, WebhookDesk
+
+
+@pytest.fixture
+def console(desk, monkeypatch):
+    for name, value in {"DATABASE_URL": desk.database.url, "DISCORD_BOT_TOKEN": "a.token"}.items():
+        monkeypatch.setenv(name, value)
+    console = Console()
+    yield console
+    console.database.close()
+
+
+def beat(desk, process="host:1"):
+    with desk.database.transaction() as transaction:
+        health.beat(transaction, doctor_discord.BOT, process, datetime.now(UTC))
+
+
+def note(desk, **changes):
+    given = {
+        "is_connected": True,
+        "now": datetime.now(UTC),
+        "name": "dashtrade",
+        "application_id": 5,
+        **changes,
+    }
+    with desk.database.transaction() as transaction:
+        discord_status.note(transaction, **given)
+
+
+def lines(console):
+    return [str(finding) for finding in doctor_discord.discord_bot(console)]
+
+
+def test_doctor_says_that_it_is_not_set_up(console, monkeypatch):
+    monkeypatch.delenv("DISCORD_BOT_TOKEN")
+    assert lines(console) == ["ok     discord bot: not set up: there is no DISCORD_BOT_TOKEN"]
+
+
+def test_doctor_says_that_it_does_not_run(console):
+    [line] = lines(console)
+    assert line.startswith("FAULT  discord bot: never ran. To mend it, start DashTrade")
+
+
+def test_doctor_says_why_it_is_not_connected(desk, console):
+    beat(desk)
+    note(desk, is_connected=False, words="Discord refuses the token: set DISCORD_BOT_TOKEN")
+    [line] = lines(console)
+    assert line.startswith("FAULT  discord bot: not connected")
+    assert "refuses the token" in line
+
+
+def test_doctor_names_each_thing_it_lacks_and_where_to_invite_it(desk, console):
+    beat(desk)
+    beat(desk, "host:2")
+    guilds = [{"id": "1", "name": "Traders"}]
+    note(
+        desk,
+        guilds=guilds,
+        lacking=["Send Messages in #signals (Traders)", "scope applications.commands"],
+        latency_ms=42,
+    )
+    connected, *lacks = lines(console)
+    assert connected == "ok     discord bot: connected as dashtrade in Traders, 42 ms, 1 more waiting"
+    assert [line.split(". To mend")[0] for line in lacks] == [
+        "FAULT  discord bot: missing: Send Messages in #signals (Traders)",
+        "FAULT  discord bot: missing: scope applications.commands",
+    ]
+    assert all("client_id=5&" in line for line in lacks)
+
+
+def test_the_invite_asks_for_what_the_bot_needs():
+    assert NEEDED.value == doctor_discord.PERMISSIONS
+    assert f"permissions={NEEDED.value}`" in (ROOT / "docs/discord-bot.md").read_text()
+
+
+def test_health_tells_how_it_stands_and_nothing_of_whose_it_is(database_url):
+    desk = WebhookDesk(database_url, discord_bot_token="a.token")
+    try:
+        silent = desk.client.get("/health").json["parts"]["discord bot"]
+        assert (silent["alive"], silent["connected"], silent["lacking"]) == (0, False, 0)
+        beat(desk)
+        note(
+            desk,
+            guilds=[{"id": "1", "name": "Secret server"}],
+            lacking=["View Channel in #secret"],
+            latency_ms=42,
+        )
+        answer = desk.client.get("/health")
+        said = answer.json["parts"]["discord bot"]
+        assert (said["alive"], said["connected"], said["lacking"], said["latency_ms"]) == (1, True, 1, 42)
+        assert "ecret" not in answer.text
+    finally:
+        desk.close()
