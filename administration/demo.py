@@ -8,6 +8,7 @@ import click
 from psycopg2.extensions import make_dsn
 
 from actions import tokens as token_actions
+from administration import demo_channel
 from administration.console import ACTOR, Console, Problem, acting_for, pass_console
 from administration.demo_history import live_through, midnight, open_past
 from administration.demo_watched import watch_a_bot
@@ -76,11 +77,14 @@ def _fill(console: Console, user: User, weeks: int) -> int:
         paper_database = Database(address, size=2, application_name=f"{ACTOR} paper")
         stack.callback(paper_database.close)
         past = open_past(stack, database, paper_database, user.id, token_hash, start)
+        channel = demo_channel.register(console, past, stack, start, now)
+        calls = list(demo_channel.events(console, past, channel, now))
         with click.progressbar(length=1000, label=f"Trading through {weeks} weeks") as bar:
             shown = 0
-            for share in live_through(past, start, now, seconds=MOST_SECONDS):
+            for share in live_through(past, start, now, calls, seconds=MOST_SECONDS):
                 bar.update(int(share * 1000) - shown)
                 shown = int(share * 1000)
+    demo_channel.retire(console, channel)
     watch_a_bot(console, acting_for(user.id), datetime.now(UTC))
     with console.transaction() as transaction:
         demo.note_deliveries(transaction, user.id, channel_id, defaults())

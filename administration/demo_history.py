@@ -1,7 +1,7 @@
 """Weeks of trading in a minute: the real inbox and the real engine, with a clock that moves through the past."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -54,9 +54,13 @@ class Past:
 
     def alert(self, alert: Alert) -> None:
         """Let an alert come in at its time and do all that follows from it."""
+        self.live(alert.at, partial(self._receive, alert.body))
+
+    def live(self, at: datetime, happen: Callable[[], None]) -> None:
+        """Let something happen at a time and do all that follows from it."""
         began = utc_now()
-        self.clock.set(alert.at)
-        receive_alert(self.database, self.token_hash, alert.body, "application/json", self.clock())
+        self.clock.set(at)
+        happen()
         for _ in range(LOOKS_AFTER_AN_ALERT):
             went_on = self._work()
             self._date_back(began)
@@ -79,6 +83,9 @@ class Past:
             risk.store_account(transaction, self.connection_id, self.paper.account(), curve=True)
         self._work()
         self._date_back(began)
+
+    def _receive(self, body: bytes) -> None:
+        receive_alert(self.database, self.token_hash, body, "application/json", self.clock())
 
     def _work(self) -> bool:
         """Do what can be done in the lanes now; tell whether there was anything."""
@@ -103,14 +110,18 @@ class Event:
     is_alert: bool
 
 
-def live_through(past: Past, start: datetime, end: datetime, *, seconds: float) -> Iterator[float]:
+def live_through(
+    past: Past, start: datetime, end: datetime, more: Iterable["Event"] = (), *, seconds: float
+) -> Iterator[float]:
     """Go through the time from `start` to `end`, giving after each step how far it has come, 0 to 1.
+
+    `more` happens beside the alerts of the demo's bots.
 
     Nobody should wait for a demo: a machine too slow to do it all in so many `seconds` leaves the first
     weeks out, so that the last ones are whole, and looks at positions less often.
     """
     began = time.monotonic()
-    events = _events(past, start, end)
+    events = sorted((*_events(past, start, end), *more), key=lambda event: event.at)
     first, rest = _split(events, ALERTS_TO_TRY)
     for event in first:
         event.happen()
@@ -175,16 +186,21 @@ def open_past(
     with session.transaction() as transaction:
         lane_ids = {_make_bot(transaction, user_id, connection_id, paper, bot) for bot in BOTS}
         demo.begin(transaction, user_id, connection_id, start)
-    held: dict[int, Session] = {}
-    for lane_id in lane_ids:
-        mine = stack.enter_context(lanes.hold_lane(database, lane_id))
-        if mine is not None:
-            held[lane_id] = mine
     desk = Desk(database=database, broker=lambda _connection_id: paper, now=clock, timing=Timing())
-    return Past(
+    past = Past(
         database=database, user_id=user_id, connection_id=connection_id, clock=clock, paper=paper, desk=desk,
-        session=session, held=held, token_hash=token_hash,
+        session=session, held={}, token_hash=token_hash,
     )  # fmt: skip
+    for lane_id in lane_ids:
+        hold_lane(past, stack, lane_id)
+    return past
+
+
+def hold_lane(past: Past, stack: ExitStack, lane_id: int) -> None:
+    """Keep a lane from the parts that run now, until `stack` closes."""
+    mine = None if lane_id in past.held else stack.enter_context(lanes.hold_lane(past.database, lane_id))
+    if mine is not None:
+        past.held[lane_id] = mine
 
 
 def _make_bot(

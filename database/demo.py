@@ -68,6 +68,21 @@ def begin(transaction: Transaction, user_id: int, connection_id: int, at: dateti
     transaction.execute("UPDATE user_bot_configs SET created_at = %(at)s WHERE user_id = %(user)s", values)
 
 
+def lanes_of_channel(transaction: Transaction, registration: int) -> list[int]:
+    """Return the lanes of a signal channel's bots."""
+    rows = transaction.all(
+        "SELECT DISTINCT lane_id FROM user_bot_configs WHERE signal_channel_id = %s ORDER BY lane_id",
+        (registration,),
+    )
+    return [row["lane_id"] for row in rows]
+
+
+def note_told(transaction: Transaction, registration: int) -> None:
+    """Take a demo's messages as answered, so that no bot answers in a channel that is nowhere."""
+    sql = "UPDATE channel_messages SET answered_at = seen_at WHERE signal_channel_id = %s AND answered_at IS NULL"
+    transaction.execute(sql, (registration,))
+
+
 def is_made(transaction: Transaction, user_id: int) -> bool:
     """Tell whether the demo of a user was made to its end."""
     sql = "SELECT 1 FROM audit_log WHERE user_id = %s AND action = %s LIMIT 1"

@@ -151,7 +151,9 @@ def _ids(current: Sequence[int], label: str, name: str, key: str, slots: Slots) 
 
 
 def _formats(current: Sequence[str], key: str, slots: Slots) -> list[str]:
-    names = [each.name.lower() for each in FORMATS]
+    # The most special one stands first in the table, for the parser; people look for the usual one.
+    listed = FORMATS[::-1]
+    names = [each.name.lower() for each in listed]
     taken = {each.lower() for each in current}
     chosen = st.multiselect(
         "Formats", names, [each for each in names if each in taken], format_func=format_title,
@@ -159,7 +161,7 @@ def _formats(current: Sequence[str], key: str, slots: Slots) -> list[str]:
     )  # fmt: skip
     slots["formats"] = st.empty()
     with st.popover("What the formats look like", icon=":material/format_quote:", type="tertiary"):
-        for each in FORMATS:
+        for each in listed:
             st.markdown(f"**{format_title(each.name)}** :gray[{each.what}]")
             st.code(each.examples[0].text, language=None, wrap_lines=True)
     return list(chosen)

@@ -1,12 +1,16 @@
 """How the Discord bot stands: connected or not, in which servers, and what it lacks with the mend."""
 
+import re
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import streamlit as st
 
-from database import discord_status, health
+from database import discord_status, health, signal_channels
 from database.accounts import User
 from database.discord_status import DiscordStatus
+from database.signal_channels import SignalChannel
 from ui.calm import calm
 from ui.formatting import age, moment
 from ui.services import now, services
@@ -26,13 +30,8 @@ STEPS = f"""
 
 Channels can be registered and messages tried before that.
 """
-MENDS = (
-    ("intent", "Switch it on in the developer portal under Bot."),
-    ("scope", "Open the invite address again."),
-    ("server", "Open the invite address."),
-    ("signal_api_key", "Set SIGNAL_API_KEY and start DashTrade again."),
-    ("", "Give it in the channel's permissions in Discord."),
-)
+_NAMES_CHANNEL = re.compile(r" in (#|channel )")
+MEND = "Give it in the channel's permissions in Discord."
 
 
 @st.fragment(run_every=REFRESH_SECONDS)
@@ -42,6 +41,9 @@ def draw(user: User) -> None:
         with services().database.transaction() as transaction:
             status = discord_status.status(transaction)
             beats = {row["part"]: row for row in health.heartbeats(transaction)}
+            own = signal_channels.of_user(transaction, user.id)
+        if not user.is_admin:
+            status = seen_by(status, own)
         beat = beats.get(PART)
         if not is_set_up(status):
             st.info("No Discord bot runs here yet, so no channel is read.", icon=":material/smart_toy:")
@@ -58,6 +60,19 @@ def draw(user: User) -> None:
             draw_connected(status)
 
 
+def seen_by(status: DiscordStatus, own: Sequence[SignalChannel]) -> DiscordStatus:
+    """Return of the bot's standing what a user may see who does not run it: no server or channel of others."""
+    guilds = {str(each.guild_id) for each in own}
+    marks = {f"#{each.name.lstrip('#')} (" for each in own} | {f"channel {each.channel_id}:" for each in own}
+    lacking = tuple(
+        what
+        for what in status.lacking
+        if not _NAMES_CHANNEL.search(what) or any(mark in what for mark in marks)
+    )
+    named = tuple(each for each in status.guilds if str(each["id"]) in guilds)
+    return replace(status, guilds=named, lacking=lacking)
+
+
 def is_set_up(status: DiscordStatus) -> bool:
     """Tell whether a bot runs here, or ever did."""
     return services().settings.discord_bot_token is not None or status.changed_at is not None
@@ -72,10 +87,10 @@ def draw_silent(last: datetime | None, zone: str) -> None:
 
 def draw_connected(status: DiscordStatus) -> None:
     """Draw the light with the servers, then what is missing."""
-    servers = ", ".join(plain(guild["name"]) for guild in status.guilds) or "no server yet"
-    name = plain(status.name or "the bot")
+    servers = ", ".join(plain(guild["name"]) for guild in status.guilds)
+    name = plain(status.name or "the bot") + (f" in {servers}" if servers else "")
     since = age(status.changed_at, now()).removesuffix(" ago")
-    st.markdown(f":green-badge[● BOT CONNECTED] **{name}** in {servers} :gray[for {since}]")
+    st.markdown(f":green-badge[● BOT CONNECTED] **{name}** :gray[for {since}]")
     for what in status.lacking:
         st.warning(f"**Missing: {plain(what)}.** {mend(what)}", icon=":material/rule:")
     if (status.lacking or not status.guilds) and status.application_id is not None:
@@ -85,7 +100,5 @@ def draw_connected(status: DiscordStatus) -> None:
 
 
 def mend(what: str) -> str:
-    """Say how something missing is mended; nothing where the words say so themselves."""
-    if ";" in what or ": " in what:
-        return ""
-    return next(words for sign, words in MENDS if sign in what.lower())
+    """Say how a missing permission is mended; other lacks say so themselves."""
+    return "" if ": " in what else MEND

@@ -42,19 +42,25 @@ def draw(user: User, channels: Sequence[SignalChannel]) -> None:
     draw_reading(trial)
     if channel is not None and isinstance(trial.reading, TextSignal):
         draw_outcome(user, channel, trial, now())
+    draw_parts(trial)
 
 
 def draw_reading(trial: Trial) -> None:
-    """Say what the message is, and which of its words gave what."""
+    """Say what the message is."""
     match trial.reading:
         case NoSignal(why=why):
             st.info(f"**No signal.** {plain(why)} Nobody is answered.", icon=":material/chat_bubble:")
-            return
         case RefusedSignal(sentence=sentence):
             st.error(f"**Refused:** {plain(sentence)}", icon=":material/block:")
         case TextSignal() as signal:
             st.success(f"**Understood:** {plain(signal.summary)} :gray[· {words.format_title(signal.format)}]",
                        icon=":material/check_circle:")  # fmt: skip
+
+
+def draw_parts(trial: Trial) -> None:
+    """Draw which of the message's words gave what."""
+    if isinstance(trial.reading, NoSignal):
+        return
     parts = trial.reading.explanation
     frame = pd.DataFrame(
         [
