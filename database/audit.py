@@ -71,7 +71,9 @@ def _json(values: Mapping[str, Any] | None) -> Json | None:
 def _plain(value: object) -> object:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
-    return value if value is None or isinstance(value, bool | int | str | list) else _text(value)
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return value if value is None or isinstance(value, bool | int | str) else _text(value)
 
 
 def _text(value: object) -> str:
