@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from ui import tabs
 from ui.session import signed_in_user
 from ui.trading_bot import live_positions, my_bots, performance, risk_events, setup, trade_history
 
@@ -15,6 +16,7 @@ TABS = {
 }
 
 user = signed_in_user()
+tabs.open_named(TABS, {"bot": "My Bots"})
 st.title("🤖 Trading Bot", anchor=False)
 for tab, draw in zip(st.tabs(list(TABS), key="tab", bind="query-params"), TABS.values(), strict=True):
     with tab:

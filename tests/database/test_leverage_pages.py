@@ -226,7 +226,7 @@ class TestBotOfAChannel:
             transaction.execute("UPDATE user_bot_configs SET signal_channel_id = 1, source = 'discord:1'")
         drawn = office.draw(my_bots.draw)
         (link,) = [each for each in drawn.get("page_link") if "signals" in each.proto.label]
-        assert link.proto.query_string == "tab=Signal+channels&channel=1"
+        assert link.proto.query_string == "open=Signal+channels&channel=1"
         assert "a change of the channel's settings replaces these" in words(panel(office))
         signal_channels.archive(office.services, office.acting, 1)
         assert "from #signals, which is archived" in words(office.draw(my_bots.draw))

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from database.accounts import User
+from ui import tabs
 from ui.alert_pages import channels, choices, history
 from ui.calm import calm, tell_what_was_done
 from ui.channel_pages import account
@@ -21,6 +22,7 @@ def draw(user: User) -> None:
     """Draw the tabs; `?tab=History` leads to one."""
     account.tell_of_visit(user)
     tell_what_was_done()
+    tabs.open_named(TABS, {"channel": "Signal channels"})
     for tab, part in zip(st.tabs(list(TABS), key="tab", bind="query-params"), TABS.values(), strict=True):
         with tab:
             if tab.open:

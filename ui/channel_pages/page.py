@@ -9,6 +9,7 @@ from ui.calm import calm
 from ui.channel_pages import card, panel, register, standing, trying
 from ui.places import TRADING_BOT
 from ui.services import now, services
+from ui.tabs import OPEN
 
 REFRESH_SECONDS = 5
 OPEN_CHANNEL = "channel"
@@ -42,7 +43,7 @@ def draw(user: User) -> None:
     else:
         st.info(NO_BROKER, icon=":material/link:")
         st.page_link(TRADING_BOT, label="Connect a broker", icon=":material/arrow_forward:",
-                     query_params={"tab": "Setup"})  # fmt: skip
+                     query_params={OPEN: "Setup"})  # fmt: skip
     with st.expander("Try a message", icon=":material/science:", expanded=False, key="try-message"):
         trying.draw(user, channels)
 

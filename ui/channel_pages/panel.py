@@ -20,6 +20,7 @@ from ui.inputs import Slots
 from ui.places import TRADING_BOT
 from ui.services import now, services
 from ui.tables import STATUS_SIGNS, plain
+from ui.tabs import OPEN
 
 REFRESH_SECONDS = 5
 
@@ -71,7 +72,7 @@ def bots(user: User, number: int) -> None:
         for row in rows:
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.page_link(TRADING_BOT, label=plain(row["name"]), icon=":material/smart_toy:", width="content",
-                             query_params={"tab": "My Bots", "bot": str(row["id"])})  # fmt: skip
+                             query_params={OPEN: "My Bots", "bot": str(row["id"])})  # fmt: skip
                 pnl = painted(gain(row["total_pnl"]), row["total_pnl"])
                 st.markdown(
                     f"{STATUS_SIGNS[row['order_status']]} · P&L {pnl} · {row['total_trades']:,} trades"

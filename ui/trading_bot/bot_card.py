@@ -8,7 +8,7 @@ from actions.lending import margin_modes
 from core.bot import TradingState
 from database.accounts import User
 from database.pool import Row
-from ui import tables
+from ui import tables, tabs
 from ui.calm import acting, doing, done
 from ui.drawing import facts
 from ui.formatting import age, average, gain, money, painted, quantity
@@ -88,7 +88,7 @@ def draw_channel(channel: Row) -> None:
         st.caption(f"{name}, which is archived: no signal comes any more.")
     else:
         st.page_link(DISCORD, label=name, icon=":material/forum:", width="content",
-                     query_params={"tab": "Signal channels", "channel": str(channel["id"])})  # fmt: skip
+                     query_params={tabs.OPEN: "Signal channels", "channel": str(channel["id"])})  # fmt: skip
 
 
 def draw_figures(row: Row) -> None:
