@@ -12,6 +12,8 @@ from core.size import Size
 from core.wording import grouped, number
 
 NONE = 1
+# More than any of our exchanges takes of a taker
+CLOSING_FEE = Decimal("0.001")
 
 
 def leverage_for(bot: Bot, signal: Signal | None, instrument: Instrument) -> int | Refusal:
@@ -37,17 +39,19 @@ def liquidation_price(size: Size, margin_mode: MarginMode, leverage: int) -> Dec
     """Return about where the broker would liquidate a position of this size; None where never.
 
     Isolated margin: what the entry itself ties up stands for it. Cross: all free margin does. Either
-    way the loss may eat that up to the maintenance margin. Other positions and fees are left out, so
-    the stop must lie nearer than this, never at it.
+    way the loss may eat that up to the maintenance margin and the fee of closing, both of the value at
+    that price. Other positions are left out, so the stop must lie nearer than this, never at it.
     """
     request = size.request
     value = size.quantity * request.price
     if not value:
         return None
+    sign, entry = request.side.sign, request.price
     backing = value / leverage if margin_mode is MarginMode.ISOLATED else max(request.buying_power, ZERO)
-    share = backing / value - request.instrument.maintenance_rate
-    distance = request.price * max(share, ZERO)
-    price = request.price - request.side.sign * distance
+    kept = request.instrument.maintenance_rate + CLOSING_FEE
+    price = (entry - sign * backing / size.quantity) / (1 - sign * kept)
+    if (price - entry) * sign > 0:
+        return entry
     return price if price > 0 else None
 
 

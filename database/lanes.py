@@ -139,7 +139,10 @@ _AGENDA = prepared(
                AS signals,
            EXISTS (SELECT FROM plans WHERE lane_id = lanes.id AND finished_at IS NULL) AS plans,
            EXISTS (SELECT FROM protections JOIN user_bot_configs AS bots ON bots.id = bot_config_id
-                    WHERE look_at <= %(now)s AND bots.lane_id = lanes.id) AS protections
+                    WHERE look_at <= %(now)s AND bots.lane_id = lanes.id)
+           OR EXISTS (SELECT FROM leftover_protections JOIN legs ON legs.id = leg_id
+                        JOIN plans ON plans.id = legs.plan_id
+                       WHERE look_at <= %(now)s AND plans.lane_id = lanes.id) AS protections
       FROM lanes WHERE id = %(lane)s
     """,
     lane="bigint",
@@ -169,6 +172,9 @@ _WITH_WORK = prepared(
         UNION
         SELECT bots.lane_id FROM protections JOIN user_bot_configs AS bots ON bots.id = bot_config_id
          WHERE look_at <= %(now)s
+        UNION
+        SELECT plans.lane_id FROM leftover_protections JOIN legs ON legs.id = leg_id
+          JOIN plans ON plans.id = legs.plan_id WHERE look_at <= %(now)s
         UNION
         SELECT lane_id FROM bot_risk_events
          WHERE state = 'OPEN' AND (wake_at IS NULL OR wake_at <= %(now)s) AND bot_config_id IS NOT NULL)

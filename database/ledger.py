@@ -254,7 +254,7 @@ def _end_round_trip(
         prepared("UPDATE user_bot_configs SET total_trades = total_trades + 1 WHERE id = %s", "bigint"),
         (row["id"],),
     )
-    transaction.execute(prepared("DELETE FROM protections WHERE bot_config_id = %s", "bigint"), (row["id"],))
+    protections.end(transaction, row["id"], at)
     if row["opened_at"] is not None:
         for exposed_day, seconds in exposure_by_day(row["opened_at"], at, instrument.asset_class).items():
             _add_exposure(transaction, row, exposed_day, seconds)

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from core.order import MarginMode
+from core.order import MarginMode, Side
 from core.protection import Protection, Target
 from database.orders import OrderRecord
 from database.pool import Row, Transaction
@@ -40,6 +40,24 @@ class ProtectionRecord:
     seen_at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leftover:
+    """What may still rest at the broker of a position that was closed by `side`."""
+
+    leg_id: int
+    leg_number: int
+    event_uuid: Any
+    bot_id: int
+    connection_id: int
+    symbol: str
+    side: Side
+    broker_ids: tuple[str, ...]
+    version: int
+    attached_stop: Decimal | None
+    attached_target: Decimal | None
+    created_at: datetime
+
+
 def begin(transaction: Transaction, order: OrderRecord, now: datetime) -> None:
     """Protect what an entry has filled as its leg says; a later fill of the same leg changes nothing."""
     at_broker = order.is_protected_at_broker
@@ -51,10 +69,18 @@ def begin(transaction: Transaction, order: OrderRecord, now: datetime) -> None:
         ask_look(transaction, order.bot_id, now)
 
 
+_END = """
+    WITH ended AS (DELETE FROM protections WHERE bot_config_id = %(bot)s {which} RETURNING *)
+    INSERT INTO leftover_protections AS kept (leg_id, broker_ids, broker_version, created_at, look_at)
+    SELECT leg_id, broker_ids, broker_version, created_at, %(now)s
+      FROM ended WHERE held_by = 'BROKER' AND NOT lifted
+    ON CONFLICT (leg_id) DO UPDATE
+       SET broker_ids = kept.broker_ids || excluded.broker_ids, look_at = excluded.look_at,
+           broker_version = greatest(kept.broker_version, excluded.broker_version)
+"""
+_END_ALL = prepared(_END.format(which=""), bot="bigint", now="timestamptz")
 _FORGET_OTHER_LEG = prepared(
-    "DELETE FROM protections WHERE bot_config_id = %(bot)s AND leg_id <> %(leg)s",
-    bot="bigint",
-    leg="bigint",
+    _END.format(which="AND leg_id <> %(leg)s"), bot="bigint", leg="bigint", now="timestamptz"
 )
 _BEGIN = prepared(
     """
@@ -83,6 +109,54 @@ _BEGIN_TARGETS = prepared(
     bot="bigint",
     leg="bigint",
 )
+
+
+def end(transaction: Transaction, bot_id: int, now: datetime) -> None:
+    """Forget the protection of a position that is closed; what may still rest at the broker is kept in mind."""
+    transaction.execute(_END_ALL, {"bot": bot_id, "now": now})
+
+
+def leftovers_due(transaction: Transaction, lane_id: int, now: datetime) -> list[Leftover]:
+    """Return what closed positions of a lane may have left at the broker, where it is time to look."""
+    rows = transaction.all(
+        prepared(_LEFTOVERS, lane="bigint", now="timestamptz"), {"lane": lane_id, "now": now}
+    )
+    return [
+        Leftover(**{**row, "broker_ids": tuple(row["broker_ids"]), "side": Side(row["side"])}) for row in rows
+    ]
+
+
+_LEFTOVERS = """
+    SELECT leg_id, legs.number AS leg_number, plans.event_uuid, plans.bot_config_id AS bot_id,
+           lanes.connection_id, lanes.symbol, CASE legs.side WHEN 'BUY' THEN 'SELL' ELSE 'BUY' END AS side,
+           broker_ids, broker_version AS version, legs.attached_stop, legs.attached_target, kept.created_at
+      FROM leftover_protections AS kept JOIN legs ON legs.id = leg_id JOIN plans ON plans.id = legs.plan_id
+      JOIN lanes ON lanes.id = plans.lane_id
+     WHERE plans.lane_id = %(lane)s AND look_at <= %(now)s ORDER BY leg_id
+"""
+
+
+def has_leftovers(transaction: Transaction, lane_id: int) -> bool:
+    """Tell whether anything may still rest at the broker of the lane's closed positions."""
+    return bool(
+        transaction.value(
+            """
+            SELECT EXISTS (SELECT FROM leftover_protections JOIN legs ON legs.id = leg_id
+                             JOIN plans ON plans.id = legs.plan_id WHERE plans.lane_id = %s)
+            """,
+            (lane_id,),
+        )
+    )
+
+
+def delay_leftover(transaction: Transaction, leg_id: int, until: datetime) -> None:
+    """Look again at a time at what a closed position left."""
+    transaction.execute("UPDATE leftover_protections SET look_at = %s WHERE leg_id = %s", (until, leg_id))
+
+
+def forget_leftover(transaction: Transaction, leg_id: int) -> None:
+    """Note that nothing of a closed position rests any more."""
+    transaction.execute("DELETE FROM leftover_protections WHERE leg_id = %s", (leg_id,))
 
 
 def protection_of(transaction: Transaction, bot_id: int, *, lock: bool = False) -> ProtectionRecord | None:
@@ -217,10 +291,31 @@ def ask_look(transaction: Transaction, bot_id: int, at: datetime) -> None:
 def note_resting(
     transaction: Transaction, bot_id: int, broker_ids: Sequence[str], look_at: datetime | None
 ) -> None:
-    """Note what rests at the broker and when to look at it again."""
+    """Note what rests, or may have rested, at the broker and when to look at it again."""
     transaction.execute(
-        "UPDATE protections SET broker_ids = %s, look_at = %s WHERE bot_config_id = %s",
-        (list(broker_ids), look_at, bot_id),
+        """
+        UPDATE protections SET broker_ids = %(ids)s, look_at = %(at)s, lifted = lifted AND %(ids)s = '{}'::text[]
+         WHERE bot_config_id = %(bot)s
+        """,
+        {"ids": list(broker_ids), "at": look_at, "bot": bot_id},
+    )
+
+
+def note_lifted(transaction: Transaction, bot_id: int, look_at: datetime) -> None:
+    """Note that nothing rests at the broker, and when to place it again should the exit come to nothing."""
+    transaction.execute(
+        "UPDATE protections SET broker_ids = '{}', lifted = true, look_at = %s WHERE bot_config_id = %s",
+        (look_at, bot_id),
+    )
+
+
+def note_triggered(transaction: Transaction, bot_id: int, broker_id: str, now: datetime) -> None:
+    """Forget one of what rested, for what it did is booked; the others are looked at again."""
+    transaction.execute(
+        """
+        UPDATE protections SET broker_ids = array_remove(broker_ids, %s), look_at = %s WHERE bot_config_id = %s
+        """,
+        (broker_id, now, bot_id),
     )
 
 
@@ -234,7 +329,7 @@ def count_placing(transaction: Transaction, bot_id: int) -> int:
     return int(
         transaction.value(
             """
-            UPDATE protections SET broker_version = broker_version + 1
+            UPDATE protections SET broker_version = broker_version + 1, lifted = false
              WHERE bot_config_id = %s RETURNING broker_version
             """,
             (bot_id,),

@@ -24,11 +24,13 @@ def ask_exit(
     actual: Decimal | None = None,
     sentence: str = "",
     target_number: int | None = None,
+    seen_fill_id: int | None = None,
 ) -> int | None:
     """Insert a risk event that asks for the bot's exit, and ring its lane.
 
     A stop, a target or a limit is about the position held now; a close by hand or a flatten is
-    about whatever is held when its turn comes.
+    about whatever is held when its turn comes. `seen_fill_id` is the opening fill of the position that was
+    judged, None for whatever is held: an event about it never closes the next one.
     Return the event's id, or None where the same opening fill has such an event under way already.
     """
     event = transaction.maybe(
@@ -38,7 +40,7 @@ def ask_exit(
         SELECT user_id, connection_id, lane_id, id,
                CASE WHEN %(kind)s NOT IN ('MANUAL_CLOSE', 'FLATTEN') THEN opening_fill_id END,
                %(kind)s, %(threshold)s, %(actual)s, quantity, %(sentence)s, %(target)s
-          FROM user_bot_configs WHERE id = %(bot)s
+          FROM user_bot_configs WHERE id = %(bot)s AND (%(seen)s IS NULL OR opening_fill_id = %(seen)s)
         ON CONFLICT DO NOTHING RETURNING id, lane_id
         """,
         {
@@ -48,6 +50,7 @@ def ask_exit(
             "sentence": sentence,
             "bot": bot_id,
             "target": target_number,
+            "seen": seen_fill_id,
         },
     )
     if event is None:
@@ -61,7 +64,8 @@ def take_over_exit(
 ) -> Row:
     """Return the risk event, with its id and uuid, of an exit that the broker has made for us already.
 
-    One that was asked for and is not planned yet becomes this one, so that it is not closed twice.
+    One of this kind that was asked for and is not planned yet becomes this one; one of another kind finds
+    nothing left to close when its turn comes.
     """
     values = {"bot": bot_id, "kind": kind, "threshold": threshold, "sentence": sentence}
     waiting = transaction.maybe(
@@ -69,7 +73,7 @@ def take_over_exit(
         UPDATE bot_risk_events SET state = 'PLANNED' WHERE id = (
             SELECT events.id FROM bot_risk_events AS events JOIN user_bot_configs AS bots
                 ON bots.id = bot_config_id AND bots.opening_fill_id = events.opening_fill_id
-             WHERE bots.id = %(bot)s AND events.state = 'OPEN' AND kind IN ('STOP', 'TARGET', 'TIME_LIMIT')
+             WHERE bots.id = %(bot)s AND events.state = 'OPEN' AND kind = %(kind)s
              ORDER BY events.id LIMIT 1)
         RETURNING id, uuid
         """,

@@ -11,24 +11,31 @@ from core.order import Order, OrderIntent
 from core.plan import Leg, LegPurpose
 from core.wording import grouped
 from database.notifications import NotificationKind
-from database.protections import ProtectionRecord, hold_by_engine
+from database.protections import ProtectionRecord, note_triggered
 from database.work import LegRecord, PlanRecord
 from engine.desk import Desk
 
 
 def adopt(
-    desk: Desk, session: Session, record: ProtectionRecord, known: Order, *, is_stop: bool, lane: Instrument
+    desk: Desk,
+    session: Session,
+    record: ProtectionRecord,
+    known: Order,
+    *,
+    triggered: str,
+    is_stop: bool,
+    lane: Instrument,
 ) -> None:
     """Book the exit that a resting stop or target made, as if our own event had asked for it.
 
     Plan, leg, order and fills come in one transaction, so that it happens once or not at all: the
-    protection says no more that it rests at the broker.
+    protection does not know the id `triggered` any more. Others of the same position stay as they are.
     """
     kind = "STOP" if is_stop else "TARGET"
     with session.transaction() as transaction:
         row = bots.bot_row(transaction, record.bot_id, lock=True)
         held = abs(row["quantity"])
-        hold_by_engine(transaction, record.bot_id)
+        note_triggered(transaction, record.bot_id, triggered, desk.now())
         if lane.is_dust(held):
             return
         level = record.protection.stop_price if is_stop else record.protection.target_price
@@ -37,7 +44,7 @@ def adopt(
         )
         event = risk.take_over_exit(transaction, record.bot_id, kind, threshold=level, sentence=sentence)
         exit_order = _no_more_than(known, held)
-        plan, leg = _plan(transaction, desk, record, event, exit_order)
+        plan, leg = _plan(transaction, desk, record, event, exit_order, level)
         _book(transaction, desk, plan, leg, exit_order, row["connection_id"])
         notifications.notify(
             transaction,
@@ -57,7 +64,12 @@ def _no_more_than(known: Order, held: Decimal) -> Order:
 
 
 def _plan(
-    transaction: Transaction, desk: Desk, record: ProtectionRecord, event: Row, known: Order
+    transaction: Transaction,
+    desk: Desk,
+    record: ProtectionRecord,
+    event: Row,
+    known: Order,
+    level: Decimal | None,
 ) -> tuple[PlanRecord, LegRecord]:
     row = bots.bot_row(transaction, record.bot_id)
     plan_id = work.create_plan(
@@ -67,7 +79,7 @@ def _plan(
         event_uuid=event["uuid"],
         signal_id=None,
         risk_event_id=event["id"],
-        own_exit=True,
+        own_exit=not _strategy_leaves(transaction, row),
         position_before=row["quantity"],
         legs=(Leg(purpose=LegPurpose.CLOSE, side=known.side, quantity=known.quantity),),
         note=None,
@@ -78,12 +90,24 @@ def _plan(
         transaction,
         work.legs_of(transaction, plan_id)[0].id,
         parts=(known.quantity,),
-        expected_price=record.protection.stop_price,
+        expected_price=level,
         closes_account=True,
         now=desk.now(),
     )
     trades.write_trade(transaction, plan, leg, "SUBMITTED", None)
     return plan, leg
+
+
+def _strategy_leaves(transaction: Transaction, row: Row) -> bool:
+    """Tell whether a signal is about to close the whole position, and the broker was only quicker."""
+    return any(
+        leg.purpose is LegPurpose.CLOSE
+        and not leg.state.is_final
+        and (leg.quantity is None or leg.quantity >= abs(row["quantity"]))
+        for plan in work.unfinished_plans(transaction, row["lane_id"])
+        if plan.bot_id == row["id"] and plan.signal_id is not None
+        for leg in work.legs_of(transaction, plan.id)
+    )
 
 
 def _book(

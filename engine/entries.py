@@ -27,6 +27,7 @@ from core.trading_day import trading_day
 from database.notifications import NotificationKind
 from database.orders import OrderRecord
 from database.work import LegRecord, PlanRecord, StoredSignal
+from engine import leftovers
 from engine.account import AccountReading, gap_stands, read_account
 from engine.attempts import commit_order
 from engine.desk import Desk
@@ -77,6 +78,9 @@ def start_entry(desk: Desk, session: Session, plan: PlanRecord, leg: LegRecord) 
         return _sleep(desk, session, leg, "The broker's limit of calls per minute is reached.")
     try:
         broker = desk.broker(facts.bot.connection_id)
+        if leftovers.is_in_the_way(session, plan.lane_id, broker):
+            words = "What still rests at the broker of the last position is taken away first."
+            return _sleep(desk, session, leg, words)
         reading = _read(desk, session, broker, plan, facts.bot)
     except (Unavailable, Unknown) as error:
         return _sleep(desk, session, leg, f"The broker cannot be asked: {error.message}")

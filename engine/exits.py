@@ -22,10 +22,11 @@ from engine.account import AccountReading, gap_stands, read_account
 from engine.attempts import commit_order
 from engine.desk import Desk
 from engine.rate import spend
-from engine.resting import lift
+from engine.resting import lift, settle
 
 HALTED_LOOK_SECONDS = 5.0
 CALLS_OF_AN_EXIT = 3
+WAITS_FOR_STOP = "The stop at the broker has not come to its end yet."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +76,8 @@ def start_exit(desk: Desk, session: Session, plan: PlanRecord, leg: LegRecord) -
 
     Return that order, else whether the leg moved on without one. What the account no longer holds
     is booked as closed from outside. Nothing is believed of an account that cannot be read: the
-    exit waits and tries again, without end.
+    exit waits and tries again, without end. What rests at the broker is lifted last, so that the position
+    is not bare while the exit waits.
     """
     with session.autocommit() as transaction:
         halted = check_exit(bots.trading_states(transaction, plan.bot_id))
@@ -86,14 +88,10 @@ def start_exit(desk: Desk, session: Session, plan: PlanRecord, leg: LegRecord) -
         return _sleep(desk, session, leg, HALTED_LOOK_SECONDS, halted.sentence)
     if lane.is_dust(row["quantity"]):
         return _finish_flat(desk, session, leg)
+    booked = settle(desk, session, plan.bot_id, plan.created_at)
+    if booked is not None:
+        return booked or _sleep(desk, session, leg, desk.timing.poll, WAITS_FOR_STOP)
     try:
-        if _leaves_all(leg, row) and not lift(desk, session, row):
-            words = "The stop at the broker has not come to its end yet."
-            return _sleep(desk, session, leg, desk.timing.poll / 2, words)
-        with session.autocommit() as transaction:
-            row = bots.bot_row(transaction, plan.bot_id)
-        if lane.is_dust(row["quantity"]):
-            return _finish_flat(desk, session, leg)
         facts = _read(desk, session, plan, row, connection.allow_netting)
     except BrokerError as error:
         return _sleep(desk, session, leg, desk.timing.poll, f"The broker cannot be asked: {error.message}")
@@ -104,21 +102,31 @@ def start_exit(desk: Desk, session: Session, plan: PlanRecord, leg: LegRecord) -
     if not _is_confirmed(desk, session, plan, facts, sized):
         words = "The account holds less than the bots; looking again before believing it."
         return _sleep(desk, session, leg, desk.timing.gap_confirmation, words)
+    if _leaves_all(facts, sized):
+        booked = lift(desk, session, plan.bot_id, plan.created_at)
+        if booked is not None:
+            return booked or _sleep(desk, session, leg, desk.timing.poll, WAITS_FOR_STOP)
     desk.step("exit sized")
     with session.transaction() as transaction:
         return _commit(transaction, desk, plan, leg, facts, sized)
 
 
-def _leaves_all(leg: LegRecord, row: Row) -> bool:
-    """Tell whether a leg closes the whole holding; a stop that outlives it could close the next one."""
-    return leg.quantity is None or leg.quantity >= abs(row["quantity"])
+def _leaves_all(facts: ExitFacts, sized: ExitSize | Refusal) -> bool:
+    """Tell whether an exit closes the whole holding; a stop that outlives it could close the next one."""
+    if isinstance(sized, Refusal):
+        return False
+    return facts.instrument.is_dust(abs(facts.position.quantity) - sized.missing - sized.quantity)
 
 
 def write_off_missing(desk: Desk, session: Session, plan: PlanRecord, leg: LegRecord) -> bool:
     """Book what left the account since the exit was sized; tell whether the exit may go on.
 
-    Between two attempts the holding may be closed by hand, or by the very order that held it.
+    Between two attempts the holding may be closed by hand, by a stop that rests at the broker, or by the
+    very order that held it.
     """
+    booked = settle(desk, session, plan.bot_id, plan.created_at)
+    if booked is not None:
+        return booked or _sleep(desk, session, leg, desk.timing.poll, WAITS_FOR_STOP)
     with session.autocommit() as transaction:
         row = bots.bot_row(transaction, plan.bot_id)
     try:

@@ -14,7 +14,7 @@ from core.protection import quantity_at_target
 from core.signal import PositionSide
 from core.wording import moment
 from database.work import PlanRecord, RiskExit, StoredSignal
-from engine import commitment, outcome, resting, sending
+from engine import commitment, leftovers, outcome, resting, sending
 from engine.desk import Desk
 from engine.legs import work_leg
 from log import about_signal
@@ -67,6 +67,7 @@ def _look_at_protections(desk: Desk, session: Session, lane_id: int, agenda: lan
     with session.autocommit() as transaction:
         due = protections.to_look_at(transaction, lane_id, desk.now())
     moved = [resting.look(desk, session, bot_id) for bot_id in due]
+    leftovers.sweep(desk, session, lane_id)
     return any(moved)
 
 
@@ -261,7 +262,7 @@ def _take_exit(desk: Desk, session: Session, event: RiskExit) -> bool:
             work.delay_risk_exit(transaction, event.id, desk.after(LOOK_AGAIN_SECONDS), halted.sentence)
             return False
     if event.kind in PRICE_EXITS:
-        booked = resting.book_triggered(desk, session, event.bot_id)
+        booked = resting.settle(desk, session, event.bot_id, event.created_at)
         if booked is not None:
             return booked
     bot = bots.bot_from(row)

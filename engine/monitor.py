@@ -13,7 +13,6 @@ from core.risk import PriceFault, RiskTrigger, Watched, assess, exit_price
 from core.trading_day import trading_day
 from core.wording import seconds
 from database.notifications import NotificationKind
-from database.protections import protection_from
 from engine.desk import Desk
 from engine.rate import spend
 
@@ -41,8 +40,11 @@ def watch_risk(desk: Desk, session: Session, connection_id: int) -> None:
         risk.store_positions(transaction, connection_id, positions.values(), desk.now())
     for row in holding:
         price, price_at = _price(desk, broker, row, positions.get(row["symbol_key"]))
+        trails = _trails(broker, row)
         with session.transaction() as transaction:
-            _judge(transaction, desk, broker, row, price, price_at)
+            if not _is_still_held(transaction, row):
+                continue
+            _judge(transaction, desk, row, trails, price, price_at)
             if row["held_by"] == "BROKER" and _has_shrunk(row, positions.get(row["symbol_key"])):
                 protections.ask_look(transaction, row["id"], desk.now())
                 bells.ring(transaction, [row["lane_id"]])
@@ -70,24 +72,49 @@ def _price(
     return exit_price(quote, ledger.position_from(row).side), quote.at
 
 
-def _follow(transaction: Transaction, desk: Desk, broker: Broker, row: Row, price: Decimal) -> Protection:
-    """Let a trailing stop follow the price; return the protection as it stands then."""
-    protection = protection_from(row)
-    if protection.trail_distance is None or price <= 0:
-        return protection
-    try:
-        instrument = broker.instrument(row["symbol"])
-    except BrokerError:
+def _follow(
+    transaction: Transaction, desk: Desk, row: Row, instrument: Instrument | None, price: Decimal
+) -> Protection:
+    """Let a trailing stop follow the price; return the protection as it stands then.
+
+    It is read anew: the lane may have moved the stop since the look began, and a stop never goes back.
+    """
+    record = protections.protection_of(transaction, row["id"], lock=True)
+    if record is None:
+        return Protection()
+    protection = record.protection
+    if protection.trail_distance is None or instrument is None or price <= 0:
         return protection
     side = ledger.position_from(row).side
-    best, stop = trailed(protection, row["trail_best"], price, side, instrument)
-    if (best, stop) != (row["trail_best"], row["stop_price"]):
+    best, stop = trailed(protection, record.trail_best, price, side, instrument)
+    if (best, stop) != (record.trail_best, protection.stop_price):
         protections.move_stop(transaction, row["id"], stop_price=stop, best=best, now=desk.now())
     return replace(protection, stop_price=stop)
 
 
+def _trails(broker: Broker, row: Row) -> Instrument | None:
+    """Return the instrument by which a trailing stop is rounded, None where it cannot or need not be."""
+    if row["trail_distance"] is None:
+        return None
+    try:
+        return broker.instrument(row["symbol"])
+    except BrokerError:
+        return None
+
+
+def _is_still_held(transaction: Transaction, row: Row) -> bool:
+    """Tell whether a position is still the one that the look began with."""
+    now = bots.bot_row(transaction, row["id"])
+    return (now["opening_fill_id"], now["quantity"]) == (row["opening_fill_id"], row["quantity"])
+
+
 def _judge(
-    transaction: Transaction, desk: Desk, broker: Broker, row: Row, price: Decimal, price_at: datetime
+    transaction: Transaction,
+    desk: Desk,
+    row: Row,
+    trails: Instrument | None,
+    price: Decimal,
+    price_at: datetime,
 ) -> None:
     instrument = Instrument(
         symbol=row["symbol"],
@@ -102,7 +129,7 @@ def _judge(
         Watched(
             bot=bots.bot_from(row),
             position=ledger.position_from(row),
-            protection=_follow(transaction, desk, broker, row, price),
+            protection=_follow(transaction, desk, row, trails, price),
             instrument=instrument,
             price=price,
             price_at=price_at,
@@ -121,6 +148,7 @@ def _judge(
             actual=found.actual,
             sentence=found.sentence,
             target_number=found.target_number,
+            seen_fill_id=row["opening_fill_id"],
         )
     elif isinstance(found, PriceFault):
         _note_price_fault(transaction, desk, row, found.sentence)

@@ -89,7 +89,9 @@ def _leave_target(
     side = PositionSide.LONG if row["quantity"] > 0 else PositionSide.SHORT
     stop = break_even(record.protection, reached, row["average_price"], side)
     if stop != record.protection.stop_price:
-        protections.move_stop(transaction, plan.bot_id, stop_price=stop, best=record.trail_best, now=desk.now())
+        protections.move_stop(
+            transaction, plan.bot_id, stop_price=stop, best=record.trail_best, now=desk.now()
+        )
 
 
 def _finish_event(
@@ -112,4 +114,5 @@ def _finish_event(
     elif done and closed is not None:
         side = PositionSide.LONG if closed.side is Side.SELL else PositionSide.SHORT
         stopped_at = desk.now() if kind in STOPS else None
-        bots.remember_own_exit(transaction, plan.bot_id, side, stopped_at)
+        # Where the strategy was leaving as well, its next signal is about a new trade
+        bots.remember_own_exit(transaction, plan.bot_id, side if plan.own_exit else None, stopped_at)

@@ -5,48 +5,50 @@ protection between two steps here. Only one bot of a lane may have its protectio
 closes what it finds would close the others' as well.
 """
 
-from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import cast
 
-from bot_database import Row, Session, Transaction, bots, lanes, notifications, protections, risk, work
-from brokers.base import (
-    ProtectingBroker,
-    ProtectionIntent,
-    ProtectionOutcome,
-    ProtectionState,
-    RestingProtection,
+from bot_database import (
+    Row,
+    Session,
+    Transaction,
+    bots,
+    lanes,
+    notifications,
+    orders,
+    protections,
+    risk,
+    work,
 )
+from brokers.base import ProtectingBroker, ProtectionIntent
+from core.checks import check_exit
 from core.errors import BrokerError, DuplicateOrder, Rejected
 from core.identity import protection_client_id
 from core.instrument import Instrument
 from core.order import Side
-from core.plan import LegPurpose
+from core.plan import Code, LegPurpose, LegState, Refusal
 from core.wording import seconds
 from database.notifications import NotificationKind
 from database.protections import ProtectionRecord
+from engine import sending
 from engine.adoption import adopt
 from engine.desk import Desk
+from engine.footprint import Standing, footprint, standing
 from engine.rate import spend
 
 LOOK_SECONDS = 30.0
+LEAVING_SECONDS = 5.0
+SILENCE_SECONDS = 10.0
 CALLS_OF_A_LOOK = 2
-CLOCK_TOLERANCE = timedelta(minutes=2)
 # What an entry carries along appears at the broker a moment after its fill
 APPEARS_WITHIN = timedelta(seconds=10)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """What of a bot's protection rests at the broker, and what the broker did by it already."""
-
-    resting: tuple[RestingProtection, ...]
-    triggered: ProtectionOutcome | None = None
-
-    @property
-    def ids(self) -> tuple[str, ...]:
-        return tuple(each.id for each in self.resting)
+# An exit waits so long for what concerns protection only, and then goes: it is reduce-only
+PATIENCE = timedelta(seconds=10)
+# The order that a stop has sent is filled and shown within that time, or never will be
+SHOWN_WITHIN = timedelta(seconds=60)
+# A trailing stop is moved at the broker by such a share of its distance; the engine watches it to the tick
+LAG = Decimal("0.1")
 
 
 def look(desk: Desk, session: Session, bot_id: int) -> bool:
@@ -56,24 +58,37 @@ def look(desk: Desk, session: Session, bot_id: int) -> bool:
         row = bots.bot_row(transaction, bot_id)
         lane = lanes.instrument_of_lane(transaction, row["lane_id"])
         alone = not lanes.others_in_lane(transaction, row["lane_id"], bot_id)
-        leaving = any(
-            leg.purpose is LegPurpose.CLOSE and not leg.state.is_final
+        halted = check_exit(bots.trading_states(transaction, bot_id))
+        under_way = {
+            leg.purpose
             for plan in work.unfinished_plans(transaction, row["lane_id"])
             if plan.bot_id == bot_id
             for leg in work.legs_of(transaction, plan.id)
-        )
-    if record is None or leaving or lane.is_dust(row["quantity"]):
+            if leg.state is LegState.WORKING or (leg.purpose is LegPurpose.CLOSE and not leg.state.is_final)
+        }
+    if LegPurpose.CLOSE in under_way:
+        return _look_again(desk, session, bot_id, LEAVING_SECONDS)
+    if record is None or lane.is_dust(row["quantity"]):
         return _look_again(desk, session, bot_id, LOOK_SECONDS)
     try:
-        return _look(desk, session, record, row, lane, alone=alone)
+        broker = _broker(desk, session, row)
+        found = _standing(broker, record, row)
+        if found.triggered is not None:
+            return _take_triggered(desk, session, record, found, lane)
+        if halted is not None:
+            return _look_again(desk, session, bot_id, LOOK_SECONDS)
+        if not alone:
+            return _leave_to_engine(desk, session, broker, record, row, found)
+        return _correct(desk, session, broker, record, row, found, filling=bool(under_way))
     except BrokerError:
-        return _look_again(desk, session, bot_id, desk.timing.poll)
+        return _look_again(desk, session, bot_id, SILENCE_SECONDS)
 
 
-def book_triggered(desk: Desk, session: Session, bot_id: int) -> bool | None:
-    """Book an exit that the broker has made already; None where it has made none, or cannot be asked.
+def settle(desk: Desk, session: Session, bot_id: int, since: datetime) -> bool | None:
+    """Book an exit that the broker has made already; None where there is none to wait for.
 
-    Else whether it could be booked: False while its order has not come to its end.
+    True where one was booked, False where it must be waited for: its order has not come to its end, or
+    the broker cannot be asked, and the exit that asks has not waited `PATIENCE` since `since` yet.
     """
     with session.autocommit() as transaction:
         record = protections.protection_of(transaction, bot_id)
@@ -81,38 +96,49 @@ def book_triggered(desk: Desk, session: Session, bot_id: int) -> bool | None:
         lane = lanes.instrument_of_lane(transaction, row["lane_id"])
     if record is None or not record.at_broker or lane.is_dust(row["quantity"]):
         return None
+    patient = desk.now() < since + PATIENCE
     try:
-        triggered = _standing(_broker(desk, session, row), record, row).triggered
+        found = _standing(_broker(desk, session, row), record, row)
     except BrokerError:
-        return None
-    return None if triggered is None else _take_triggered(desk, session, record, triggered, lane)
+        return False if patient else None
+    if found.triggered is not None:
+        return _take_triggered(desk, session, record, found, lane) or (False if patient else None)
+    if found.ids != record.broker_ids:
+        with session.transaction() as transaction:
+            protections.note_resting(transaction, bot_id, found.ids, desk.after(LOOK_SECONDS))
+    return None
 
 
-def lift(desk: Desk, session: Session, row: Row) -> bool:
-    """Take away what rests at the broker before the bot leaves by itself; tell whether nothing rests.
+def lift(desk: Desk, session: Session, bot_id: int, since: datetime) -> bool | None:
+    """Take away what rests at the broker before the bot leaves by itself; None where the exit may go.
 
-    What triggered meanwhile is booked instead. Raises what the broker raises.
+    True where something triggered meanwhile and is booked instead, False where it must be waited for, both
+    as in `settle`, which goes before. What cannot be taken away is left to `engine.leftovers`.
     """
+    desk.step("exit to be freed")
     with session.autocommit() as transaction:
-        record = protections.protection_of(transaction, row["id"])
+        record = protections.protection_of(transaction, bot_id)
+        row = bots.bot_row(transaction, bot_id)
         lane = lanes.instrument_of_lane(transaction, row["lane_id"])
     if record is None or not record.at_broker:
-        return True
-    broker = _broker(desk, session, row)
-    found = _standing(broker, record, row)
-    for each in found.resting:
-        broker.cancel_protection(row["symbol"], each.id)
-    if found.resting:
+        return None
+    waits = False if desk.now() < since + PATIENCE else None
+    try:
+        broker = _broker(desk, session, row)
+        for each in record.broker_ids:
+            broker.cancel_protection(row["symbol"], each)
         desk.step("protection lifted")
         found = _standing(broker, record, row)
+    except BrokerError:
+        return waits
     if found.triggered is not None:
-        return _take_triggered(desk, session, record, found.triggered, lane)
-    if found.resting:
-        return False
+        return _take_triggered(desk, session, record, found, lane) or waits
     with session.transaction() as transaction:
-        # Should the exit come to nothing, the next look places it again
-        protections.note_resting(transaction, record.bot_id, (), desk.after(LOOK_SECONDS))
-    return True
+        if found.ids:
+            protections.note_resting(transaction, bot_id, found.ids, desk.after(LOOK_SECONDS))
+            return waits
+        protections.note_lifted(transaction, bot_id, desk.after(LOOK_SECONDS))
+    return None
 
 
 def _broker(desk: Desk, session: Session, row: Row) -> ProtectingBroker:
@@ -120,49 +146,28 @@ def _broker(desk: Desk, session: Session, row: Row) -> ProtectingBroker:
     return cast(ProtectingBroker, desk.broker(row["connection_id"]))
 
 
-def _look(
-    desk: Desk, session: Session, record: ProtectionRecord, row: Row, lane: Instrument, *, alone: bool
+def _standing(broker: ProtectingBroker, record: ProtectionRecord, row: Row) -> Standing:
+    side = Side.SELL if row["quantity"] > 0 else Side.BUY
+    return standing(broker, row["symbol"], footprint(record, side))
+
+
+def _correct(
+    desk: Desk,
+    session: Session,
+    broker: ProtectingBroker,
+    record: ProtectionRecord,
+    row: Row,
+    found: Standing,
+    *,
+    filling: bool,
 ) -> bool:
-    broker = _broker(desk, session, row)
-    found = _standing(broker, record, row)
-    if found.triggered is not None:
-        return _take_triggered(desk, session, record, found.triggered, lane)
-    if not alone:
-        return _leave_to_engine(desk, session, broker, record, row, found)
     wanted = _wanted(record, row, broker.instrument(row["symbol"]))
-    if _is_as_wanted(found, wanted):
+    lag = (record.protection.trail_distance or Decimal(0)) * LAG
+    if _is_as_wanted(found, wanted, lag, filling=filling):
         return _note(desk, session, record, found.ids)
     if not found.resting and desk.now() - record.created_at < APPEARS_WITHIN and not record.version:
         return _look_again(desk, session, record.bot_id, desk.timing.poll)
     return _place(desk, session, broker, record, wanted, found)
-
-
-def _standing(broker: ProtectingBroker, record: ProtectionRecord, row: Row) -> Standing:
-    """Read what is ours of what rests, and what became of what rested before."""
-    side = Side.SELL if row["quantity"] > 0 else Side.BUY
-    resting = tuple(each for each in broker.protections(row["symbol"]) if _is_ours(each, record, side))
-    seen = {each.id for each in resting}
-    for gone in record.broker_ids:
-        if gone not in seen:
-            outcome = broker.protection_outcome(row["symbol"], gone)
-            if outcome.state is ProtectionState.TRIGGERED:
-                return Standing(resting=resting, triggered=outcome)
-    return Standing(resting=resting)
-
-
-def _is_ours(each: RestingProtection, record: ProtectionRecord, side: Side) -> bool:
-    if each.id in record.broker_ids:
-        return True
-    if each.side is not side:
-        return False
-    ours = {
-        protection_client_id(record.event_uuid, record.leg_number, version + 1)
-        for version in range(record.version)
-    }
-    if each.client_id in ours:
-        return True
-    came_with_entry = (each.stop_price, each.target_price) == (record.attached_stop, record.attached_target)
-    return came_with_entry and each.created_at >= record.created_at - CLOCK_TOLERANCE
 
 
 def _wanted(record: ProtectionRecord, row: Row, instrument: Instrument) -> ProtectionIntent:
@@ -181,15 +186,26 @@ def _wanted(record: ProtectionRecord, row: Row, instrument: Instrument) -> Prote
     )
 
 
-def _is_as_wanted(found: Standing, wanted: ProtectionIntent) -> bool:
-    """Tell whether what rests covers the holding at the wanted prices, in one piece or several."""
-    prices = {(each.stop_price, each.target_price) for each in found.resting}
-    if prices != {(wanted.stop_price, wanted.target_price)}:
+def _is_as_wanted(found: Standing, wanted: ProtectionIntent, lag: Decimal, *, filling: bool) -> bool:
+    """Tell whether what rests covers the holding at the wanted prices, in one piece or several.
+
+    The stop may lie behind by less than `lag`. While the entry is `filling` the broker may know of more than
+    we have booked, and covers it.
+    """
+    if not found.resting or any(each.target_price != wanted.target_price for each in found.resting):
+        return False
+    if any(not _is_near(each.stop_price, wanted.stop_price, lag, wanted.side) for each in found.resting):
         return False
     if any(each.quantity is None for each in found.resting):
         return True
     covered = sum((each.quantity for each in found.resting if each.quantity is not None), Decimal(0))
-    return covered == wanted.quantity
+    return covered == wanted.quantity or (filling and covered > wanted.quantity)
+
+
+def _is_near(stop: Decimal | None, wanted: Decimal | None, lag: Decimal, closing: Side) -> bool:
+    if stop is None or wanted is None or stop == wanted:
+        return stop == wanted
+    return 0 < (stop - wanted) * closing.sign < lag
 
 
 def _place(
@@ -202,7 +218,9 @@ def _place(
 ) -> bool:
     """Put the wanted protection beside what rests, then take the old away: the holding is never bare."""
     if wanted.stop_price is None and wanted.target_price is None:
-        return _clear(desk, session, broker, record, wanted.symbol, found)
+        for old in found.resting:
+            broker.cancel_protection(wanted.symbol, old.id)
+        return _note(desk, session, record, found.ids)
     with session.transaction() as transaction:
         protections.count_placing(transaction, record.bot_id)
     desk.step("protection counted")
@@ -221,20 +239,10 @@ def _place(
             _note_missing(transaction, desk, record, "placed again")
     for old in found.resting:
         broker.cancel_protection(wanted.symbol, old.id)
-    return _note(desk, session, record, (placed,))
-
-
-def _clear(
-    desk: Desk,
-    session: Session,
-    broker: ProtectingBroker,
-    record: ProtectionRecord,
-    symbol: str,
-    found: Standing,
-) -> bool:
-    for old in found.resting:
-        broker.cancel_protection(symbol, old.id)
-    return _note(desk, session, record, ())
+    # Whether the old one was cancelled or triggered just before, the next look sees
+    with session.transaction() as transaction:
+        protections.note_seen(transaction, record.bot_id, desk.now())
+    return False
 
 
 def _note(desk: Desk, session: Session, record: ProtectionRecord, ids: tuple[str, ...]) -> bool:
@@ -253,24 +261,57 @@ def _leave_to_engine(
     found: Standing,
 ) -> bool:
     """Take the protection back to the engine, since others hold the symbol as well."""
+    if not found.resting:
+        with session.transaction() as transaction:
+            protections.hold_by_engine(transaction, record.bot_id)
+        return False
+    with session.transaction() as transaction:
+        protections.note_resting(transaction, record.bot_id, found.ids, desk.after(desk.timing.poll))
     for each in found.resting:
         broker.cancel_protection(row["symbol"], each.id)
-    if found.resting and _standing(broker, record, row).ids:
-        return _look_again(desk, session, record.bot_id, desk.timing.poll)
-    with session.transaction() as transaction:
-        protections.hold_by_engine(transaction, record.bot_id)
     return False
 
 
 def _take_triggered(
-    desk: Desk, session: Session, record: ProtectionRecord, outcome: ProtectionOutcome, lane: Instrument
+    desk: Desk, session: Session, record: ProtectionRecord, found: Standing, lane: Instrument
 ) -> bool:
-    """Book an exit that the broker made; False while its order has not come to its end there."""
-    known = outcome.order
-    if known is None or not known.state.is_final:
-        return _look_again(desk, session, record.bot_id, desk.timing.poll / 2)
-    adopt(desk, session, record, known, is_stop=outcome.is_stop is not False, lane=lane)
+    """Book an exit that the broker made; False while its order has not come to its end there.
+
+    One that never is shown at its end is asked for as an exit of our own, which finds out what is left.
+    """
+    outcome = found.triggered
+    known = outcome.order if outcome else None
+    if outcome is None or known is None or not known.state.is_final or found.triggered_id is None:
+        if desk.now() - record.seen_at > SHOWN_WITHIN:
+            _ask_exit(desk, session, record)
+        return _look_again(desk, session, record.bot_id, desk.timing.poll)
+    _cancel_entries(desk, session, record)
+    is_stop = outcome.is_stop is not False
+    adopt(desk, session, record, known, triggered=found.triggered_id, is_stop=is_stop, lane=lane)
     return True
+
+
+def _ask_exit(desk: Desk, session: Session, record: ProtectionRecord) -> None:
+    sentence = "The broker's stop or target has triggered, and it does not show what became of it."
+    with session.transaction() as transaction:
+        risk.ask_exit(transaction, record.bot_id, "STOP", sentence=sentence)
+
+
+def _cancel_entries(desk: Desk, session: Session, record: ProtectionRecord) -> None:
+    """Cancel what of the entry has not filled: its trade is over."""
+    words = "What had filled of the entry was closed by its stop or target, and the rest was cancelled."
+    with session.autocommit() as transaction:
+        lane_id = bots.bot_row(transaction, record.bot_id)["lane_id"]
+        entries = [
+            order
+            for order in orders.open_orders_in_lane(transaction, lane_id)
+            if order.bot_id == record.bot_id and order.purpose is LegPurpose.OPEN and order.is_at_broker
+        ]
+    for order in entries:
+        reason = Refusal(code=Code.ENTRY_EXPIRED, sentence=words)
+        sending.cancel(desk, session, order, reason if order.cancel_asked_at is None else None)
+        with session.transaction() as transaction:
+            work.let_leg_sleep(transaction, order.leg_id, desk.after(desk.timing.poll / 2))
 
 
 def _look_again(desk: Desk, session: Session, bot_id: int, wait: float) -> bool:

@@ -49,10 +49,21 @@ ALTER TABLE protections
     -- What rests at the broker where `held_by` is BROKER; `broker_version` counts what was placed there.
     ADD COLUMN broker_ids TEXT[] NOT NULL DEFAULT '{}',
     ADD COLUMN broker_version INTEGER NOT NULL DEFAULT 0,
+    -- Whether all that rested was taken away, since an exit of ours goes.
+    ADD COLUMN lifted BOOLEAN NOT NULL DEFAULT false,
     ADD COLUMN seen_at TIMESTAMPTZ,
     -- When the lane looks at what rests.
     ADD COLUMN look_at TIMESTAMPTZ;
 CREATE INDEX protections_look ON protections (look_at) WHERE look_at IS NOT NULL;
+
+-- What may still rest at the broker of a position that is closed, until it is seen to be gone.
+CREATE TABLE leftover_protections (
+    leg_id          BIGINT PRIMARY KEY REFERENCES legs (id) ON DELETE CASCADE,
+    broker_ids      TEXT[] NOT NULL,
+    broker_version  INTEGER NOT NULL,
+    created_at      TIMESTAMPTZ NOT NULL,
+    look_at         TIMESTAMPTZ NOT NULL
+);
 
 CREATE TABLE protection_targets (
     bot_config_id  BIGINT NOT NULL REFERENCES protections (bot_config_id) ON DELETE CASCADE,

@@ -3,90 +3,18 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
 
 import pytest
 
-from bot_database import Database, Row, bots
+from bot_database import Database
 from brokers.blofin import BlofinBroker
-from core.signal import Action, Level, LevelKind, Signal
-from core.wording import number
+from core.signal import Action, Signal
 from engine.monitor import watch_risk
-from tests.blofin_server.local import Control, running_server
-from tests.database.trading_floor import TradingFloor
+from tests.blofin_server.local import running_server
+from tests.database.perpetuals import BTC, KEYS, Perpetuals, at, enter
 
 D = Decimal
-KEYS = {"api_key": "key", "api_secret": "secret", "passphrase": "phrase"}
-BTC = "BTC-USDT"
-
-
-class Perpetuals(TradingFloor):
-    """A trading floor at BloFin; `look` lets the monitor look and the lane work."""
-
-    def __init__(self, database: Database, server: Control) -> None:
-        super().__init__(database)
-        self.server = server
-        self.now = datetime.now(UTC)
-        server.account("key", "secret", "phrase", balance=100_000)
-        server.price(BTC, 60_000, 60_001)
-        self.blofin = BlofinBroker(KEYS, base_url=server.url)
-        self.broker = self.blofin
-        with database.transaction() as transaction:
-            transaction.execute(
-                "UPDATE user_api_keys SET broker = 'blofin', mode = 'demo', credentials_sealed = 'x'"
-            )
-
-    def perpetual(self, **limits: Any) -> int:
-        """Make a bot that buys for about 6,000 USDT at leverage 5."""
-        with self.database.transaction() as transaction:
-            return bots.create_bot(
-                transaction,
-                user_id=self.user_id,
-                connection_id=self.connection_id,
-                instrument=self.blofin.instrument(BTC),
-                timeframe=limits.pop("timeframe", "15 Min"),
-                position_size=D(6001),
-                leverage=5,
-                **limits,
-            )
-
-    def look(self, bot: int, price: int | None = None, passes: int = 6) -> None:
-        """Move the price and let everybody look."""
-        if price is not None:
-            self.server.price(BTC, price, price + 1)
-        with self.database.session() as session:
-            watch_risk(self.desk, session, self.connection_id)
-        self.go_on(bot, passes)
-
-    def go_on(self, bot: int, passes: int = 6) -> None:
-        """Let the lane work for a while."""
-        for _ in range(passes):
-            self.work(bot)
-            self.wait(6)
-
-    def resting(self) -> list[tuple[str, str, str]]:
-        """Return stop, target and size of what rests at the exchange."""
-        return [
-            (plain(each["slTriggerPrice"]), plain(each["tpTriggerPrice"]), each["size"])
-            for each in self.server.protections("key")
-            if each["state"] == "live"
-        ]
-
-    def held(self) -> Decimal:
-        """Return what the account holds."""
-        return self.blofin.position(BTC).quantity
-
-    def protection(self) -> Row:
-        """Return the only protection."""
-        return self.one("SELECT * FROM protections")
-
-    def events(self) -> list[tuple[str, str]]:
-        """Return kinds and states of the risk events."""
-        return [
-            (e["kind"], e["state"]) for e in self.all("SELECT kind, state FROM bot_risk_events ORDER BY id")
-        ]
 
 
 @pytest.fixture
@@ -95,21 +23,6 @@ def floor(database: Database) -> Iterator[Perpetuals]:
         floor = Perpetuals(database, server)
         yield floor
         floor.paper_database.close()
-
-
-def plain(price: str | None) -> str:
-    return number(D(price)) if price else ""
-
-
-def at(*prices: int) -> tuple[Level, ...]:
-    return tuple(Level(kind=LevelKind.PRICE, value=D(price)) for price in prices)
-
-
-def enter(floor: Perpetuals, *targets: int, stop: int = 58_000, action: str = "BUY", **bot: Any) -> int:
-    made = floor.perpetual(**bot)
-    floor.send(made, action, stop_loss=at(stop)[0], take_profits=at(*targets))
-    floor.go_on(made)
-    return made
 
 
 def test_stop_and_target_rest_for_the_filled_quantity(floor: Perpetuals) -> None:

@@ -27,6 +27,9 @@ from core.signal import Action, Level, LevelKind, PositionSide, Signal
 from core.size import Size, SizeRequest
 from database.work import LegRecord
 from engine.expiry import traded_first
+from tests.blofin_server.margin import liquidation_price as exchange_liquidation_price
+from tests.blofin_server.market import Instrument as Contract
+from tests.blofin_server.orders import Position
 from tests.unit.examples import BITCOIN, BOT, CONNECTION, NOW
 
 LONG, SHORT = PositionSide.LONG, PositionSide.SHORT
@@ -256,14 +259,16 @@ def sized(side: Side = Side.BUY, stop: str | None = None, power: str = "10000", 
 @pytest.mark.parametrize(
     ("side", "mode", "leverage", "power", "expected"),
     [
-        # A tenth of 60,000 stands for it, less 0.5 % maintenance: 9.5 % away
-        (Side.BUY, MarginMode.ISOLATED, 10, "10000", "54300"),
-        (Side.SELL, MarginMode.ISOLATED, 10, "10000", "65700"),
-        (Side.BUY, MarginMode.ISOLATED, 100, "10000", "59700"),
+        # A tenth of 60,000 stands for it: 54,000 is left, more 0.5 % maintenance and 0.1 % fee of the price
+        (Side.BUY, MarginMode.ISOLATED, 10, "10000", "54325.96"),
+        (Side.SELL, MarginMode.ISOLATED, 10, "10000", "65606.36"),
+        (Side.BUY, MarginMode.ISOLATED, 100, "10000", "59758.55"),
         # Below the maintenance margin from the start
         (Side.BUY, MarginMode.ISOLATED, 200, "10000", "60000"),
-        # All free margin stands for it: 12,000 of 60,000 is 20 %, less 0.5 %
-        (Side.BUY, MarginMode.CROSS, 10, "12000", "48300"),
+        (Side.SELL, MarginMode.ISOLATED, 200, "10000", "60000"),
+        # All free margin stands for it: 12,000 of 60,000
+        (Side.BUY, MarginMode.CROSS, 10, "12000", "48289.74"),
+        (Side.SELL, MarginMode.CROSS, 10, "12000", "71570.58"),
         (Side.BUY, MarginMode.CROSS, 10, "70000", None),
     ],
 )
@@ -271,17 +276,56 @@ def test_where_a_position_would_be_liquidated(
     side: Side, mode: MarginMode, leverage: int, power: str, expected: str | None
 ) -> None:
     found = liquidation_price(sized(side, power=power), mode, leverage)
-    assert found == (None if expected is None else Decimal(expected))
+    assert (None if found is None else round(found, 2)) == (None if expected is None else Decimal(expected))
+
+
+@given(
+    leverage=st.integers(2, 125),
+    side=st.sampled_from([Side.BUY, Side.SELL]),
+    quantity=st.integers(1, 500),
+    fee=st.sampled_from(["0", "0.0006", "0.001"]),
+)
+def test_the_exchange_never_liquidates_before_we_expect_it(
+    leverage: int, side: Side, quantity: int, fee: str
+) -> None:
+    held = sized(side, quantity=str(Decimal(quantity) / 1000))
+    found = liquidation_price(held, MarginMode.ISOLATED, leverage)
+    exchange = exchange_liquidation_price(
+        Position(
+            id="1",
+            inst_id="BTC-USDT",
+            margin_mode="isolated",
+            side="net",
+            leverage=leverage,
+            created=0,
+            updated=0,
+            size=Decimal(quantity * side.sign),
+            average=Decimal(60000),
+        ),
+        Contract(
+            inst_id="BTC-USDT",
+            contract_value=Decimal("0.001"),
+            lot=Decimal(1),
+            minimum=Decimal(1),
+            tick=Decimal(1),
+            maintenance_rate=COIN.maintenance_rate,
+        ),
+        Decimal(fee),
+        held.quantity * 60000 / leverage,
+    )
+    assert found is not None
+    assert exchange is not None
+    assert (found - exchange) * side.sign >= -Decimal("1e-18")
 
 
 @pytest.mark.parametrize(
     ("side", "stop", "refused"),
     [
-        (Side.BUY, "54301", False),
-        (Side.BUY, "54300", True),
+        (Side.BUY, "54326", False),
+        (Side.BUY, "54325", True),
         (Side.BUY, "50000", True),
-        (Side.SELL, "65699", False),
-        (Side.SELL, "65700", True),
+        (Side.SELL, "65606", False),
+        (Side.SELL, "65607", True),
         (Side.BUY, None, False),
     ],
 )

@@ -1,0 +1,77 @@
+"""What of a position's protection may rest at the broker, and how ours is told from what others left there."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from brokers.base import ProtectingBroker, ProtectionOutcome, ProtectionState, RestingProtection
+from core.identity import protection_client_id
+from core.order import Side
+from database.protections import Leftover, ProtectionRecord
+
+CLOCK_TOLERANCE = timedelta(minutes=2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Footprint:
+    """How a position's protection is known: by the broker's ids, ours, or the prices an entry carried along.
+
+    `side` is the closing side. What an entry carried along rests since `since`.
+    """
+
+    side: Side
+    broker_ids: tuple[str, ...]
+    client_ids: frozenset[str]
+    attached: tuple[Decimal | None, Decimal | None]
+    since: datetime
+
+    def has(self, each: RestingProtection) -> bool:
+        """Tell whether something that rests belongs to this position."""
+        if each.id in self.broker_ids:
+            return True
+        if each.side is not self.side:
+            return False
+        if each.client_id in self.client_ids:
+            return True
+        came_with_entry = (each.stop_price, each.target_price) == self.attached
+        return came_with_entry and each.created_at >= self.since - CLOCK_TOLERANCE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What of a bot's protection rests at the broker, and what the broker did by `triggered_id` already."""
+
+    resting: tuple[RestingProtection, ...]
+    triggered: ProtectionOutcome | None = None
+    triggered_id: str | None = None
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        return tuple(each.id for each in self.resting)
+
+
+def footprint(held: ProtectionRecord | Leftover, side: Side) -> Footprint:
+    """Return the footprint of a position that is closed by `side`."""
+    return Footprint(
+        side=side,
+        broker_ids=held.broker_ids,
+        client_ids=frozenset(
+            protection_client_id(held.event_uuid, held.leg_number, version + 1)
+            for version in range(held.version)
+        ),
+        attached=(held.attached_stop, held.attached_target),
+        since=held.created_at,
+    )
+
+
+def standing(broker: ProtectingBroker, symbol: str, ours: Footprint) -> Standing:
+    """Read what of ours rests, and what became of what rested before."""
+    resting = tuple(each for each in broker.protections(symbol) if ours.has(each))
+    seen: Collection[str] = {each.id for each in resting}
+    for gone in ours.broker_ids:
+        if gone not in seen:
+            outcome = broker.protection_outcome(symbol, gone)
+            if outcome.state is ProtectionState.TRIGGERED:
+                return Standing(resting=resting, triggered=outcome, triggered_id=gone)
+    return Standing(resting=resting)
