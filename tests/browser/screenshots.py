@@ -33,7 +33,7 @@ SCREENS = {"wide": (1280, 900), "phone": (390, 844)}
 SCHEMES = ("light", "dark")
 TABS = ("Setup", "My Bots", "Live Positions", "Trade History", "Performance", "Risk Events")
 WATCHED_TABS = ("Now", "Trades", "Messages", "Connect")
-ALERT_TABS = ("Where to", "Which alerts", "History")
+ALERT_TABS = ("Where to", "Which alerts", "History", "Signal channels", "Your Discord account")
 UP_SECONDS, BEAT_SECONDS = 189_700, 15
 TALLEST = 6000
 # Plots and tables come after the words: their programs are loaded when the first of them is drawn.
@@ -79,6 +79,9 @@ def pages(stack: Stack) -> Iterator[View]:
     for tab in ALERT_TABS:
         yield View(f"alerts {tab}", f"/discord?tab={quote(tab)}")
     yield View("alerts change", "/discord", ("Change",))
+    yield View("new channel", "/discord?tab=Signal%20channels", ("Register a channel", "More"))
+    channel = stack.read("channels", DEMO)[0]["id"]
+    yield View("one channel", f"/discord?tab=Signal%20channels&channel={channel}")
     for tab in ("Kill switch", "Profile", "Sessions", "Second factor"):
         yield View(f"settings {tab}", f"/settings?tab={quote(tab)}")
     yield View("flatten", "/settings?tab=Kill%20switch", ("Flatten",))

@@ -16,7 +16,6 @@ from ui.trading_bot.protection_fields import (
     MOST_MINUTES,
     NONE_LIMITS,
     lending_fields,
-    number_input,
     protection_fields,
     read_lending,
     read_protection,
@@ -116,11 +115,7 @@ def advanced_fields(
         typed["cooldown_minutes"] = st.text_input("Minutes without entry after a stop", str(row["cooldown_minutes"]),
                                                   key=f"{key}-cooldown", autocomplete="off")  # fmt: skip
         slots["cooldown_minutes"] = st.empty()
-    typed |= protection_fields(row, key, slots)
-    typed["entry_valid_minutes"] = number_input(
-        slots, "entry_valid_minutes", "A limit entry waits for (minutes)", row["entry_valid_minutes"], key=key,
-        nothing="for ever", help="Then it is cancelled.",
-    )  # fmt: skip
+    typed |= protection_fields(row, key, slots, asks_waiting=True)
     typed |= _window_fields(row, key, slots)
     typed["allow_short"] = st.checkbox("May sell short", row["allow_short"], key=f"{key}-short",
                                        help="Without it a sell only closes a long position.")  # fmt: skip

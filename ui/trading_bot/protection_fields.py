@@ -58,8 +58,10 @@ def lending_fields(
     return typed
 
 
-def protection_fields(row: Mapping[str, Any], key: str, slots: Slots) -> dict[str, Any]:
-    """Draw what protects a position beside its stop and target."""
+def protection_fields(
+    row: Mapping[str, Any], key: str, slots: Slots, *, asks_waiting: bool = False
+) -> dict[str, Any]:
+    """Draw what protects a position beside its stop and target; `asks_waiting`: and how long a limit entry waits."""
     typed: dict[str, Any] = {}
     places = iter([column for _ in range(3) for column in st.columns(2)])
     with next(places):
@@ -87,6 +89,12 @@ def protection_fields(row: Mapping[str, Any], key: str, slots: Slots) -> dict[st
             slots, "time_limit_minutes", "Time limit (minutes)", row["time_limit_minutes"], key=key,
             help=TIME_HELP, nothing="none",
         )  # fmt: skip
+    if asks_waiting:
+        with next(places):
+            typed["entry_valid_minutes"] = number_input(
+                slots, "entry_valid_minutes", "A limit entry waits for (minutes)", row["entry_valid_minutes"],
+                key=key, help="Then it is cancelled.", nothing="for ever",
+            )  # fmt: skip
     return typed
 
 
