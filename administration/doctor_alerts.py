@@ -23,11 +23,15 @@ def alerts(console: Console) -> Iterator[Finding]:
             yield Finding(subject="alerts", words=words, mend="set DISCORD_WEBHOOK_URL to one that works")
     if figures["oldest"] is not None and now - figures["oldest"] > LATE_AFTER:
         words = f"{figures['waiting']} wait, the oldest since {moment(figures['oldest'])}"
-        yield Finding(subject="alerts", words=words, mend="see Discord and alerts in the dashboard for the reason")
+        yield Finding(
+            subject="alerts", words=words, mend="see Discord and alerts in the dashboard for the reason"
+        )
         return
     if console.settings.discord_webhook_url is None:
         yield Finding(subject="alerts", words="no DISCORD_WEBHOOK_URL: alerts about the server go nowhere")
-    yield Finding(subject="alerts", words=f"{figures['waiting']} wait, {figures['failed']} failed within a day")
+    yield Finding(
+        subject="alerts", words=f"{figures['waiting']} wait, {figures['failed']} failed within a day"
+    )
 
 
 def mqtt(console: Console) -> Iterator[Finding]:
