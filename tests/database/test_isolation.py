@@ -9,8 +9,18 @@ from decimal import Decimal
 import pytest
 from pydantic import SecretStr
 
-from database import alert_channels, audit, embedded, risk, tokens
+from database import (
+    alert_channels,
+    audit,
+    channel_messages,
+    discord_accounts,
+    embedded,
+    risk,
+    signal_channels,
+    tokens,
+)
 from database.accounts import create_user
+from database.channel_messages import MessageState, SeenMessage
 from database.pool import Database
 from encryption import Vault, new_key
 from tests.conftest import TEMPLATE, _database_for_one_test
@@ -24,7 +34,24 @@ OWNER, OTHER, ADMIN = "owner@example.org", "other@example.org", "admin@example.o
 ACCOUNT, PLACE, BOT, TOKEN = OWNER, "Owners-place", "Owners-bot", "Owners-token"
 EVENT, SYMBOL, BROWSER = "Owners-event", "NFLX", "Owners-browser"
 WATCHED, MARKET, MESSAGE, HOOK = "Owners-watched", "Owners-market", "Owners-message", "Owners-hook"
-HIDDEN = (ACCOUNT, PLACE, BOT, TOKEN, EVENT, SYMBOL, BROWSER, WATCHED, MARKET, MESSAGE, HOOK)
+CHANNEL, SAID, LINKED = "Owners-channel", "Owners-said", "Owners-discord"
+HIDDEN = (
+    ACCOUNT,
+    PLACE,
+    BOT,
+    TOKEN,
+    EVENT,
+    SYMBOL,
+    BROWSER,
+    WATCHED,
+    MARKET,
+    MESSAGE,
+    HOOK,
+    CHANNEL,
+    SAID,
+    LINKED,
+)
+
 # Each address with what the owner must find there: else a page that shows nothing at all would pass.
 ADDRESSES = {
     ("", ""): (PLACE, BOT, SYMBOL),
@@ -45,6 +72,10 @@ ADDRESSES = {
     ("discord", ""): (HOOK,),
     ("discord", "tab=Which alerts"): (),
     ("discord", "tab=History"): (MARKET, MESSAGE),
+    ("discord", "tab=Signal channels"): (CHANNEL, PLACE),
+    ("discord", "tab=Signal channels&channel={channel}"): (CHANNEL, PLACE, SAID, BOT),
+    ("discord", "channel={channel}"): (CHANNEL, SAID),
+    ("discord", "tab=Your Discord account"): (LINKED,),
     ("settings", "tab=Kill switch"): (PLACE,),
     ("settings", "tab=Profile"): (ACCOUNT,),
     ("settings", "tab=Sessions"): (BROWSER,),
@@ -96,9 +127,36 @@ def floor_of(database: Database, email: str, symbol: str, name: str) -> TradingF
         alert_channels.keep_channel(
             transaction, vault, floor.user_id, "DISCORD", f"{name}-address", f"{name}-hook"
         )
+    listen(database, floor, bot, name)
     watch(WatchedDesk(database, floor.user_id, prefix=f"{name}/", name=f"{name}-watched"), name)
     floor.paper_database.close()
     return floor
+
+
+def listen(database: Database, floor: TradingFloor, bot: int, name: str) -> None:
+    """Register a Discord channel for a user, with a message and a bot, and link a Discord account."""
+    now, room = datetime.now(UTC), 900_000_000_000_000_000 + floor.user_id
+    seen = SeenMessage(message_id=room, author_id=room, author="ana", text=f"{name}-said", posted_at=now)
+    columns = {
+        "name": f"{name}-channel",
+        "position_size": 1,
+        "max_position_size": 9,
+        "leverage": 1,
+        "max_leverage": 1,
+    }
+    with database.transaction() as transaction:
+        channel = signal_channels.create(
+            transaction,
+            user_id=floor.user_id,
+            connection_id=floor.connection_id,
+            channel_id=room,
+            columns=columns,
+        )
+        channel_messages.note_not_sent(transaction, [channel], seen, MessageState.LATE, "Too old.", now)
+        transaction.execute(
+            "UPDATE user_bot_configs SET signal_channel_id = %s WHERE id = %s", (channel, bot)
+        )
+        discord_accounts.link(transaction, floor.user_id, room, f"{name}-discord", now, actor="test")
 
 
 def watch(desk: WatchedDesk, name: str) -> None:
@@ -127,6 +185,7 @@ def town(server: embedded.Server) -> Iterator[Town]:
             watched = owner.one("SELECT id FROM watched_bots WHERE user_id = %s", (owner.user_id,))["id"]
             ids = {
                 "watched": watched,
+                "channel": 1,
                 "bot": 1,
                 "signal": signal["uuid"],
                 "owner": owner.user_id,

@@ -91,6 +91,8 @@ PLACES = {
     "where alerts go": tab("discord", "Where to", "your alerts go nowhere", "● ACTIVE"),
     "which alerts": tab("discord", "Which alerts", "Order rejected or failed", "Order rejected or failed"),
     "alerts so far": tab("discord", "History", "Nothing happened yet", "Stop reached|Position opened"),
+    "signal channels": tab("discord", "Signal channels", "Connect a broker first", "Register the channel"),
+    "Discord account": tab("discord", "Your Discord account", "NOT LINKED", "NOT LINKED"),
     "Kill switch": tab("settings", "Kill switch", "No connection yet", "Practice", live=LIVE),
     "Profile": tab("settings", "Profile", "Change your password", f"Signed in as.*{EMAIL}", slow=EMAIL),
     "Sessions": tab("settings", "Sessions", "✓ this one", "✓ this one", slow="✓ this one"),
