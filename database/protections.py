@@ -42,7 +42,10 @@ class ProtectionRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leftover:
-    """What may still rest at the broker of a position that was closed by `side`."""
+    """What may still rest at the broker of a position that was closed by `side`.
+
+    `opened_again` says that the same entry has filled once more since: then what rests protects that.
+    """
 
     leg_id: int
     leg_number: int
@@ -56,27 +59,30 @@ class Leftover:
     attached_stop: Decimal | None
     attached_target: Decimal | None
     created_at: datetime
+    opened_again: bool
 
 
 def begin(transaction: Transaction, order: OrderRecord, now: datetime) -> None:
     """Protect what an entry has filled as its leg says; a later fill of the same leg changes nothing."""
-    at_broker = order.is_protected_at_broker
-    values = {"bot": order.bot_id, "leg": order.leg_id, "at_broker": at_broker, "now": now}
-    transaction.execute(_FORGET_OTHER_LEG, values)
-    if transaction.execute(_BEGIN, values):
-        transaction.execute(_BEGIN_TARGETS, values)
-    elif at_broker:
+    values = {"bot": order.bot_id, "leg": order.leg_id, "at_broker": order.is_protected_at_broker, "now": now}
+    if transaction.value(_BEGIN, values):
+        return
+    forgot_another = transaction.value(_FORGET_OTHER_LEG, values)
+    if forgot_another:
+        transaction.value(_BEGIN, values)
+    elif order.is_protected_at_broker:
         ask_look(transaction, order.bot_id, now)
 
 
 _END = """
-    WITH ended AS (DELETE FROM protections WHERE bot_config_id = %(bot)s {which} RETURNING *)
-    INSERT INTO leftover_protections AS kept (leg_id, broker_ids, broker_version, created_at, look_at)
-    SELECT leg_id, broker_ids, broker_version, created_at, %(now)s
-      FROM ended WHERE held_by = 'BROKER' AND NOT lifted
-    ON CONFLICT (leg_id) DO UPDATE
-       SET broker_ids = kept.broker_ids || excluded.broker_ids, look_at = excluded.look_at,
-           broker_version = greatest(kept.broker_version, excluded.broker_version)
+    WITH ended AS (DELETE FROM protections WHERE bot_config_id = %(bot)s {which} RETURNING *), left_over AS (
+        INSERT INTO leftover_protections AS kept (leg_id, broker_ids, broker_version, created_at, look_at)
+        SELECT leg_id, broker_ids, broker_version, created_at, %(now)s
+          FROM ended WHERE held_by = 'BROKER' AND NOT lifted
+        ON CONFLICT (leg_id) DO UPDATE
+           SET broker_ids = kept.broker_ids || excluded.broker_ids, look_at = excluded.look_at,
+               broker_version = greatest(kept.broker_version, excluded.broker_version))
+    SELECT count(*) FROM ended
 """
 _END_ALL = prepared(_END.format(which=""), bot="bigint", now="timestamptz")
 _FORGET_OTHER_LEG = prepared(
@@ -84,36 +90,33 @@ _FORGET_OTHER_LEG = prepared(
 )
 _BEGIN = prepared(
     """
-    INSERT INTO protections (bot_config_id, leg_id, stop_price, target_price, held_by, look_at, break_even_after,
-                             trail_distance, trail_from, close_at, created_at)
-    SELECT %(bot)s, id, stop_price, target_price, CASE WHEN %(at_broker)s THEN 'BROKER' ELSE 'ENGINE' END,
-           CASE WHEN %(at_broker)s THEN %(now)s END, (terms ->> 'break_even_after')::integer,
-           (terms ->> 'trail_distance')::numeric, (terms ->> 'trail_from')::numeric,
-           %(now)s + (terms ->> 'time_limit_minutes')::integer * interval '1 minute', %(now)s
-      FROM legs
-     WHERE id = %(leg)s AND (stop_price IS NOT NULL OR target_price IS NOT NULL OR terms IS NOT NULL)
-    ON CONFLICT DO NOTHING
+    WITH begun AS (
+        INSERT INTO protections (bot_config_id, leg_id, stop_price, target_price, held_by, look_at, break_even_after,
+                                 trail_distance, trail_from, close_at, created_at)
+        SELECT %(bot)s, id, stop_price, target_price, CASE WHEN %(at_broker)s THEN 'BROKER' ELSE 'ENGINE' END,
+               CASE WHEN %(at_broker)s THEN %(now)s END, (terms ->> 'break_even_after')::integer,
+               (terms ->> 'trail_distance')::numeric, (terms ->> 'trail_from')::numeric,
+               %(now)s + (terms ->> 'time_limit_minutes')::integer * interval '1 minute', %(now)s
+          FROM legs
+         WHERE id = %(leg)s AND (stop_price IS NOT NULL OR target_price IS NOT NULL OR terms IS NOT NULL)
+        ON CONFLICT DO NOTHING RETURNING leg_id),
+    targets AS (
+        INSERT INTO protection_targets (bot_config_id, number, price, share)
+        SELECT %(bot)s, target.number, target.price, target.share
+          FROM begun JOIN legs ON legs.id = begun.leg_id,
+               jsonb_to_recordset(terms -> 'targets') AS target (number integer, price numeric, share numeric))
+    SELECT count(*) FROM begun
     """,
     bot="bigint",
     leg="bigint",
     at_broker="boolean",
     now="timestamptz",
 )
-_BEGIN_TARGETS = prepared(
-    """
-    INSERT INTO protection_targets (bot_config_id, number, price, share)
-    SELECT %(bot)s, target.number, target.price, target.share
-      FROM legs, jsonb_to_recordset(terms -> 'targets') AS target (number integer, price numeric, share numeric)
-     WHERE legs.id = %(leg)s
-    """,
-    bot="bigint",
-    leg="bigint",
-)
 
 
 def end(transaction: Transaction, bot_id: int, now: datetime) -> None:
     """Forget the protection of a position that is closed; what may still rest at the broker is kept in mind."""
-    transaction.execute(_END_ALL, {"bot": bot_id, "now": now})
+    transaction.value(_END_ALL, {"bot": bot_id, "now": now})
 
 
 def leftovers_due(transaction: Transaction, lane_id: int, now: datetime) -> list[Leftover]:
@@ -129,7 +132,8 @@ def leftovers_due(transaction: Transaction, lane_id: int, now: datetime) -> list
 _LEFTOVERS = """
     SELECT leg_id, legs.number AS leg_number, plans.event_uuid, plans.bot_config_id AS bot_id,
            lanes.connection_id, lanes.symbol, CASE legs.side WHEN 'BUY' THEN 'SELL' ELSE 'BUY' END AS side,
-           broker_ids, broker_version AS version, legs.attached_stop, legs.attached_target, kept.created_at
+           broker_ids, broker_version AS version, legs.attached_stop, legs.attached_target, kept.created_at,
+           EXISTS (SELECT FROM protections WHERE protections.leg_id = kept.leg_id) AS opened_again
       FROM leftover_protections AS kept JOIN legs ON legs.id = leg_id JOIN plans ON plans.id = legs.plan_id
       JOIN lanes ON lanes.id = plans.lane_id
      WHERE plans.lane_id = %(lane)s AND look_at <= %(now)s ORDER BY leg_id

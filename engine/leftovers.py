@@ -20,7 +20,7 @@ def sweep(desk: Desk, session: Session, lane_id: int) -> None:
         due = protections.leftovers_due(transaction, lane_id, desk.now())
     for leftover in due:
         try:
-            gone = _take_away(desk, session, leftover)
+            gone = not leftover.opened_again and _take_away(desk, session, leftover)
         except BrokerError:
             gone = False
         with session.transaction() as transaction:

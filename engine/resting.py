@@ -92,17 +92,18 @@ def settle(desk: Desk, session: Session, bot_id: int, since: datetime) -> bool |
     """
     with session.autocommit() as transaction:
         record = protections.protection_of(transaction, bot_id)
+        if record is None or not record.at_broker:
+            return None
         row = bots.bot_row(transaction, bot_id)
         lane = lanes.instrument_of_lane(transaction, row["lane_id"])
-    if record is None or not record.at_broker or lane.is_dust(row["quantity"]):
+    if lane.is_dust(row["quantity"]):
         return None
-    patient = desk.now() < since + PATIENCE
     try:
         found = _standing(_broker(desk, session, row), record, row)
     except BrokerError:
-        return False if patient else None
+        return _wait_or_go(desk, since)
     if found.triggered is not None:
-        return _take_triggered(desk, session, record, found, lane) or (False if patient else None)
+        return _take_triggered(desk, session, record, found, lane) or _wait_or_go(desk, since)
     if found.ids != record.broker_ids:
         with session.transaction() as transaction:
             protections.note_resting(transaction, bot_id, found.ids, desk.after(LOOK_SECONDS))
@@ -118,11 +119,10 @@ def lift(desk: Desk, session: Session, bot_id: int, since: datetime) -> bool | N
     desk.step("exit to be freed")
     with session.autocommit() as transaction:
         record = protections.protection_of(transaction, bot_id)
+        if record is None or not record.at_broker:
+            return None
         row = bots.bot_row(transaction, bot_id)
         lane = lanes.instrument_of_lane(transaction, row["lane_id"])
-    if record is None or not record.at_broker:
-        return None
-    waits = False if desk.now() < since + PATIENCE else None
     try:
         broker = _broker(desk, session, row)
         for each in record.broker_ids:
@@ -130,15 +130,20 @@ def lift(desk: Desk, session: Session, bot_id: int, since: datetime) -> bool | N
         desk.step("protection lifted")
         found = _standing(broker, record, row)
     except BrokerError:
-        return waits
+        return _wait_or_go(desk, since)
     if found.triggered is not None:
-        return _take_triggered(desk, session, record, found, lane) or waits
+        return _take_triggered(desk, session, record, found, lane) or _wait_or_go(desk, since)
     with session.transaction() as transaction:
         if found.ids:
             protections.note_resting(transaction, bot_id, found.ids, desk.after(LOOK_SECONDS))
-            return waits
+            return _wait_or_go(desk, since)
         protections.note_lifted(transaction, bot_id, desk.after(LOOK_SECONDS))
     return None
+
+
+def _wait_or_go(desk: Desk, since: datetime) -> bool | None:
+    """Tell an exit to wait, or to go all the same; a call that took its time has counted by now."""
+    return False if desk.now() < since + PATIENCE else None
 
 
 def _broker(desk: Desk, session: Session, row: Row) -> ProtectingBroker:

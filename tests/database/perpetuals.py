@@ -99,15 +99,15 @@ class Perpetuals(TradingFloor):
         """Put a CLOSE into the lane without working it."""
         self.store(bot, Signal(action=Action.CLOSE, symbol=BTC))
 
-    def by_hand(self) -> None:
-        """Close the whole position as its owner does at the exchange."""
+    def by_hand(self, part: Decimal | None = None) -> None:
+        """Close the whole position, or a part, as its owner does at the exchange."""
         held = self.held()
         self.blofin.submit(
             OrderIntent(
                 client_order_id=f"hand{uuid4().hex[:20]}",
                 symbol=BTC,
                 side=Side.SELL if held > 0 else Side.BUY,
-                quantity=abs(held),
+                quantity=part or abs(held),
                 reduce_only=True,
             )
         )

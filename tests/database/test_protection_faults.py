@@ -294,6 +294,87 @@ def test_a_stop_of_the_users_own_is_left_alone(floor: Perpetuals) -> None:
     assert live == [own]
 
 
+def test_a_flip_lifts_the_old_stop_and_gets_its_own(floor: Perpetuals) -> None:
+    bot = enter(floor, 65_000)
+    signal = floor.send(bot, "SELL", stop_loss=at(63_000)[0], take_profits=at(57_000))
+    floor.go_on(bot)
+    assert floor.signal(signal["uuid"])["state"] == "EXECUTED"
+    assert floor.held() == floor.booked(bot) < 0
+    assert [(stop, target) for stop, target, _ in floor.resting()] == [("63000", "57000")]
+
+
+def test_a_flip_that_meets_a_triggered_stop_still_turns(floor: Perpetuals) -> None:
+    bot = enter(floor)
+    drop(floor, 57_900)()
+    floor.send(bot, "SELL", stop_loss=at(61_000)[0])
+    floor.go_on(bot)
+    assert floor.held() == floor.booked(bot) < 0
+    assert [stop for stop, _, _ in floor.resting()] == ["61000"]
+    assert floor.bot_row(bot)["own_exit"] is None
+
+
+def test_an_exit_that_is_refused_gets_its_protection_back(floor: Perpetuals) -> None:
+    bot = enter(floor)
+    floor.server.operation_error("102004", path="/api/v1/trade/order")
+    signal = floor.send(bot, "CLOSE")
+    floor.go_on(bot)
+    assert floor.signal(signal["uuid"])["state"] == "FAILED"
+    assert floor.booked(bot) == D("0.1")
+    floor.wait(30)
+    floor.go_on(bot)
+    assert floor.resting() == [("58000", "", "100")]
+
+
+def test_a_stop_after_the_owner_has_closed_a_part_ends_in_nothing(floor: Perpetuals) -> None:
+    bot = enter(floor)
+    floor.by_hand(D("0.05"))
+    floor.look(bot, 57_900, passes=2)
+    floor.look(bot, passes=4)
+    assert (floor.booked(bot), floor.held()) == (0, 0)
+    assert floor.resting() == []
+    assert sold(floor) == [50, 50]
+
+
+def test_a_liquidation_is_booked_and_leaves_nothing(floor: Perpetuals) -> None:
+    bot = enter(floor)
+    floor.blofin.cancel_protection(BTC, floor.protection()["broker_ids"][0])
+    floor.look(bot, 47_000, passes=12)
+    assert (floor.booked(bot), floor.held()) == (0, 0)
+    assert ("EXTERNAL_CLOSE", "NOTED") in floor.events()
+    assert floor.resting() == []
+
+
+@pytest.mark.parametrize("price", [57_900, 65_100, None])
+def test_an_account_in_hedged_mode_is_protected_as_well(floor: Perpetuals, price: int | None) -> None:
+    floor.server.account("key", "secret", "phrase", balance=100_000, position_mode="long_short_mode")
+    bot = enter(floor, 65_000)
+    assert floor.resting() == [("58000", "65000", "100")]
+    if price is None:
+        floor.send(bot, "CLOSE")
+    floor.look(bot, price)
+    assert (floor.booked(bot), floor.held()) == (0, 0)
+    assert floor.resting() == []
+
+
+def test_an_entry_that_fills_again_after_its_stop_is_protected(floor: Perpetuals) -> None:
+    """What the cancel did not catch is a position like any other."""
+    floor.server.settings(hold_fills=True, attach_at_first_fill=True)
+    bot = floor.perpetual()
+    floor.send(bot, "BUY", order_type=OrderType.LIMIT, limit_price=D(60_000), stop_loss=at(58_000)[0])
+    entry = floor.server.orders("key")[0]["orderId"]
+    floor.server.fill("key", entry, 40)
+    floor.go_on(bot, 8)
+    drop(floor, 57_900)()
+    stop = next(each for each in floor.server.orders("key") if each["side"] == "sell")
+    floor.server.fill("key", stop["orderId"])
+    drop(floor, 60_000)()
+    after_step(floor, "cancel noted", lambda: floor.server.fill("key", entry, 60))
+    floor.wait(30)
+    floor.go_on(bot, 12)
+    assert floor.held() == floor.booked(bot) == D("0.06")
+    assert [(stop, size) for stop, _, size in floor.resting()] == [("58000", "60")]
+
+
 # The kill switch
 
 
