@@ -143,7 +143,10 @@ def note_deliveries(
           FROM told JOIN unnest(%(kinds)s::text[], %(deliveries)s::text[]) AS usual (kind, delivery)
                       ON usual.kind = told.kind AND usual.delivery <> 'OFF'
          ORDER BY told.id
-        ON CONFLICT (notification_id, channel_id) DO NOTHING
+        -- A notifier that runs meanwhile has failed some of them, since nothing is sent to the demo's channel.
+        ON CONFLICT (notification_id, channel_id) DO UPDATE
+           SET state = 'SENT', error = NULL, not_before = excluded.not_before, sent_at = excluded.sent_at,
+               attempts = 1, created_at = excluded.created_at
         """,
         {
             "user": user_id,
