@@ -294,6 +294,20 @@ def test_a_stop_of_the_users_own_is_left_alone(floor: Perpetuals) -> None:
     assert live == [own]
 
 
+def test_nothing_is_placed_again_while_an_exit_is_under_way(floor: Perpetuals) -> None:
+    bot = enter(floor)
+    floor.server.settings(hold_fills=True)
+    floor.send(bot, "CLOSE")
+    floor.wait(60)
+    floor.go_on(bot)
+    assert floor.booked(bot) == D("0.1")
+    assert floor.resting() == []
+    floor.server.settings(hold_fills=False)
+    floor.go_on(bot)
+    assert (floor.booked(bot), floor.held()) == (0, 0)
+    assert "leftover looked at" not in floor.steps
+
+
 def test_a_flip_lifts_the_old_stop_and_gets_its_own(floor: Perpetuals) -> None:
     bot = enter(floor, 65_000)
     signal = floor.send(bot, "SELL", stop_loss=at(63_000)[0], take_profits=at(57_000))
