@@ -1,9 +1,11 @@
 """Trade perpetuals at BloFin: what it does in no other exchange's way, and protection that rests there."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import chain, islice
 from typing import ClassVar
 
 from brokers import blofin_mapping as own
@@ -28,8 +30,10 @@ from core.order import MarginMode, Order, OrderIntent
 
 PAGE = 100
 MOST_PAGES = 20
-# How far back orders are looked for of which only our id is known.
+# How far back orders are looked for of which only our id is known: so long, or so many newer orders.
 LOOK_BACK = timedelta(days=30)
+HISTORY_PAGES = 10
+POSITION_MODES = {"net_mode": False, "long_short_mode": True}
 KEY_SECONDS = 86_400.0
 KEY_AGAIN_SECONDS = 60.0
 
@@ -55,16 +59,16 @@ class BlofinBroker(CcxtBroker):
     def open_orders(self) -> tuple[Order, ...]:
         """Return every order that is not final, ours or not, the newest first."""
         self._markets()
-        return self._orders(self._pages("private_get_trade_orders_pending", "orderId", {}))
+        return self._orders(self._whole("private_get_trade_orders_pending", {}))
 
     def find_order(self, client_order_id: str, symbol: str | None = None) -> Order | None:
         """Return the order with our id; None only when neither the detail nor both lists have it.
 
         BloFin wants the symbol for the detail. Where it is not known, as after a restart, and where the
-        detail refuses, the open orders and the history of `LOOK_BACK` are searched.
+        detail refuses, the open orders and the history are searched: `LOOK_BACK`, or `HISTORY_PAGES`.
         """
         self._markets()
-        symbol = self._symbols.get(client_order_id) if symbol is None else self._market(symbol)["id"]
+        symbol = self._symbol_of(client_order_id, symbol)
         found = None if symbol is None else self._detail(client_order_id, symbol)
         if found is not None:
             return found
@@ -87,9 +91,9 @@ class BlofinBroker(CcxtBroker):
     def protections(self, symbol: str) -> tuple[RestingProtection, ...]:
         """Return every stop and target of a symbol that rests, ours or not."""
         market = self._market(symbol)
-        pages = self._pages("private_get_trade_orders_tpsl_pending", "tpslId", {"instId": market["id"]})
+        raws = self._whole("private_get_trade_orders_tpsl_pending", {"instId": market["id"]}, "tpslId")
         with self._understood():
-            return tuple(own.read_protection(raw, market) for raw in pages)
+            return tuple(own.read_protection(raw, market) for raw in raws)
 
     def protection_outcome(self, symbol: str, protection_id: str) -> ProtectionOutcome:
         """Return what became of a protection, with the order that it sent once BloFin shows one."""
@@ -143,7 +147,15 @@ class BlofinBroker(CcxtBroker):
         if side != "net" and mode is MarginMode.ISOLATED:
             body["positionSide"] = side
         with self._understood():
-            self._client.private_post_account_set_leverage(body)
+            now = self._client.private_post_account_set_leverage(body)["data"].get("leverage", leverage)
+            if Decimal(now) != leverage:
+                raise Rejected(f"BloFin set the leverage of {market['id']} to {now} instead of {leverage}.")
+
+    def _read_hedged(self) -> bool:
+        mode = self._client.private_get_account_position_mode()["data"]["positionMode"]
+        if mode not in POSITION_MODES:
+            raise Rejected(f"The account's position mode is {mode}: set it to one-way or hedge at BloFin.")
+        return POSITION_MODES[mode]
 
     def _read_instrument(self, market: Json) -> Instrument:
         with self._understood():
@@ -216,9 +228,7 @@ class BlofinBroker(CcxtBroker):
             if raw.get("createTime")
             else {"instId": market["id"]}
         )
-        exits = self._pages("private_get_trade_orders_history", "orderId", query)
-        exits += self._pages("private_get_trade_orders_pending", "orderId", {"instId": market["id"]})
-        sent = own.exit_of(raw, exits)
+        sent = self._exit_of(raw, market, query)
         orders = () if sent is None else self._orders([sent])
         return ProtectionOutcome(state=state, order=next(iter(orders), None), is_stop=own.is_stop(raw, sent))
 
@@ -231,29 +241,46 @@ class BlofinBroker(CcxtBroker):
 
     def _in_lists(self, client_order_id: str, query: Mapping[str, str]) -> Order | None:
         since = {"begin": str(int((datetime.now(UTC) - LOOK_BACK).timestamp() * 1000))}
-        for method, more in (
-            ("private_get_trade_orders_pending", {}),
-            ("private_get_trade_orders_history", since),
-        ):
-            found = self._orders(self._pages(method, "orderId", {**query, **more}))
-            for order in found:
-                if order.client_order_id == client_order_id:
-                    return order
+        pending = self._pages("private_get_trade_orders_pending", query)
+        history = self._pages("private_get_trade_orders_history", {**query, **since})
+        for page in chain(pending, islice(history, HISTORY_PAGES)):
+            with self._understood():
+                order = self._chosen(page, client_order_id)
+            if order is not None:
+                return order
         return None
+
+    def _exit_of(self, raw: Json, market: Json, query: Mapping[str, str]) -> Json | None:
+        """Return the order that a triggered protection sent; the newest `HISTORY_PAGES` since then are read."""
+        pending = self._pages("private_get_trade_orders_pending", {"instId": market["id"]})
+        history = self._pages("private_get_trade_orders_history", query)
+        seen: list[Json] = []
+        for page in chain(pending, islice(history, HISTORY_PAGES)):
+            seen += page
+            with self._understood():
+                if (named := own.named_exit(raw, page)) is not None:
+                    return named
+        with self._understood():
+            return own.nameless_exit(raw, seen)
 
     def _orders(self, raws: Sequence[Json]) -> tuple[Order, ...]:
         with self._understood():
             return self._read_orders([self._client.parse_order(raw) for raw in raws])
 
-    def _pages(self, method: str, id_name: str, query: Mapping[str, str]) -> list[Json]:
-        """Return a whole list, newest first; raise `Unknown` where it has no end."""
-        found: dict[str, Json] = {}
+    def _whole(self, method: str, query: Mapping[str, str], id_name: str = "orderId") -> list[Json]:
+        return [raw for page in self._pages(method, query, id_name) for raw in page]
+
+    def _pages(self, method: str, query: Mapping[str, str], id_name: str = "orderId") -> Iterator[list[Json]]:
+        """Go through a list, the newest first, a page at a time; raise `Unknown` where it has no end."""
+        seen: set[str] = set()
+        after: dict[str, str] = {}
         for _ in range(MOST_PAGES):
-            after = {"after": list(found)[-1]} if found else {}
             with self._understood():
                 answer = getattr(self._client, method)({**query, **after, "limit": str(PAGE)})["data"]
                 page = {str(raw[id_name]): raw for raw in answer}
-            if len(page) < PAGE or page.keys() <= found.keys():
-                return list({**found, **page}.values())
-            found.update(page)
+            yield [raw for each, raw in page.items() if each not in seen]
+            if len(answer) < PAGE or page.keys() <= seen:
+                return
+            seen |= page.keys()
+            after = {"after": list(page)[-1]}
         raise Unknown(f"BloFin lists more than {MOST_PAGES * PAGE} orders.")

@@ -112,17 +112,27 @@ def protection_state(raw: Json) -> ProtectionState:
     return STATES[raw["state"]]
 
 
-def exit_of(raw: Json, orders: Iterable[Json]) -> Json | None:
-    """Return the order that a triggered protection sent.
+def named_exit(raw: Json, orders: Iterable[Json]) -> Json | None:
+    """Return the order that a triggered protection sent, by its id in `algoId` or ours in `algoClientOrderId`."""
+    kinds = list(EXIT_CATEGORIES)
+    return next((each for each in orders if _is_exit_of(each, raw, kinds) and _names(each, raw)), None)
 
-    By its id in `algoId`, or ours in `algoClientOrderId`. Where BloFin fills in neither, the one exit of that
-    kind on that side since; None while there is none, or more than one.
+
+def nameless_exit(raw: Json, orders: Iterable[Json]) -> Json | None:
+    """Return the order that a triggered protection sent where BloFin does not fill in whose it is.
+
+    That is the one exit of its kind, side and margin mode since; None while there is none, or more than one.
     """
-    candidates = [each for each in orders if _is_exit_on_side(each, raw)]
-    named = [each for each in candidates if _names(each, raw)]
-    if named:
-        return named[0]
-    nameless = {str(each["orderId"]): each for each in candidates if not each.get("algoId")}
+    known = is_stop(raw, None)
+    kinds = [kind for kind, stops in EXIT_CATEGORIES.items() if known is None or stops is known]
+    nameless = {
+        str(each["orderId"]): each
+        for each in orders
+        if _is_exit_of(each, raw, kinds)
+        and each.get("marginMode") == raw.get("marginMode")
+        and not each.get("algoId")
+        and not each.get("algoClientOrderId")
+    }
     return next(iter(nameless.values())) if len(nameless) == 1 else None
 
 
@@ -148,9 +158,9 @@ def tiers(rows: Sequence[Json]) -> tuple[Json, ...]:
     return tuple({"maintenanceMarginRate": row["maintenanceMarginRate"]} for row in ordered)
 
 
-def _is_exit_on_side(order: Json, raw: Json) -> bool:
+def _is_exit_of(order: Json, raw: Json, kinds: Sequence[str]) -> bool:
     return (
-        order.get("orderCategory") in EXIT_CATEGORIES
+        order.get("orderCategory") in kinds
         and order["side"] == raw["side"]
         and order["positionSide"] == raw["positionSide"]
     )

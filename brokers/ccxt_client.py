@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError
 
 from brokers import ccxt_mapping as mapping
 from brokers.base import Mode
@@ -28,6 +29,7 @@ from brokers.transport import retry_wait, transport_error
 from core.errors import BrokerError, Rejected, Unknown
 
 CONNECTIONS = 32
+PIECE_BYTES = 65_536
 
 _importing = threading.Lock()
 # ccxt writes every request's headers, keys among them, to its logger
@@ -70,6 +72,8 @@ def open_client(
     client: Any = kind({**keys, **settings})
     client.venue, client.logger, client.number = venue, _silent, str
     client.session = Line(venue.title, timeout)
+    # names as the exchange has them: renamed, one coin could pass for another
+    client.commonCurrencies = {}
     if mode is not Mode.LIVE:
         client.urls["api"] = client.urls[venue.demo]
     if base_url is not None:
@@ -126,7 +130,11 @@ class Client:
 
 
 class Line(requests.Session):
-    """A session that times out, follows nothing, keeps no cookies, resends nothing, and notes what it sent."""
+    """A session that follows nothing, keeps no cookies, resends nothing, and notes what it sent.
+
+    `timeout` is how many seconds it may take to connect, and until the answer begins; both together bound
+    how long after that the rest of the answer is waited for.
+    """
 
     def __init__(self, title: str, timeout: tuple[float, float]) -> None:
         super().__init__()
@@ -155,13 +163,29 @@ class Line(requests.Session):
     def request(self, method: str | bytes, url: str | bytes, *more: Any, **options: Any) -> requests.Response:
         """Send one request; raise `Unavailable` or `Unknown` where no answer comes."""
         self._count(str(method))
-        options |= {"timeout": self._timeout, "allow_redirects": False}
+        options |= {"timeout": self._timeout, "allow_redirects": False, "stream": True}
         try:
-            return super().request(method, url, *more, **options)
+            response = super().request(method, url, *more, **options)
+            self._read(response)
         except requests.RequestException as error:
             failure = transport_error(error, self._title)
+        except HTTPError as error:
+            failure = Unknown(f"No answer from {self._title}: {type(error).__name__}")
+        else:
+            return response
         # outside of the except: the error's address bears the request's signature at some exchanges
         raise failure
+
+    def _read(self, response: requests.Response) -> None:
+        """Read the answer; one that comes in drops would pass every time-out between two of them."""
+        end = time.monotonic() + sum(self._timeout)
+        pieces = []
+        while piece := response.raw.read1(PIECE_BYTES, decode_content=True):
+            pieces.append(piece)
+            if time.monotonic() > end:
+                response.close()
+                raise requests.ReadTimeout()
+        response._content = b"".join(pieces)
 
     def _count(self, method: str) -> None:
         posts = getattr(self._sent, "posts", None)

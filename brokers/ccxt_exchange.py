@@ -8,13 +8,14 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, ClassVar, cast
+from typing import ClassVar, cast
 
 from brokers import ccxt_mapping as mapping
 from brokers.base import Account, AccountPosition, BrokerName, Capabilities, CredentialField, Mode
 from brokers.ccxt_client import Client, exchange_class, host, open_client, understood
+from brokers.ccxt_listing import Listing as Listing
 from brokers.ccxt_mapping import Json
 from brokers.ccxt_venues import (
     CONNECT_TIMEOUT,
@@ -28,26 +29,9 @@ from core.errors import Conflict, Rejected, Unavailable, Unknown
 from core.instrument import AssetClass, Instrument, MarketClock, Quote
 from core.order import MarginMode, Order, OrderIntent
 
-LISTING_SECONDS = 3600.0
-LOOK_AGAIN_SECONDS = 60.0
 LEVERAGE_SECONDS = 30.0
 REMEMBERED_ORDERS = 10_000
 BOOK_DEPTH = 5
-
-
-@dataclass(slots=True)
-class Listing:
-    """What is the same for every account at one address: its markets, each with the moment it was asked for.
-
-    Give one to all brokers of an address, and the markets are loaded once, not once per account.
-    """
-
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    source: Any = None
-    loaded_at: float = 0.0
-    by_symbol: dict[str, Json] = field(default_factory=dict)
-    by_key: dict[str, Json] = field(default_factory=dict)
-    instruments: dict[str, tuple[Instrument, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +80,7 @@ class CcxtBroker:
         self._standings: dict[tuple[str, MarginMode | None, str], tuple[Standing, float]] = {}
         self._margin_modes: dict[str, MarginMode] = {}
         self._symbols: dict[str, str] = {}
+        self._remembering = threading.Lock()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({host(self._client)})"
@@ -111,30 +96,22 @@ class CcxtBroker:
 
     def positions(self) -> tuple[AccountPosition, ...]:
         """Return every holding that is not zero; long and short of one symbol as their difference."""
-        for fresh in (False, True):
-            self._markets(fresh=fresh)
-            with self._understood():
-                found = self._client.fetch_positions()
-                strange = mapping.unknown_markets(found, self._client.markets)
-            if not strange:
-                return self._read_positions(found)
-        raise Unknown(f"{self.venue.title} does not say how much a contract of {strange[0]} is.")
+        return self._held()
 
     def position(self, symbol: str) -> AccountPosition:
         """Return one holding; zero only when the exchange listed the others without it."""
         market = self._market(symbol)
-        held = [each for each in self.positions() if each.symbol == market["id"]]
+        held = [each for each in self._held(market) if each.symbol == market["id"]]
         return held[0] if held else mapping.flat(market["id"])
 
     def instrument(self, symbol: str) -> Instrument:
-        """Return the rules of a symbol in any spelling, kept for an hour; raise `Rejected` if unknown."""
+        """Return the rules of a symbol in any spelling, kept with the markets; raise `Rejected` if unknown."""
         market = self._market(symbol)
-        kept = self._listing.instruments.get(market["id"])
-        if kept is not None and kept[1] > time.monotonic():
-            return kept[0]
-        instrument = self._read_instrument(market)
-        self._listing.instruments[market["id"]] = (instrument, time.monotonic() + LISTING_SECONDS)
-        return instrument
+        # those of before are another dictionary, and with them goes what is read of their markets
+        kept = self._listing.instruments
+        if market["id"] not in kept:
+            kept[market["id"]] = self._read_instrument(market)
+        return kept[market["id"]]
 
     def quote(self, symbol: str) -> Quote:
         """Return the best bid and ask of the book; raise `Rejected` when a side is empty."""
@@ -154,7 +131,7 @@ class CcxtBroker:
         order that is not found raises `Unknown`: nobody has said that it does not exist.
         """
         self._markets()
-        symbol = self._symbols.get(client_order_id) if symbol is None else self._market(symbol)["id"]
+        symbol = self._symbol_of(client_order_id, symbol)
         skipped = False
         for look_up in self.venue.look_ups:
             if look_up.symbol_name is not None and symbol is None:
@@ -307,11 +284,11 @@ class CcxtBroker:
     def _margin_mode(self, market: Json, wanted: MarginMode | None, *, closing: bool) -> MarginMode:
         """Return the margin mode of an order: an exit's is that of what is held."""
         if not closing:
-            mode = wanted or MarginMode.CROSS
-            self._margin_modes[market["id"]] = mode
-            return mode
+            # what is held may be in the other mode, and stay so when this entry is refused
+            self._margin_modes.pop(market["id"], None)
+            return wanted or MarginMode.CROSS
         if wanted is None and market["id"] not in self._margin_modes:
-            self.positions()
+            self.position(market["id"])
         return wanted or self._margin_modes.get(market["id"], MarginMode.CROSS)
 
     def _is_hedged(self) -> bool:
@@ -319,8 +296,11 @@ class CcxtBroker:
             return False
         if self._hedged is None:
             with self._understood():
-                self._hedged = bool(self._client.fetch_position_mode()["hedged"])
+                self._hedged = self._read_hedged()
         return self._hedged
+
+    def _read_hedged(self) -> bool:
+        return bool(self._client.fetch_position_mode()["hedged"])
 
     @contextmanager
     def _before_sending(self) -> Iterator[None]:
@@ -351,6 +331,15 @@ class CcxtBroker:
 
     # Looking up
 
+    def _symbol_of(self, client_order_id: str, symbol: str | None) -> str | None:
+        """Return the symbol to look an order up by; None for one that is not known, or not listed any more."""
+        if symbol is None:
+            return self._symbols.get(client_order_id)
+        try:
+            return str(self._market(symbol)["id"])
+        except Rejected:
+            return None
+
     def _look_up(self, look_up: LookUp, client_order_id: str, symbol: str | None) -> Order | None:
         parameters: dict[str, str] = dict(look_up.fixed)
         if look_up.id_name is not None:
@@ -369,8 +358,12 @@ class CcxtBroker:
 
     def _chosen(self, found: object, client_order_id: str) -> Order | None:
         raws = found if isinstance(found, list) else [found] if found else []
-        orders = self._read_orders([self._client.parse_order(raw) for raw in raws])
-        return next((order for order in orders if order.client_order_id == client_order_id), None)
+        parsed = [self._client.parse_order(raw) for raw in raws]
+        ours = [each for each in parsed if each.get("clientOrderId") == client_order_id]
+        orders = self._read_orders(ours)
+        if ours and not orders:
+            raise Unknown(f"{self.venue.title} has the order, but does not list {ours[0]['symbol']}.")
+        return next(iter(orders), None)
 
     def _read_orders(self, found: Sequence[Json]) -> tuple[Order, ...]:
         markets = self._listing.by_symbol
@@ -381,6 +374,19 @@ class CcxtBroker:
             self._remember(order.broker_order_id, order.symbol)
             self._remember(order.client_order_id, order.symbol)
         return orders
+
+    def _held(self, only: Json | None = None) -> tuple[AccountPosition, ...]:
+        """Return what is held, or what of it concerns `only`, to which a market that is not known is nothing."""
+        for fresh in (False, True):
+            self._markets(fresh=fresh)
+            with self._understood():
+                found = self._client.fetch_positions()
+                strange = mapping.unknown_markets(found, self._client.markets)
+            if only is not None:
+                return self._read_positions([each for each in found if each["symbol"] == only["symbol"]])
+            if not strange:
+                return self._read_positions(found)
+        raise Unknown(f"{self.venue.title} does not say how much a contract of {strange[0]} is.")
 
     def _read_positions(self, found: Sequence[Json]) -> tuple[AccountPosition, ...]:
         with self._understood():
@@ -414,10 +420,11 @@ class CcxtBroker:
         )
 
     def _remember(self, order_id: str, symbol: str) -> None:
-        if order_id:
-            self._symbols[order_id] = symbol
-        while len(self._symbols) > REMEMBERED_ORDERS:
-            self._symbols.pop(next(iter(self._symbols)), None)
+        with self._remembering:
+            if order_id:
+                self._symbols[order_id] = symbol
+            while len(self._symbols) > REMEMBERED_ORDERS:
+                del self._symbols[next(iter(self._symbols))]
 
     # Markets
 
@@ -431,33 +438,8 @@ class CcxtBroker:
         raise Rejected(f"{self.venue.title} has no perpetual {symbol} that is settled in USDT.")
 
     def _markets(self, *, fresh: bool = False) -> Mapping[str, Json]:
-        """Return the markets by their keys, an hour old at most; a minute with `fresh`."""
-        listing = self._listing
-        with listing.lock:
-            age = time.monotonic() - listing.loaded_at
-            if listing.source is None or age > (LOOK_AGAIN_SECONDS if fresh else LISTING_SECONDS):
-                self._load_markets()
-        if self._client.markets is not listing.source.markets:
-            self._client.set_markets_from_exchange(listing.source)
-        return listing.by_key
-
-    def _load_markets(self) -> None:
-        """Load the markets; those there are stay in use where the exchange does not answer."""
-        listing = self._listing
-        try:
-            self._read_markets(listing)
-        except (Unavailable, Unknown):
-            if listing.source is None:
-                raise
-            listing.loaded_at = time.monotonic() - LISTING_SECONDS + LOOK_AGAIN_SECONDS
-
-    def _read_markets(self, listing: Listing) -> None:
-        with self._understood():
-            self._client.load_markets(True)
-            listed = [each for each in self._client.markets.values() if mapping.is_listed(each)]
-            by_key = {key: each for each in listed for key in mapping.keys_of(each)}
-        listing.by_symbol, listing.by_key = {each["symbol"]: each for each in listed}, by_key
-        listing.source, listing.loaded_at = self._client, time.monotonic()
+        """Return the markets by their keys, ten minutes old at most; a minute with `fresh`."""
+        return self._listing.shown_to(self._client, fresh=fresh)
 
     @contextmanager
     def _understood(self) -> Iterator[None]:

@@ -35,6 +35,9 @@ STATES = {
 }
 # What the address of a firewall answers has not reached the exchange behind it.
 NOT_LET_IN = frozenset({403, 418, 429})
+# Final without a code of the exchange's; another status, such as a gateway's 404 or 302, is no word of its own.
+REFUSED_IN_EARNEST = frozenset({400, 401, 422})
+CLOCK = "The clock of this machine is wrong: let it be set by the network (NTP)."
 # Errors that ccxt raises of itself about what we asked for.
 REFUSED_BEFOREHAND = frozenset(
     {"ArgumentsRequired", "AuthenticationError", "BadRequest", "BadSymbol", "InvalidOrder", "NotSupported"}
@@ -44,9 +47,17 @@ REFUSED_BEFOREHAND = frozenset(
 # Symbols
 
 
-def keys_of(market: Json) -> tuple[str, ...]:
-    """Return the spellings under which a market is found: BTC-USDT and BTC/USDT:USDT give BTCUSDT."""
-    return (symbol_key(market["id"]), symbol_key(f"{market['base']}{market['quote']}"))
+def by_key(markets: Iterable[Json]) -> dict[str, Json]:
+    """Return markets by the spellings under which they are found: BTC-USDT and BTC/USDT:USDT give BTCUSDT.
+
+    The exchange's own name of a market is never another one's; what two others share names neither.
+    """
+    own: dict[str, Json] = {}
+    pairs: dict[str, list[Json]] = {}
+    for market in markets:
+        own[symbol_key(market["id"])] = market
+        pairs.setdefault(symbol_key(f"{market['base']}{market['quote']}"), []).append(market)
+    return {pair: sharing[0] for pair, sharing in pairs.items() if len(sharing) == 1} | own
 
 
 def spellings(symbol: str) -> tuple[str, ...]:
@@ -323,8 +334,9 @@ def check_answer(venue: Venue, status: int, path: str, body: str, retry_after: f
     """Raise the error of `core.errors` that an answer means, or return where it is a success.
 
     By the failure's own code first (of the single operation, where the exchange wraps it in a success or in
-    "all failed"); then by the HTTP status. 429 and a firewall's 403 have not reached the exchange:
-    `Unavailable`. 5xx, and what cannot be read, may have been carried out: `Unknown`.
+    "all failed"); then by the HTTP status. 429 and a firewall's 403 have not reached the exchange, whatever
+    code they carry: `Unavailable`. 5xx, what somebody else than the exchange answers, and what cannot be read,
+    may have been carried out: `Unknown`.
     """
     raw = _json(body)
     failure = None if raw is None else _failure(venue, raw)
@@ -389,7 +401,9 @@ def _check_list(venue: Venue, path: str, raw: object) -> None:
 def _by_code(venue: Venue, code: str, message: str, status: int, retry_after: float | None) -> BrokerError:
     codes = venue.codes
     words = without_secrets(message)
-    if code in codes.unavailable or status == 429:
+    if code in codes.clock:
+        words = f"{words} {CLOCK}"
+    if code in codes.unavailable | codes.clock or status in NOT_LET_IN:
         return Unavailable(words, code=code, status=status, retry_after=retry_after)
     if code in codes.ended or is_ended_in_words(message):
         return Rejected(words, code=code, status=status)
@@ -405,9 +419,8 @@ def _by_status(venue: Venue, status: int, retry_after: float | None) -> BrokerEr
     words = f"{venue.title} answered HTTP {status}"
     if status in NOT_LET_IN:
         return Unavailable(words, status=status, retry_after=retry_after)
-    if status >= 500 or status == 408:
-        return Unknown(words, status=status)
-    return Rejected(words, status=status)
+    refused = Rejected if status in REFUSED_IN_EARNEST else Unknown
+    return refused(words, status=status)
 
 
 def is_ended(error: BrokerError, codes: Codes) -> bool:

@@ -37,7 +37,8 @@ class Codes:
     """An exchange's error codes by what they tell us to do; any other code refuses for good.
 
     `absent`: there is no such order. `ended`: an order cannot be cancelled since it is over.
-    `mode`: the account is in the other position mode. `unchanged`: a setting is as wanted already.
+    `mode`: the account is in the other position mode. `unchanged`: a setting is as wanted already. `clock`:
+    our clock is too far from theirs, nothing was taken.
     """
 
     duplicate: frozenset[str] = frozenset()
@@ -48,6 +49,7 @@ class Codes:
     ended: frozenset[str] = frozenset()
     mode: frozenset[str] = frozenset()
     unchanged: frozenset[str] = frozenset()
+    clock: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +185,8 @@ BLOFIN = Venue(
     codes=Codes(
         duplicate=frozenset({"102002", "150003"}),
         conflict=frozenset({"102005", "102022"}),
-        unavailable=frozenset({"429", "152405", "152407", "152429"}),
+        unavailable=frozenset({"429", "152407", "152429"}),
+        clock=frozenset({"152405"}),
         unknown=frozenset({"500", "103013"}),
         ended=frozenset({"102068", "1000"}),
         mode=frozenset({"102089"}),
@@ -225,7 +228,8 @@ BYBIT = Venue(
     codes=Codes(
         duplicate=frozenset({"110072", "10014"}),
         conflict=frozenset({"110017"}),
-        unavailable=frozenset({"10002", "10006", "10018", "10429", "3400214"}),
+        unavailable=frozenset({"10006", "10018", "10429", "3400214"}),
+        clock=frozenset({"10002"}),
         unknown=frozenset({"10000", "10016", "10019"}),
         absent=frozenset({"110001", "20001"}),
         ended=frozenset({"110001", "110008", "110010", "170213"}),
@@ -288,7 +292,8 @@ BINANCE_FUTURES = Venue(
     codes=Codes(
         duplicate=frozenset({"-4116", "-4111"}),
         conflict=frozenset({"-2022"}),
-        unavailable=frozenset({"-1003", "-1008", "-1015", "-1021"}),
+        unavailable=frozenset({"-1003", "-1008", "-1015"}),
+        clock=frozenset({"-1021"}),
         unknown=frozenset({"-1000", "-1001", "-1006", "-1007", "-1016"}),
         absent=frozenset({"-2013"}),
         ended=frozenset({"-2011"}),

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from brokers.alpaca import DATA_URL, LIVE_URL, PAPER_URL, AlpacaBroker, Market
 from brokers.alpaca_stream import AlpacaStream
@@ -139,22 +140,26 @@ class Registry:
 
     def _trading_url(self, mode: Mode) -> str:
         override = self._settings.apca_api_base_url
-        if mode is not Mode.LIVE:
-            return override or PAPER_URL
-        if override is not None and override != LIVE_URL:
-            raise Rejected(
-                f"APCA_API_BASE_URL is {override}, but this connection is live:"
-                " remove the override or the connection."
-            )
-        return LIVE_URL
+        _check_place("APCA_API_BASE_URL", override, LIVE_URL, mode)
+        return LIVE_URL if mode is Mode.LIVE else override or PAPER_URL
 
     def _blofin_url(self, mode: Mode) -> str | None:
         override = self._settings.blofin_base_url
-        if mode is not Mode.LIVE:
-            return override
-        if override is not None and override != BLOFIN_LIVE_URL:
-            raise Rejected(
-                f"BLOFIN_BASE_URL is {override}, but this connection is live:"
-                " remove the override or the connection."
-            )
-        return None
+        _check_place("BLOFIN_BASE_URL", override, BLOFIN_LIVE_URL, mode)
+        return None if mode is Mode.LIVE else override
+
+
+def _check_place(setting: str, override: str | None, live: str, mode: Mode) -> None:
+    """Raise `Rejected` where real money would go to another address, or play money to the real one."""
+    if override is None:
+        return
+    is_live = urlsplit(override).hostname == urlsplit(live).hostname
+    if mode is Mode.LIVE and not is_live:
+        raise Rejected(
+            f"{setting} is {override}, but this connection is live: remove the override or the connection."
+        )
+    if mode is not Mode.LIVE and is_live:
+        raise Rejected(
+            f"{setting} is {override}, where real money is traded, but this connection is not live:"
+            " remove the override or the connection."
+        )

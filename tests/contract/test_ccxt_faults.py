@@ -170,6 +170,16 @@ class TestPerhapsReceived:
         with pytest.raises(Unknown, match="half_done"):
             broker.find_order(order.client_order_id)
 
+    @pytest.mark.parametrize("status", [302, 307, 404])
+    def test_a_gateway_refuses_nothing_for_good(
+        self, blofin: Control, broker: BlofinBroker, status: int
+    ) -> None:
+        """A page about maintenance is no refusal of an exit; and nothing is sent to where it points."""
+        elsewhere = {"Location": f"{blofin.url}{ORDER}"}
+        blofin.fault("answer_before", status=status, body="<html>back soon</html>", headers=elsewhere)
+        assert fails(broker, Unknown).status == status
+        assert posts(blofin) == 1
+
     def test_ccxts_retries_stay_off(self, blofin: Control, broker: BlofinBroker) -> None:
         broker._client.options["maxRetriesOnFailure"] = 5
         blofin.fault("answer_after", status=502, count=6)
@@ -217,7 +227,7 @@ class TestCertainlyNotReceived:
         fails(broker, Unavailable)
         assert len(blofin.orders(KEY)) == 2
 
-    @pytest.mark.parametrize("body", ["<html>blocked</html>", ""])
+    @pytest.mark.parametrize("body", ["<html>blocked</html>", "", '{"code": 403, "msg": "Forbidden"}'])
     def test_a_firewall_has_let_nothing_in(self, blofin: Control, broker: BlofinBroker, body: str) -> None:
         blofin.fault("answer_before", status=403, body=body)
         fails(broker, Unavailable)
@@ -301,14 +311,8 @@ class TestRefused:
         assert "Insufficient USDT margin" in failure.message
 
     def test_an_http_status_without_a_code(self, blofin: Control, broker: BlofinBroker) -> None:
-        blofin.fault("answer_before", status=404, body="<html></html>")
-        assert fails(broker, Rejected).message == "BloFin answered HTTP 404"
-
-    def test_a_redirect_is_not_followed(self, blofin: Control, broker: BlofinBroker) -> None:
-        elsewhere = {"Location": f"{blofin.url}{ORDER}"}
-        blofin.fault("answer_before", status=307, body="", headers=elsewhere)
-        assert fails(broker, Rejected).status == 307
-        assert posts(blofin) == 1
+        blofin.fault("answer_before", status=401, body="<html></html>")
+        assert fails(broker, Rejected).message == "BloFin answered HTTP 401"
 
     @pytest.mark.parametrize(
         ("wrong", "code"), [({"secret": "another"}, "152409"), ({"phrase": "another"}, "152408")]

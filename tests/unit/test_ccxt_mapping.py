@@ -123,11 +123,18 @@ class TestSymbols:
         ],
     )
     def test_every_spelling_of_a_market(self, symbol: str) -> None:
-        assert set(mapping.spellings(symbol)) & set(mapping.keys_of(BTC))
+        assert set(mapping.spellings(symbol)) & set(mapping.by_key([BTC]))
+
+    def test_a_markets_own_name_is_no_other_ones(self) -> None:
+        renamed = {**BTC, "id": "XBT-USDT"}
+        for markets in ([BTC, renamed], [renamed, BTC]):
+            assert mapping.by_key(markets) == {"BTCUSDT": BTC, "XBTUSDT": renamed}
+        third = {**BTC, "id": "BTC2-USDT"}
+        assert mapping.by_key([renamed, third]) == {"XBTUSDT": renamed, "BTC2USDT": third}
 
     @pytest.mark.parametrize("symbol", ["BTCUSD", "BTC-USDC", "USDT", "1000BTC-USDT", ""])
     def test_no_other(self, symbol: str) -> None:
-        assert not set(mapping.spellings(symbol)) & set(mapping.keys_of(BTC))
+        assert not set(mapping.spellings(symbol)) & set(mapping.by_key([BTC]))
 
     @pytest.mark.parametrize(
         "change", [{"swap": False}, {"linear": False}, {"settle": "USDC"}, {"settle": "BTC", "linear": False}]
@@ -316,8 +323,17 @@ class TestErrors:
             (408, "", Unknown, None),
             (403, "<html>", Unavailable, None),
             (418, "", Unavailable, None),
-            (404, "", Rejected, None),
-            (301, "", Rejected, None),
+            (400, "", Rejected, None),
+            (401, "<html>", Rejected, None),
+            (422, "", Rejected, None),
+            (404, "", Unknown, None),
+            (405, {"message": "no route"}, Unknown, None),
+            (301, "", Unknown, None),
+            (302, "<html>we are back soon</html>", Unknown, None),
+            (403, {"code": "403", "msg": "Forbidden"}, Unavailable, "403"),
+            (418, {"code": "1", "msg": "banned"}, Unavailable, "1"),
+            (400, {"code": "152001", "msg": "no"}, Rejected, "152001"),
+            (200, {"code": "0", "data": {"code": "152405", "msg": "late"}}, Unavailable, "152405"),
             (200, "", Unknown, None),
             (200, "null", Unknown, None),
             (200, {"data": []}, Unknown, None),
@@ -330,6 +346,20 @@ class TestErrors:
         assert type(found) is kind
         assert found is not None
         assert found.code == code
+
+    @pytest.mark.parametrize(
+        ("venue", "body"),
+        [
+            (BLOFIN, {"code": "152405", "msg": "Timestamp has expired"}),
+            (BYBIT, {"retCode": 10002, "retMsg": "Timestamp has expired"}),
+            (BINANCE_FUTURES, {"code": -1021, "msg": "Timestamp has expired"}),
+        ],
+    )
+    def test_a_wrong_clock_is_named(self, venue: Venue, body: object) -> None:
+        found = judged(venue, 200, body)
+        assert type(found) is Unavailable
+        assert found.message == f"Timestamp has expired {mapping.CLOCK}"
+        assert "clock" in mapping.CLOCK
 
     def test_the_wait_that_was_asked_for(self) -> None:
         found = judged(BLOFIN, 429, "")
@@ -362,7 +392,14 @@ class TestErrors:
     def test_no_code_says_two_things(self) -> None:
         for venue in VENUES.values():
             codes = venue.codes
-            groups = [codes.duplicate, codes.conflict, codes.unavailable, codes.unknown, codes.mode]
+            groups = [
+                codes.duplicate,
+                codes.conflict,
+                codes.unavailable,
+                codes.unknown,
+                codes.mode,
+                codes.clock,
+            ]
             assert len(frozenset().union(*groups)) == sum(map(len, groups))
 
     def test_the_table_is_complete(self) -> None:
@@ -414,6 +451,7 @@ class TestKey:
 
 PROTECTION = {
     "tpslId": "7",
+    "marginMode": "cross",
     "clientOrderId": "ours",
     "instId": "BTC-USDT",
     "side": "sell",
@@ -424,7 +462,14 @@ PROTECTION = {
     "tpTriggerPrice": None,
     "createTime": "1700000000000",
 }
-EXIT = {"orderId": "9", "side": "sell", "positionSide": "net", "orderCategory": "sl", "algoId": ""}
+EXIT = {
+    "orderId": "9",
+    "marginMode": "cross",
+    "side": "sell",
+    "positionSide": "net",
+    "orderCategory": "sl",
+    "algoId": "",
+}
 
 
 class TestProtection:
@@ -451,9 +496,20 @@ class TestProtection:
 
     def test_the_exit_that_names_it(self) -> None:
         other = {**EXIT, "orderId": "8", "algoId": "6"}
-        assert own.exit_of(PROTECTION, [other, {**EXIT, "algoId": "7"}]) == {**EXIT, "algoId": "7"}
+        assert own.named_exit(PROTECTION, [other, {**EXIT, "algoId": "7"}]) == {**EXIT, "algoId": "7"}
         named = {**EXIT, "orderId": "5", "algoClientOrderId": "ours"}
-        assert own.exit_of(PROTECTION, [other, named]) == named
+        assert own.named_exit(PROTECTION, [other, named]) == named
+        assert own.named_exit(PROTECTION, [other, EXIT]) is None
+        assert (
+            own.named_exit({**PROTECTION, "clientOrderId": ""}, [{**EXIT, "algoClientOrderId": ""}]) is None
+        )
+
+    @pytest.mark.parametrize(
+        "change", [{"side": "buy"}, {"positionSide": "long"}, {"orderCategory": "normal"}]
+    )
+    def test_a_name_on_something_else_is_another_things(self, change: dict[str, str]) -> None:
+        """The ids of orders that are no stops come from other counters."""
+        assert own.named_exit(PROTECTION, [{**EXIT, "algoId": "7", **change}]) is None
 
     def test_the_only_exit_that_could_be_its(self) -> None:
         others = [
@@ -461,12 +517,21 @@ class TestProtection:
             {**EXIT, "orderId": "2", "side": "buy"},
             {**EXIT, "orderId": "3", "positionSide": "short"},
             {**EXIT, "orderId": "4", "algoId": "6"},
+            {**EXIT, "orderId": "5", "algoClientOrderId": "theirs"},
+            {**EXIT, "orderId": "6", "orderCategory": "tp"},
+            {**EXIT, "orderId": "7", "marginMode": "isolated"},
         ]
-        assert own.exit_of(PROTECTION, [*others, EXIT, EXIT]) == EXIT
-        assert own.exit_of(PROTECTION, others) is None
+        assert own.nameless_exit(PROTECTION, [*others, EXIT, EXIT]) == EXIT
+        assert own.nameless_exit(PROTECTION, others) is None
+
+    def test_one_of_both_kinds_may_have_sent_either(self) -> None:
+        both = {**PROTECTION, "tpTriggerPrice": "66000"}
+        target = {**EXIT, "orderCategory": "tp"}
+        assert own.nameless_exit(both, [target]) == target
+        assert own.nameless_exit({**both, "orderCategory": "sl"}, [target]) is None
 
     def test_of_two_none_is_guessed(self) -> None:
-        assert own.exit_of(PROTECTION, [EXIT, {**EXIT, "orderId": "10"}]) is None
+        assert own.nameless_exit(PROTECTION, [EXIT, {**EXIT, "orderId": "10"}]) is None
 
     @pytest.mark.parametrize(
         ("sent", "change", "expected"),
