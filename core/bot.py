@@ -92,6 +92,11 @@ class Bot:
     trailing_activation_percent: Decimal | None = None
     time_limit_minutes: int | None = None
 
+    @property
+    def follows_strategy(self) -> bool:
+        """Tell whether its signals come from a strategy with a position of its own; people's messages do not."""
+        return not self.source.startswith("discord")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:

@@ -105,7 +105,7 @@ def _missed_alert(bot: Bot, holding: Holding, signal: Signal) -> str | None:
     before = signal.position_before
     if before is None or before is holding.side or bot.own_exit is not None:
         return None
-    if _closes_other_side(holding, signal):
+    if not bot.follows_strategy:
         return None
     return f"The strategy was {before} before this alert, bot {bot.name} is {holding.side}: an alert was lost."
 
@@ -179,7 +179,7 @@ def _open_leg(signal: Signal) -> Leg:
 
 
 def _enter_from_flat(bot: Bot, signal: Signal, no_shorts: Refusal | None) -> Plan:
-    if bot.own_exit is not None and not _reopens(bot.own_exit, signal):
+    if bot.own_exit is not None and bot.follows_strategy and not _reopens(bot.own_exit, signal):
         return _flat_by_own_exit(bot.own_exit, signal)
     if signal.wanted is PositionSide.SHORT and no_shorts is not None:
         return Plan(skip=no_shorts)

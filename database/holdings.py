@@ -79,6 +79,8 @@ def held_positions(
                connections.label AS connection, connections.broker, connections.mode,
                snapshots.current_price, snapshots.taken_at AS priced_at, {_UNREALIZED} AS unrealized,
                protections.stop_price, protections.target_price, protections.held_by, protections.checked_at,
+               EXISTS (SELECT FROM protection_targets AS targets
+                        WHERE targets.bot_config_id = bots.id) AS has_several_targets,
                EXISTS (SELECT FROM plans JOIN legs ON legs.plan_id = plans.id
                         WHERE plans.bot_config_id = bots.id AND plans.finished_at IS NULL
                           AND legs.purpose = 'CLOSE' AND legs.finished_at IS NULL)

@@ -320,6 +320,19 @@ def note_cancel(
     )
 
 
+def took_entry_back(transaction: Transaction, bot_id: int, since: datetime) -> bool:
+    """Tell whether an entry of a bot was cancelled for a decision since a time."""
+    return bool(
+        transaction.value(
+            """
+            SELECT EXISTS (SELECT FROM orders WHERE bot_config_id = %s AND purpose = 'OPEN'
+                              AND cancel_asked_at >= %s AND cancel_code IS NULL)
+            """,
+            (bot_id, since),
+        )
+    )
+
+
 def note_poll(transaction: Transaction, order_id: int, now: datetime) -> None:
     """Note that the broker was asked how an order stands."""
     transaction.execute(

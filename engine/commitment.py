@@ -1,7 +1,8 @@
 """Committing a decision: plan, outcome and news in the one transaction that decided."""
 
-from bot_database import Row, Transaction, bots, notifications, risk, work
-from core.plan import Plan, Refusal
+from bot_database import Row, Transaction, bots, notifications, orders, risk, work
+from core.plan import Code, Plan, Refusal
+from core.signal import PositionSide
 from database.notifications import NotificationKind
 from database.work import RiskExit, StoredSignal
 from engine.desk import Desk
@@ -33,7 +34,17 @@ def commit_signal(
         work.mark_planned(transaction, stored.id, desk.now())
     else:
         work.finish_plan(transaction, plan_id, desk.now())
-        work.finish_signal(transaction, stored.id, "SKIPPED", decision.skip, desk.now())
+        state, reason = _outcome(transaction, stored, decision.skip)
+        work.finish_signal(transaction, stored.id, state, reason, desk.now())
+
+
+def _outcome(transaction: Transaction, stored: StoredSignal, skip: Refusal) -> tuple[str, Refusal]:
+    """Say what became of a signal that trades nothing: a close may have taken back an entry that was open."""
+    closes = stored.signal.wanted is PositionSide.FLAT and skip.code is Code.ALREADY_FLAT
+    if closes and orders.took_entry_back(transaction, stored.bot_id, stored.received_at):
+        sentence = "The entry that was still open has been cancelled; the bot holds nothing."
+        return "EXECUTED", Refusal(code=Code.EXECUTED, sentence=sentence)
+    return "SKIPPED", skip
 
 
 def _tell_missed_alert(transaction: Transaction, stored: StoredSignal, row: Row, sentence: str) -> None:

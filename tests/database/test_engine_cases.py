@@ -473,7 +473,9 @@ class TestRestingEntries:
         floor.send(resting, "CLOSE")
         floor.settle()
         assert [row["state"] for row in floor.at_broker("AAPL")] == ["CANCELED"]
-        assert floor.outcome(resting) == ("SKIPPED", "ALREADY_FLAT")
+        assert floor.outcome(resting) == ("EXECUTED", "EXECUTED")
+        sentence = floor.one("SELECT sentence FROM signals ORDER BY id DESC LIMIT 1")["sentence"]
+        assert sentence == "The entry that was still open has been cancelled; the bot holds nothing."
 
     def test_a_fill_that_wins_against_the_cancel_is_booked_before_the_next_decision(
         self, floor: RoughFloor, resting: int

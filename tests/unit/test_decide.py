@@ -11,10 +11,15 @@ from tests.unit.examples import BOT
 LONG, SHORT, FLAT = PositionSide.LONG, PositionSide.SHORT, PositionSide.FLAT
 
 
-def told(held: PositionSide, named: PositionSide | None, after: PositionSide | None = None) -> Plan:
+def told(
+    held: PositionSide,
+    named: PositionSide | None,
+    after: PositionSide | None = None,
+    source: str = "discord:1",
+) -> Plan:
     signal = Signal(action=Action.CLOSE, symbol="BTC-USDT", position_before=named, position_after=after)
     decision = decide(
-        bot=replace(BOT, own_exit=None),
+        bot=replace(BOT, own_exit=None, source=source),
         holding=Holding(side=held, quantity=Decimal(held.sign)),
         open_orders=(),
         signal=signal,
@@ -48,6 +53,29 @@ def test_a_close_that_names_its_side_leaves_the_other_alone(
 
 
 def test_a_strategy_that_states_what_it_holds_afterwards_is_followed() -> None:
-    plan = told(SHORT, LONG, FLAT)
+    plan = told(SHORT, LONG, FLAT, source="tradingview")
     assert [leg.purpose for leg in plan.legs] == [LegPurpose.CLOSE]
     assert plan.missed_alert is not None
+
+
+@pytest.mark.parametrize(("source", "opens"), [("tradingview", False), ("discord:1", True)])
+def test_after_our_own_exit_a_message_of_people_opens_where_a_strategys_alert_ends_its_trade(
+    source: str, opens: bool
+) -> None:
+    decision = decide(
+        bot=replace(BOT, own_exit=LONG, source=source),
+        holding=Holding(side=FLAT, quantity=Decimal(0)),
+        open_orders=(),
+        signal=Signal(action=Action.SELL, symbol="BTC-USDT"),
+        no_shorts=None,
+    )
+    assert not isinstance(decision, Await)
+    assert bool(decision.legs) == opens
+    assert (decision.skip is None) == opens
+
+
+def test_a_close_of_what_is_not_held_tells_of_no_lost_alert() -> None:
+    plan = told(FLAT, SHORT)
+    assert plan.missed_alert is None
+    assert plan.skip is not None
+    assert plan.skip.code is Code.ALREADY_FLAT

@@ -127,6 +127,8 @@ def _protection(row: Row) -> str:
         return "No stop and no target."
     stop = f"Stop {price(row['stop_price'])}" if row["stop_price"] is not None else "No stop"
     target = f"target {price(row['target_price'])}" if row["target_price"] is not None else "no target"
+    if row["held_by"] == "BROKER" and row["has_several_targets"]:
+        return f"{stop} · {WATCHERS['BROKER']} · {target} · {WATCHERS['ENGINE']}"
     return f"{stop} · {target} · {WATCHERS[row['held_by']]}"
 
 
