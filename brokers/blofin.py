@@ -278,8 +278,10 @@ class BlofinBroker(CcxtBroker):
             with self._understood():
                 answer = getattr(self._client, method)({**query, **after, "limit": str(PAGE)})["data"]
                 page = {str(raw[id_name]): raw for raw in answer}
+            if page and page.keys() <= seen:
+                raise Unknown("BloFin shows the same page of a list twice.")
             yield [raw for each, raw in page.items() if each not in seen]
-            if len(answer) < PAGE or page.keys() <= seen:
+            if len(answer) < PAGE:
                 return
             seen |= page.keys()
             after = {"after": list(page)[-1]}

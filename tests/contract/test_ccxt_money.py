@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 
+import ccxt
 import pytest
 
 from brokers import ccxt_exchange
@@ -19,7 +20,7 @@ from brokers.base import BrokerName, ProtectionIntent, ProtectionState
 from brokers.blofin import BlofinBroker
 from brokers.ccxt_exchange import CcxtBroker, Listing
 from brokers.registry import EXCHANGES
-from core.errors import Rejected, Unavailable, Unknown
+from core.errors import Conflict, Rejected, Unavailable, Unknown
 from core.order import MarginMode, OrderIntent, OrderType, Side
 from tests.binance_server import binance as binance_server
 from tests.blofin_server.local import Control, running, running_server
@@ -135,6 +136,17 @@ class TestFinding:
         assert len(blofin.requests("GET", HISTORY)) == 3
         assert fresh.find_order(orders[-6].client_order_id) is not None
 
+    def test_the_same_page_again_is_not_the_end(
+        self, blofin: Control, broker: BlofinBroker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Where the cursor is not heeded, the order may be on any page after the first."""
+        monkeypatch.setattr("brokers.blofin.PAGE", 2)
+        for _ in range(2):
+            broker.submit(buy())
+        answer(blofin, HISTORY, blofin.orders(KEY), count=-1)
+        with pytest.raises(Unknown, match="same page"):
+            broker.find_order("neverSent")
+
     def test_open_orders_without_end_are_not_told_in_part(
         self, blofin: Control, broker: BlofinBroker, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -213,6 +225,25 @@ class TestExits:
         broker.submit(sell(reduce_only=True))
         assert broker.positions() == ()
 
+    def test_a_margin_mode_that_another_process_changed_is_read_again(
+        self, blofin: Control, broker: BlofinBroker
+    ) -> None:
+        broker.submit(buy("0.02", margin_mode=MarginMode.ISOLATED))
+        broker.submit(sell("0.01", reduce_only=True))
+        elsewhere = another(blofin)
+        elsewhere.submit(sell("0.01", reduce_only=True))
+        elsewhere.submit(buy(margin_mode=MarginMode.CROSS))
+        with pytest.raises(Conflict):
+            broker.submit(sell(reduce_only=True))
+        broker.submit(sell(reduce_only=True))
+        assert broker.positions() == ()
+
+    def test_an_exit_sets_no_leverage(self, blofin: Control, broker: BlofinBroker) -> None:
+        broker.submit(buy(leverage=7, margin_mode=MarginMode.CROSS))
+        broker.submit(sell(reduce_only=True, leverage=20, margin_mode=MarginMode.CROSS))
+        assert broker.positions() == ()
+        assert len(blofin.requests("POST", "/api/v1/account/set-leverage")) == 1
+
     def test_a_busy_symbol_does_not_hide_what_a_stop_did(
         self, blofin: Control, broker: BlofinBroker, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -228,6 +259,22 @@ class TestExits:
         assert outcome.state is ProtectionState.TRIGGERED
         assert outcome.order is not None
         assert outcome.order.filled_quantity == D("0.01")
+        (protection,) = blofin.protections(KEY)
+        assert str(protection["createTime"]) in str(blofin.requests("GET", HISTORY)[-1]["query"])
+
+    def test_what_ccxt_refuses_after_the_order_was_sent_is_no_refusal(
+        self, blofin: Control, broker: BlofinBroker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        once = broker._client.private_post_trade_order
+
+        def send_and_complain(body: dict[str, str]) -> object:
+            once(body)
+            raise ccxt.InvalidOrder("what came back is strange")
+
+        monkeypatch.setattr(broker._client, "privatePostTradeOrder", send_and_complain)
+        with pytest.raises(Unknown, match="strange"):
+            broker.submit(buy())
+        assert len(blofin.orders(KEY)) == 1
 
 
 def stop_of(quantity: str, price: str = "58000") -> ProtectionIntent:
@@ -394,6 +441,12 @@ class TestAccount:
         with pytest.raises(Rejected, match="to 50 instead of 75"):
             broker.submit(buy(leverage=75, margin_mode=MarginMode.CROSS))
         assert blofin.requests("POST", ORDER) == []
+
+    def test_a_hedged_cross_account_has_one_leverage_for_both_sides(self, blofin: Control) -> None:
+        blofin.account(KEY, "secret", "phrase", balance=100_000, position_mode="long_short_mode")
+        another(blofin).submit(buy(leverage=9, margin_mode=MarginMode.CROSS))
+        (sent,) = blofin.requests("POST", "/api/v1/account/set-leverage")
+        assert "positionSide" not in json.loads(sent["body"])
 
     @pytest.mark.parametrize(
         ("data", "kind", "words"),

@@ -494,6 +494,11 @@ class TestProtection:
         assert (found.quantity, found.stop_price, found.target_price) == (D("0.01"), D(58000), None)
         assert own.read_protection({**PROTECTION, "size": "-1"}, BTC).quantity is None
 
+    def test_a_price_of_zero_is_none(self) -> None:
+        found = own.read_protection({**PROTECTION, "tpTriggerPrice": "0.000"}, BTC)
+        assert (found.stop_price, found.target_price) == (D(58000), None)
+        assert own.is_stop({**PROTECTION, "tpTriggerPrice": "0"}, None) is True
+
     def test_the_exit_that_names_it(self) -> None:
         other = {**EXIT, "orderId": "8", "algoId": "6"}
         assert own.named_exit(PROTECTION, [other, {**EXIT, "algoId": "7"}]) == {**EXIT, "algoId": "7"}
@@ -555,6 +560,15 @@ class TestProtection:
             own.protection_id({"data": data}, "ours")
         with pytest.raises(Unknown):
             own.protection_id({"data": {"tpslId": "1", "clientOrderId": "theirs"}}, "ours")
+
+
+def test_the_tier_of_the_smallest_positions_comes_first() -> None:
+    rows = [
+        {"minSize": "1000", "maintenanceMarginRate": "0.05"},
+        {"minSize": "20", "maintenanceMarginRate": "0.01"},
+        {"minSize": "3", "maintenanceMarginRate": "0.004"},
+    ]
+    assert [tier["maintenanceMarginRate"] for tier in own.tiers(rows)] == ["0.004", "0.01", "0.05"]
 
 
 class TestLeverage:
