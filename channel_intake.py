@@ -2,25 +2,29 @@
 
 Each registration's signal is stored in a transaction of its own, under the message's id for good: a message
 that is sent again, after any answer or none, gives every registration what it got the first time. So one
-user's broker that hangs costs no other user the signal, and nobody trades twice.
+user's broker that hangs, or a fault in one of them, costs no other user the signal, and nobody trades twice.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+import psycopg2
 import psycopg2.errors
 
 import intake
 from actions import channel_bots
 from actions.acting import Tools
 from core.errors import BrokerError
-from core.instrument import Instrument
+from core.instrument import Instrument, symbol_key
 from core.plan import Code, Refusal
 from core.signal import Signal
+from core.wording import seconds
 from database import inbox, signal_channels
 from database.inbox import Arrival, Sender
 from database.pool import Transaction
@@ -31,6 +35,11 @@ from signals.tradingview import Understood
 
 # A name that another process took a moment before is no reason to send the message again.
 MOST_TRIES = 3
+# The bot hangs up after 10 s and sends again; what was stored by then need not be asked for once more.
+LOOK_UP_SECONDS = 5.0
+LOOK_UPS_AT_ONCE = 4
+NOT_STORED = "NOT_STORED"
+UNKNOWN_FAULT = "That failed here, and was written into the log; send it again."
 
 logger = logging.getLogger(__name__)
 
@@ -76,39 +85,72 @@ def receive(tools: Tools, channels: Sequence[SignalChannel], message: ChannelMes
     What needs a broker asked comes last, so that nobody waits for another's. Raises psycopg2.Error where
     the database does not answer; what was stored by then is found again when the message is sent again.
     """
-    receipts: dict[int, ChannelReceipt] = {}
-    for channel in channels:
-        receipt = _stored(tools, channel, message, None)
-        if receipt is not None:
-            receipts[channel.id] = receipt
-    for channel in channels:
-        if channel.id not in receipts:
-            receipts[channel.id] = _with_new_bot(tools, channel, message)
-    return [receipts[channel.id] for channel in channels]
-
-
-def _with_new_bot(tools: Tools, channel: SignalChannel, message: ChannelMessage) -> ChannelReceipt:
-    signal = message.reading.signal
-    if signal is None:
-        raise ValueError("a bot is made for a signal only")
-    try:
-        found = channel_bots.look_up(tools, channel, signal.symbol)
-    except BrokerError as error:
-        logger.warning("channel %s: the broker does not say what %s is: %s", channel.id, signal.symbol, error)
-        return ChannelReceipt(
-            user=channel.user_id,
-            channel_registration=channel.id,
-            status=ChannelStatus.NOT_STORED,
-            code="NOT_STORED",
-            message=f"The broker does not say now whether it trades {signal.symbol}: {error.message}",
+    receipts = {channel.id: _stored(tools, channel, message, None) for channel in channels}
+    waiting = [channel for channel in channels if receipts[channel.id] is None]
+    for channel, found in _looked_up(tools, waiting, message):
+        receipts[channel.id] = (
+            found if isinstance(found, ChannelReceipt) else _stored(tools, channel, message, found)
         )
-    receipt = _stored(tools, channel, message, found)
-    if receipt is None:
-        raise ValueError("with an instrument every message is stored")
-    return receipt
+    return [receipts[channel.id] or _not_stored(channel, UNKNOWN_FAULT) for channel in channels]
+
+
+def _looked_up(
+    tools: Tools, channels: Sequence[SignalChannel], message: ChannelMessage
+) -> Iterator[tuple[SignalChannel, Instrument | Refusal | ChannelReceipt]]:
+    """Ask the channels' brokers, a few at once, what the symbol is; a receipt where there is no answer in time."""
+    signal = message.reading.signal
+    if signal is None or not channels:
+        return
+    askers = ThreadPoolExecutor(LOOK_UPS_AT_ONCE, "look up")
+    asked = [
+        (channel, askers.submit(channel_bots.look_up, tools, channel, signal.symbol)) for channel in channels
+    ]
+    wait([each for _, each in asked], LOOK_UP_SECONDS)
+    askers.shutdown(wait=False, cancel_futures=True)
+    for channel, each in asked:
+        yield channel, _answer_of(each, channel, signal.symbol)
+
+
+def _answer_of(
+    asked: Future[Instrument | Refusal], channel: SignalChannel, symbol: str
+) -> Instrument | Refusal | ChannelReceipt:
+    if asked.cancelled() or not asked.done():
+        words = f"no answer within {seconds(timedelta(seconds=LOOK_UP_SECONDS))}"
+    elif (error := asked.exception()) is None:
+        return asked.result()
+    elif isinstance(error, BrokerError):
+        words = error.message
+    else:
+        logger.error("channel %s: %s cannot be looked up", channel.id, symbol, exc_info=error)
+        return _not_stored(channel, UNKNOWN_FAULT)
+    logger.warning("channel %s: the broker does not say what %s is: %s", channel.id, symbol, words)
+    return _not_stored(channel, f"The broker does not say now whether it trades {symbol}: {words}")
+
+
+def _not_stored(channel: SignalChannel, words: str) -> ChannelReceipt:
+    return ChannelReceipt(
+        user=channel.user_id,
+        channel_registration=channel.id,
+        status=ChannelStatus.NOT_STORED,
+        code=NOT_STORED,
+        message=words,
+    )
 
 
 def _stored(
+    tools: Tools, channel: SignalChannel, message: ChannelMessage, found: Instrument | Refusal | None
+) -> ChannelReceipt | None:
+    """Store the message for one registration; a fault there is its own, one of the whole database is raised."""
+    try:
+        return _tried(tools, channel, message, found)
+    except Exception as error:
+        if isinstance(error, psycopg2.Error) and error.pgcode is None:
+            raise
+        logger.exception("channel %s: a message cannot be stored", channel.id)
+        return _not_stored(channel, UNKNOWN_FAULT)
+
+
+def _tried(
     tools: Tools, channel: SignalChannel, message: ChannelMessage, found: Instrument | Refusal | None
 ) -> ChannelReceipt | None:
     sender = _sender(channel, message)
@@ -163,7 +205,11 @@ def _take_signal(
         signal = _by_its_coin(transaction, channel, signal)
         bots = inbox.bots_open_to(transaction, sender, signal.symbol_key)
     if not bots:
-        refusal = _without_bot(channel, signal) or (found if isinstance(found, Refusal) else None)
+        refusal = (
+            _without_bot(channel, signal)
+            or _overtaken(transaction, channel, signal)
+            or (found if isinstance(found, Refusal) else None)
+        )
         if refusal is not None:
             return intake.refuse(transaction, sender, arrival, signal, refusal)
         if not isinstance(found, Instrument):
@@ -203,6 +249,17 @@ def _without_bot(channel: SignalChannel, signal: Signal) -> Refusal | None:
         sentence = f"This is a test: #{name} would have taken it, with a new bot. Nothing was traded."
         return Refusal(code=Code.TEST_SIGNAL, sentence=sentence)
     return None
+
+
+def _overtaken(transaction: Transaction, channel: SignalChannel, signal: Signal) -> Refusal | None:
+    """Refuse an entry that was written before a close that came first: no bot had that one, so none knows."""
+    if signal.sent_at is None:
+        return None
+    later = signal_channels.symbols_after(transaction, channel.id, signal.sent_at)
+    if not any(signal.symbol_key.startswith(symbol_key(symbol)) for symbol in later):
+        return None
+    sentence = f"A newer message about {signal.symbol} came before this one."
+    return Refusal(code=Code.OUT_OF_ORDER, sentence=sentence)
 
 
 def _sender(channel: SignalChannel, message: ChannelMessage) -> Sender:

@@ -8,11 +8,9 @@ from core.instrument import AssetClass, Instrument, symbol_key
 from core.plan import Code, Refusal
 from database import audit, bots, connections, signal_channels
 from database.pool import Transaction
-from database.signal_channels import SignalChannel
+from database.signal_channels import USUAL_QUOTE, SignalChannel
 
 ACTOR = "signal channel"
-# What a coin is quoted in where a message names the coin alone.
-USUAL_QUOTE = "USDT"
 
 
 def look_up(tools: Tools, channel: SignalChannel, symbol: str) -> Instrument | Refusal:

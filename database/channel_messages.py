@@ -64,8 +64,8 @@ class TradeSoFar:
 class Outcome:
     """What has become of a signal: it is over once `finished_at` is set.
 
-    `code` and `sentence` say why it did not trade, or what to know of it; `symbol` and `bot` are None
-    where no bot took it.
+    `code` and `sentence` say why it did not trade, or what to know of it; `bot` is None where none took it,
+    and `symbol` then the one that was sent, if any.
     """
 
     state: str
@@ -139,14 +139,16 @@ def unsent(transaction: Transaction) -> list[Row]:
 
 
 def unanswered(transaction: Transaction, limit: int = 500) -> list[Row]:
-    """Return what is known of each message but was not told in its channel yet, oldest first.
+    """Return the messages whose end is known but was not told in their channel yet, oldest first.
 
-    Those that are SENDING are not among them. Beside the columns of `unsent`: state, sentence, signal_uuid,
-    reply_id, and `signal_state`, `signal_code`, `signal_sentence` and `finished_at` of the signal.
+    So those that wait for long, however many, take nobody's turn. Beside the columns of `unsent`: state,
+    sentence, signal_uuid, reply_id, and of the signal `signal_state`, `signal_code`, `signal_sentence` and
+    `finished_at`.
     """
     return transaction.all(
-        f"{_MESSAGES} WHERE messages.answered_at IS NULL AND messages.state <> 'SENDING'"
-        " ORDER BY messages.id LIMIT %s",
+        f"""{_MESSAGES} WHERE messages.answered_at IS NULL AND messages.state <> 'SENDING'
+              AND (messages.state <> 'STORED' OR signals.finished_at IS NOT NULL OR signals.id IS NULL)
+            ORDER BY messages.id LIMIT %s""",
         (limit,),
     )
 
@@ -218,7 +220,7 @@ def outcome(transaction: Transaction, signal_uuid: UUID) -> Outcome | None:
     row = transaction.maybe(
         """
         SELECT signals.id, signals.state, signals.code, signals.sentence, signals.finished_at,
-               bots.name AS bot, bots.symbol
+               bots.name AS bot, coalesce(bots.symbol, signals.understood ->> 'symbol') AS symbol
           FROM signals LEFT JOIN user_bot_configs AS bots ON bots.id = signals.bot_config_id
          WHERE signals.uuid = %s
         """,

@@ -8,17 +8,27 @@ from database.pool import Row, Transaction
 def rows_of_message(transaction: Transaction, message_id: int) -> list[Row]:
     """Return what is known of a message, one row per registration, oldest first; edits and deletions left out.
 
-    Columns: id, state, sentence, signal_uuid, reply_id, answered_at, and `finished_at` of the signal.
+    Columns: id, state, sentence, signal_uuid, reply_id, answered_at, and of the signal `signal_state` (None
+    where it is gone) and `finished_at`.
     """
     return transaction.all(
         """
         SELECT messages.id, messages.state, messages.sentence, messages.signal_uuid, messages.reply_id,
-               messages.answered_at, signals.finished_at
+               messages.answered_at, signals.state AS signal_state, signals.finished_at
           FROM channel_messages AS messages LEFT JOIN signals ON signals.uuid = messages.signal_uuid
          WHERE messages.message_id = %s AND messages.state NOT IN ('EDITED', 'DELETED') ORDER BY messages.id
         """,
         (message_id,),
     )
+
+
+def edit_was_told(transaction: Transaction, message_id: int) -> bool:
+    """Tell whether it was said already that an edit of a message changed nothing."""
+    sql = """
+        SELECT EXISTS (SELECT FROM channel_messages
+                        WHERE message_id = %s AND state = 'EDITED' AND answered_at IS NOT NULL)
+    """
+    return bool(transaction.value(sql, (message_id,)))
 
 
 def stored_signal(transaction: Transaction, registration: int, message_id: int) -> Row | None:

@@ -12,6 +12,8 @@ from core.order import MarginMode
 from database.pool import Row, Transaction
 
 SOURCE = "discord"
+# What a coin is quoted in where a message names the coin alone.
+USUAL_QUOTE = "USDT"
 # What a bot of a channel takes over from it, under the same names.
 COPIED = (
     *("size_mode", "position_size", "max_position_size", "leverage", "max_leverage", "margin_mode"),
@@ -204,15 +206,32 @@ def bots_of(transaction: Transaction, channel_id: int) -> list[Row]:
 
 
 def symbol_of_coin(transaction: Transaction, channel_id: int, coin: str) -> str | None:
-    """Return the symbol of the only bot of a registration that trades a coin, None where it is not only one."""
+    """Return the symbol of the bot of a registration that trades a coin.
+
+    Of several it is the one in the usual quote; None where there is none or it cannot be told.
+    """
     rows = transaction.all(
         """
-        SELECT bots.symbol FROM user_bot_configs AS bots JOIN lanes ON lanes.id = bots.lane_id
+        SELECT bots.symbol, bots.symbol_key FROM user_bot_configs AS bots JOIN lanes ON lanes.id = bots.lane_id
          WHERE bots.signal_channel_id = %s AND bots.archived_at IS NULL AND upper(lanes.base_asset) = %s
         """,
         (channel_id, coin),
     )
-    return rows[0]["symbol"] if len(rows) == 1 else None
+    usual = [row for row in rows if row["symbol_key"] == coin + USUAL_QUOTE]
+    meant = rows if len(rows) == 1 else usual
+    return meant[0]["symbol"] if meant else None
+
+
+def symbols_after(transaction: Transaction, channel_id: int, sent_at: datetime) -> list[str]:
+    """Return the symbols of what a registration took in that was written after a moment."""
+    rows = transaction.all(
+        """
+        SELECT DISTINCT understood ->> 'symbol' AS symbol FROM signals
+         WHERE signal_channel_id = %s AND sent_at > %s AND understood IS NOT NULL
+        """,
+        (channel_id, sent_at),
+    )
+    return [row["symbol"] for row in rows]
 
 
 def names_of_bots(transaction: Transaction, user_id: int) -> set[str]:

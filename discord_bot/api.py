@@ -101,7 +101,15 @@ class Api:
             ) as answer:
                 return Answer(status=answer.status, body=await _json(answer))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise NotTaken(f"{type(error).__name__}: {error}".rstrip(": ")) from error
+            # Where the server is stands in the log, and in no channel
+            logger.warning("%s %s: %s: %s", method, path, type(error).__name__, error)
+            raise NotTaken(_words(error)) from error
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return f"it did not answer within {ANSWER_SECONDS} s"
+    return "it cannot be reached" if isinstance(error, aiohttp.ClientConnectorError) else "the line broke"
 
 
 async def _json(answer: aiohttp.ClientResponse) -> Mapping[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 import discord
+from discord import app_commands
 from discord.ext import tasks
 
 from discord_bot import addresses, slash
@@ -47,6 +48,7 @@ class DiscordBot(discord.Client):
         self.telling = Telling(self)
         self.incoming = Incoming(self)
         self.backlog = Backlog(self, process)
+        self.paces: dict[int, app_commands.Cooldown] = {}
         self.was_ready = self.is_catching_up = False
         self.wants_anew = asyncio.Event()
         self._work: set[asyncio.Task[None]] = set()
@@ -76,8 +78,13 @@ class DiscordBot(discord.Client):
         """Do something beside, until it is done or the client closes."""
         task = asyncio.create_task(work)
         self._work.add(task)
-        task.add_done_callback(self._work.discard)
+        task.add_done_callback(self._done)
         return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._work.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("a duty of the bot failed", exc_info=error)
 
     async def on_connect(self) -> None:
         """Hear what is said from now on."""

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -12,6 +12,7 @@ from uuid import UUID
 
 import discord
 
+from core.signal import Action
 from database import channel_messages, channel_reading, signal_channels
 from database.channel_messages import MessageState, SeenMessage
 from database.pool import Row
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 SOURCE = "discord"
 WAITING = "⏳"
 REMEMBERED = 2000
+# An old entry does harm, an old close seldom: what holds a position waits for the server for as long
+CLOSE_SECONDS = 3600
 READ_TYPES = (discord.MessageType.default, discord.MessageType.reply)
 MISSED = (
     "This came while DashTrade was not connected, so nothing was traded: an old signal is never made up for."
@@ -124,12 +127,12 @@ class Incoming:
         roles: Sequence[int],
     ) -> None:
         age = (discord.utils.utcnow() - message.created_at).total_seconds()
+        limits = {each.id: oldest(each, signal) for each in channels}
         for channel in channels:
-            limit = channel.max_signal_age_seconds
-            if age >= limit:
-                words = LATE.format(round(age), limit)
+            if age >= limits[channel.id]:
+                words = LATE.format(round(age), limits[channel.id])
                 await self._note_unsent([channel], message, MessageState.LATE, words)
-        timely = [each for each in channels if age < each.max_signal_age_seconds]
+        timely = [each for each in channels if age < limits[each.id]]
         if not timely:
             return
         ids = [channel.id for channel in timely]
@@ -137,24 +140,40 @@ class Incoming:
         to_send = await self._desk.ask(channel_messages.note_sending, ids, seen_of(message), now)
         if to_send:
             self._client.telling.mark(message.channel.id, message.id)
-            longest = max(each.max_signal_age_seconds for each in timely)
+            longest = max(limits[each.id] for each in timely)
             fields = fields_for(signal, message.channel.id, seen_of(message), roles)
             await self._send(to_send, message.id, fields, message.created_at + timedelta(seconds=longest))
 
     async def _send(
         self, registrations: Sequence[int], message_id: int, fields: Mapping[str, Any], until: datetime
     ) -> None:
-        pending = set(registrations)
+        """Send until each registration has its answer; wait only until the server took it in for some.
+
+        So one user's broker that does not answer holds up nobody's later messages.
+        """
+        answers = self._client.api.answers(fields, until)
+        left = await self._hear(answers, set(registrations), message_id, all_of_them=False)
+        if left:
+            self._client.carry_on(self._hear_rest(answers, left, message_id))
+
+    async def _hear_rest(self, answers: AsyncIterator[Answer], pending: set[int], message_id: int) -> None:
+        await self._hear(answers, pending, message_id, all_of_them=True)
+
+    async def _hear(
+        self, answers: AsyncIterator[Answer], pending: set[int], message_id: int, *, all_of_them: bool
+    ) -> set[int]:
+        """Note the answers until none is missing, or the server took it in for some; return what is missing."""
         words = NOT_NAMED
         try:
-            async for answer in self._client.api.answers(fields, until):
-                pending -= await self._note_answers(pending, message_id, answer)
-                if not pending:
-                    return
+            async for answer in answers:
+                pending = pending - await self._note_answers(pending, message_id, answer)
+                if not pending or (not all_of_them and answer.is_passing and "signals" in answer.body):
+                    return pending
         except NotTaken as fault:
             logger.error("message %s was not taken: %s", message_id, fault)
             words = NO_ANSWER.format(fault)
         await self._give_up(pending, message_id, words)
+        return set()
 
     async def _note_answers(self, pending: set[int], message_id: int, answer: Answer) -> set[int]:
         said = {one: outcome for one in pending if (outcome := answer_for(one, answer)) is not None}
@@ -162,7 +181,6 @@ class Incoming:
             await self._desk.ask(
                 channel_messages.note_answer, registration, message_id, state, sentence, uuid
             )
-        self._client.telling.ring()
         return set(said)
 
     async def _give_up(self, registrations: Collection[int], message_id: int, words: str) -> None:
@@ -175,13 +193,14 @@ class Incoming:
             await self._desk.ask(
                 channel_messages.note_answer, registration, message_id, state, sentence, uuid
             )
-        self._client.telling.ring()
 
     async def _take_up(self, row: Row) -> None:
         registration = row["signal_channel_id"]
         channel = await self._desk.ask(signal_channels.find, registration)
         signal = discord_text.read(row["text"])
-        until = row["posted_at"] + timedelta(seconds=channel.max_signal_age_seconds if channel else 0)
+        until = row["posted_at"]
+        if channel is not None and isinstance(signal, TextSignal):
+            until += timedelta(seconds=oldest(channel, signal))
         if discord.utils.utcnow() >= until or not isinstance(signal, TextSignal):
             await self._give_up([registration], row["message_id"], STOPPED_OVER_IT)
             return
@@ -204,13 +223,18 @@ class Incoming:
         ids = [channel.id for channel in channels]
         now = discord.utils.utcnow()
         await self._desk.ask(channel_messages.note_not_sent, ids, seen_of(message), state, words, now)
-        self._client.telling.ring()
 
 
 async def _after(before: asyncio.Task[None] | None, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
     if before is not None:
         await asyncio.wait({before})
     await work()
+
+
+def oldest(channel: SignalChannel, signal: TextSignal) -> int:
+    """Return how many seconds old a signal may be sent on for a registration."""
+    limit = channel.max_signal_age_seconds
+    return max(limit, CLOSE_SECONDS) if signal.action is Action.CLOSE else limit
 
 
 def roles_of(message: discord.Message) -> list[int]:

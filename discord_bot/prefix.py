@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import discord
+from discord import app_commands
 
 from alerts.neutral import shortened
 from database import channel_reading, signal_channels
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 PREFIX = "!"
 LONGEST = 1900
+# In a channel, within a minute: what is told of signals must not wait behind commands
+MOST_ANSWERS = 10
 STATS_SPAN = timedelta(days=1)
 # What people put around or before a message, on purpose or not
 _BEFORE = " \t\n\r\u200b\u200c\u200d\u2060\ufeff*_~`|>"
@@ -52,12 +55,15 @@ def parted(text: str) -> tuple[str, str]:
 
 
 async def answer(client: "DiscordBot", message: discord.Message) -> None:
-    """Answer a command of ours in a registered channel; any other word belongs to another bot."""
+    """Answer a person's command of ours in a registered channel; any other word belongs to another bot."""
     name, rest = parted(message.content)
     command = COMMANDS.get(name)
-    if command is None:
+    if command is None or message.author.bot:
         return
     if not await client.desk.ask(signal_channels.of_discord_channel, message.channel.id):
+        return
+    pace = client.paces.setdefault(message.channel.id, app_commands.Cooldown(MOST_ANSWERS, 60))
+    if pace.update_rate_limit(message.created_at.timestamp()) is not None:
         return
     text = await command(client, message, rest)
     reference = message.to_reference(fail_if_not_exists=False)

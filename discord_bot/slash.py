@@ -51,7 +51,7 @@ async def _own_bots(
     interaction: "discord.Interaction[DiscordBot]", typed: str
 ) -> list[app_commands.Choice[str]]:
     """Offer the caller's watched bots whose names hold what is typed."""
-    _, bots = await interaction.client.desk.ask(_watched, interaction.user.id)
+    bots = await _watched_by(interaction)
     fitting = [bot for bot in bots if typed.lower() in bot["name"].lower()]
     return [
         app_commands.Choice(name=bot["name"][:LONGEST_NAME], value=str(bot["id"]))
@@ -165,7 +165,7 @@ class _Choice:
 
 async def _choose(interaction: "discord.Interaction[DiscordBot]", wanted: str | None, title: str) -> _Choice:
     now = discord.utils.utcnow()
-    _, bots = await interaction.client.desk.ask(_watched, interaction.user.id)
+    bots = await _watched_by(interaction)
     if not bots:
         return _Choice(bot={}, card=cards.no_bot(title, now))
     if wanted is None:
@@ -191,9 +191,17 @@ async def _show(
     await interaction.followup.send("\n".join(said), embeds=shown, ephemeral=True)
 
 
-def _watched(transaction: Transaction, discord_user_id: int) -> tuple[int | None, list[Row]]:
+async def _watched_by(interaction: "discord.Interaction[DiscordBot]") -> list[Row]:
+    """Return the bots that the caller may see; one who is not linked none outside of a server of the bot's."""
+    is_in_server = interaction.guild is not None
+    return await interaction.client.desk.ask(_watched, interaction.user.id, is_in_server=is_in_server)
+
+
+def _watched(transaction: Transaction, discord_user_id: int, *, is_in_server: bool) -> list[Row]:
     user_id = discord_accounts.user_of_discord(transaction, discord_user_id)
-    return user_id, discord_figures.watched_bots(transaction, user_id)
+    if user_id is None and not is_in_server:
+        return []
+    return discord_figures.watched_bots(transaction, user_id)
 
 
 def _own_trading(transaction: Transaction, discord_user_id: int) -> dict[str, Any] | None:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from discord_bot.client import DiscordBot
 
 WAITING, DONE, NOT_DONE = "⏳", "✅", "❌"
-IDLE_SECONDS = 10.0
 
 logger = logging.getLogger("discord_bot")
 
@@ -34,36 +33,23 @@ class Telling:
         self._client = client
         self._desk = client.desk
         self._marks: dict[int, asyncio.Task[None]] = {}
-        self._rung = True
-        self._idle = 0.0
 
     def mark(self, channel_id: int, message_id: int) -> None:
         """Show at once that a message is being worked on, without waiting for Discord."""
         self._marks[message_id] = self._client.carry_on(self._mark(channel_id, message_id))
 
-    def ring(self) -> None:
-        """Look at the rows at the next turn."""
-        self._rung = True
-
     async def tell_some(self) -> None:
         """Tell what is known by now and was not told."""
-        if not self._client.is_ready() or not self._is_due():
+        if not self._client.is_ready():
             return
-        self._rung = False
         rows = await self._desk.ask(channel_messages.unanswered)
         for message_id, same in groupby(sorted(rows, key=itemgetter("message_id")), itemgetter("message_id")):
             await self._tell(message_id, list(same))
-        # As long as anything is under way, look every time
-        self._rung = self._rung or bool(rows)
-
-    def _is_due(self) -> bool:
-        self._idle = 0.0 if self._rung else self._idle + 1
-        return self._rung or self._idle % IDLE_SECONDS == 0
 
     async def _tell(self, message_id: int, rows: Sequence[Row]) -> None:
         try:
             await self._tell_changes(message_id, [row for row in rows if row["state"] in wording.CHANGES])
-            known = [row for row in rows if row["state"] not in wording.CHANGES and wording.is_settled(row)]
+            known = [row for row in rows if row["state"] not in wording.CHANGES]
             if known:
                 await self._tell_outcomes(message_id, known)
         except discord.HTTPException as error:
@@ -93,18 +79,18 @@ class Telling:
         for row in known:
             await self._desk.ask(channel_messages.note_told, row["id"], discord.utils.utcnow(), reply_id)
 
-    async def _line(self, row: Row) -> tuple[str, bool]:
-        if row["state"] != MessageState.STORED:
+    async def _line(self, row: Row, *, in_private: bool = False) -> tuple[str, bool]:
+        if row["signal_uuid"] is None:
             return wording.unsent(row), False
         outcome = await self._desk.ask(channel_messages.outcome, row["signal_uuid"])
-        return wording.outcome(outcome)
+        return wording.outcome(outcome, in_private=in_private)
 
     async def _tell_changes(self, message_id: int, rows: Sequence[Row]) -> None:
-        """Say once of an edit that it changed nothing; a deletion is noted only."""
+        """Say of the first edit that it changed nothing; another, or a deletion, is noted only."""
         edits = [
             row for row in rows if row["state"] == MessageState.EDITED and row["signal_uuid"] is not None
         ]
-        if edits:
+        if edits and not await self._desk.ask(channel_reading.edit_was_told, message_id):
             nonce = f"e{edits[0]['id']}"
             await self._reply(edits[0]["channel_id"], message_id, wording.EDITED, nonce)
         for row in rows:
@@ -150,13 +136,12 @@ class Telling:
         """Tell those whose signals they were in private instead, each their own; or nobody."""
         logger.warning("what became of message %s cannot be told in its channel: %s", message_id, error)
         for row in rows:
-            if row["state"] in wording.CHANGES or not wording.is_settled(row):
+            if row["state"] in wording.CHANGES:
                 continue
-            line, _ = await self._line(row)
+            line, _ = await self._line(row, in_private=True)
             await self._tell_owner(row, wording.in_private(line, row["channel_id"], message_id))
         for row in rows:
-            if row["state"] in wording.CHANGES or wording.is_settled(row):
-                await self._desk.ask(channel_messages.note_told, row["id"], discord.utils.utcnow())
+            await self._desk.ask(channel_messages.note_told, row["id"], discord.utils.utcnow())
 
     async def _tell_owner(self, row: Row, text: str) -> None:
         channel = await self._desk.ask(signal_channels.find, row["signal_channel_id"])

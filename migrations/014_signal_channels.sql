@@ -66,6 +66,8 @@ CREATE TABLE channel_messages (
 );
 CREATE UNIQUE INDEX channel_messages_once ON channel_messages (signal_channel_id, message_id)
     WHERE state NOT IN ('EDITED', 'DELETED');
+-- Of each edit and deletion in its servers the bot asks whether it is of a signal.
+CREATE INDEX channel_messages_message ON channel_messages (message_id);
 CREATE INDEX channel_messages_newest ON channel_messages (signal_channel_id, id DESC);
 CREATE INDEX channel_messages_unanswered ON channel_messages (id) WHERE answered_at IS NULL;
 

@@ -71,7 +71,8 @@ def _price(level: Level, what: str) -> Decimal:
 
 
 def _explain(draft: Draft, signal: Signal) -> None:
-    draft.parts.append(Part(what="action", text=signal.action.lower(), value=signal.wanted.value))
+    what = "action" if draft.closing else "side"
+    draft.parts.append(Part(what=what, text=signal.action.lower(), value=signal.wanted.value))
     draft.parts.append(Part(what="symbol", text=signal.symbol, value=signal.symbol))
     draft.parts += [
         Part(what="entry", text=shown(entry.low), value=shown(entry.low)) for entry in draft.entries

@@ -1,6 +1,7 @@
 """Judge what was read of a message: a signal, a refusal with its reason, or too little to be either."""
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from core.plan import Code
 from core.signal import Action, PositionSide, QuantityMode
@@ -31,7 +32,8 @@ def judge(draft: Draft, known_symbols: Collection[str] | None) -> Reading:
     if symbol is None:
         sentence = f"“{named.text}” is not among the symbols that can be traded here."
         return refused(Code.SYMBOL_NOT_TRADEABLE, sentence, written, parts)
-    return _signal(draft, draft.action or Action.CLOSE, written, symbol)
+    coin = named.base if draft.closing and named.quote is None else None
+    return replace(_signal(draft, draft.action or Action.CLOSE, written, symbol), coin=coin)
 
 
 def _says_too_little(draft: Draft) -> NoSignal | None:

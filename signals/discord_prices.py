@@ -231,7 +231,11 @@ def _index_at(cursor: Cursor, ahead: int) -> int | None:
 
 def _small(lexeme: Lexeme) -> int | None:
     text = lexeme.text
-    return int(text) if text.isdigit() and len(text) <= 2 and 1 <= int(text) <= LARGEST_INDEX else None
+    return (
+        int(text)
+        if text.isascii() and text.isdigit() and len(text) <= 2 and 1 <= int(text) <= LARGEST_INDEX
+        else None
+    )
 
 
 def _pass_index(cursor: Cursor) -> int | None:

@@ -60,8 +60,9 @@ class TextSignal:
     `symbol` is `BTC-USDT`. `entry` None means at market. With an `entry_range` (lower, upper) it is the
     edge that a price coming from outside the trade reaches first: the upper of a long, the lower of a
     short. `stop_loss` None means that none was written; whether that is enough is the channel's choice.
-    `take_profits` go away from the entry. `closes` is the side a CLOSE named, `quantity` what the author
-    wrote of the size.
+    `take_profits` go away from the entry. `closes` is the side a CLOSE named, `coin` what it named without
+    its other half, so that it means whichever pair of it is held; `quantity` what the author wrote of the
+    size.
     """
 
     format: SignalFormat
@@ -76,6 +77,7 @@ class TextSignal:
     quantity: Decimal | None = None
     quantity_mode: QuantityMode = QuantityMode.UNITS
     closes: PositionSide | None = None
+    coin: str | None = None
     explanation: tuple[Part, ...] = ()
 
     @property

@@ -64,7 +64,7 @@ def fields_of(signal: TextSignal) -> dict[str, object]:
     quantity_type = None if signal.quantity is None else _QUANTITY_TYPES[signal.quantity_mode]
     fields: dict[str, object] = {
         "action": signal.action.lower(),
-        "symbol": signal.symbol,
+        "symbol": signal.coin or signal.symbol,
         "price": _text(signal.entry),
         "entry_range": None if signal.entry_range is None else [_text(price) for price in signal.entry_range],
         "stop_loss": _text(signal.stop_loss),

@@ -273,6 +273,20 @@ def test_an_expired_interaction_is_no_failure(desk, served, caplog):
     in_room(desk, served, play)
 
 
+def test_in_private_a_stranger_is_shown_no_bot(desk, ann, served):
+    """Anyone whom Discord lets write to the bot may ask; only those of its servers see the bot of all."""
+
+    async def play(room):
+        a_life(default_bot(desk))
+        stranger = room.env.create_user("mallory")
+        for name in ("status", "balance", "stats"):
+            answer = (await stranger.slash(name)).response
+            assert answer.embeds[0].title.endswith("No Data")
+        assert await stranger.autocomplete("status", "bot", "") == []
+
+    in_room(desk, served, play)
+
+
 # --- prefix commands ----------------------------------------------------------------------------
 
 

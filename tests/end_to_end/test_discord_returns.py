@@ -191,7 +191,7 @@ def test_an_edit_of_a_signal_is_shown_and_changes_nothing(desk, ann, served):
         await room.ann.edit(message, "LONG BTC-USD 60000/59000/70000")
         await room.until(lambda: room.replies(message.id))
         assert room.replies(message.id) == [
-            "✏️ This message was edited after its signal was executed; nothing was changed."
+            "✏️ This message was edited after it had been read; nothing was changed."
         ]
         await room.ann.edit(message, "LONG BTC-USD 60000/59000/70000")
         await room.told()

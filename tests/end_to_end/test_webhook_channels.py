@@ -206,6 +206,68 @@ class TestCopies:
         assert [each["status"] for each in answer.json["signals"]] == ["accepted", "duplicate"]
         assert (len(ann.signals()), len(bob.signals())) == (1, 1)
 
+    @pytest.mark.parametrize("fault", [KeyError("contract"), ValueError("what is that?")], ids=repr)
+    def test_a_fault_that_nobody_thought_of_costs_no_other_the_signal(self, desk, ann, service, fault):
+        bob = desk.trader("bob@example.org")
+        register(ann)
+        register(bob)
+        registry = desk.app.extensions["dashtrade"].registry
+        whole = registry.broker
+
+        def faulty(connection_id):
+            if connection_id == ann.connection_id:
+                raise fault
+            return whole(connection_id)
+
+        registry.broker = faulty
+        answer = send(service)
+        assert (answer.status_code, answer.json["code"]) == (503, "NOT_STORED")
+        assert [each["status"] for each in answer.json["signals"]] == ["not_stored", "accepted"]
+        assert (len(ann.signals()), len(bob.signals())) == (0, 1)
+
+    def test_a_row_that_cannot_be_stored_costs_no_other_the_signal(self, desk, ann, service):
+        bob = desk.trader("bob@example.org")
+        register(ann)
+        register(bob)
+        with desk.database.transaction() as transaction:
+            transaction.execute(
+                f"ALTER TABLE signals ADD CONSTRAINT not_anns CHECK (user_id <> {int(ann.id)}) NOT VALID"
+            )
+        answer = send(service)
+        assert answer.status_code == 503
+        assert (len(ann.signals()), len(bob.signals())) == (0, 1)
+
+    def test_a_broker_that_hangs_is_not_waited_for(self, desk, ann, service, monkeypatch):
+        """The bot hangs up after 10 s and sends again: a request that still waits then would hold a thread."""
+        monkeypatch.setattr("channel_intake.LOOK_UP_SECONDS", 1.0)
+        bob = desk.trader("bob@example.org")
+        register(ann)
+        register(bob)
+        registry = desk.app.extensions["dashtrade"].registry
+        whole, over = registry.broker, threading.Event()
+
+        def hanging(connection_id):
+            if connection_id == ann.connection_id:
+                over.wait(120)
+            return whole(connection_id)
+
+        registry.broker = hanging
+        answer = send(service)
+        assert not over.is_set()
+        over.set()
+        assert [each["status"] for each in answer.json["signals"]] == ["not_stored", "accepted"]
+        assert (len(ann.signals()), len(bob.signals())) == (0, 1)
+
+    def test_an_entry_never_overtakes_the_close_that_was_written_after_it(self, ann, service):
+        register(ann)
+        now = datetime.now(UTC)
+        closing = {"action": "close", "price": None, "stop_loss": None, "take_profit": None, "symbol": "BTC"}
+        send(service, message_id="2", posted_at=(now - timedelta(seconds=5)).isoformat(), **closing)
+        answer = send(service, message_id="1", posted_at=(now - timedelta(seconds=9)).isoformat())
+        assert answer.json["code"] == "OUT_OF_ORDER"
+        assert bots_of(ann) == []
+        assert send(service, message_id="3", posted_at=now.isoformat()).status_code == 202
+
 
 class Client(Service):
     """The same service on a connection of its own, for another thread."""
@@ -383,6 +445,14 @@ class TestBots:
         late = {"posted_at": "2026-01-01T00:00:00Z", "format": "close"}
         assert send(service, message_id="2", **closing, **late).status_code == 202
         assert ann.signals()[1]["bot_config_id"] == bots_of(ann)[0]["id"]
+
+    def test_the_coin_alone_is_the_bot_in_the_usual_quote_where_there_are_several(self, ann, service):
+        register(ann)
+        for number, symbol in enumerate(("BTCUSD", "BTCUSDT")):
+            send(service, message_id=f"{number}", symbol=symbol)
+        closing = {"action": "close", "price": None, "stop_loss": None, "take_profit": None, "symbol": "BTC"}
+        assert send(service, message_id="2", **closing).status_code == 202
+        assert ann.signals()[2]["bot_config_id"] == bots_of(ann)[1]["id"]
 
     def test_an_exit_without_a_bot_is_refused_and_asks_no_broker(self, desk, ann, service):
         register(ann)

@@ -189,11 +189,43 @@ def test_closing_says_which_side_and_how_much():
     assert (reading.action, reading.closes, reading.quantity) == (Action.CLOSE, PositionSide.LONG, 50)
     assert fields_of(reading) == {
         "action": "close",
-        "symbol": "BTC-USDT",
+        "symbol": "BTC",
         "quantity": "50",
         "quantity_type": "percent_of_position",
         "prev_market_position": "long",
     }
+
+
+@pytest.mark.parametrize("digit", "¹²³⁰①❶٣३")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "LONG BTC-USDT Entry: 60000 SL: 58000 TP: 65000 {}",
+        "LONG BTC-USDT Entry: 60000 SL: 58000 TP{}: 65000",
+        "LONG BTC-USDT Entry: 60000 SL: 58000 TP {} 65000",
+    ],
+)
+def test_a_digit_that_is_no_digit_of_ours_is_refused_and_raises_nothing(text, digit):
+    assert isinstance(read(text.format(digit, digit)), RefusedSignal)
+
+
+@pytest.mark.parametrize(
+    ("text", "symbol"),
+    [
+        ("close BTC", "BTC"),
+        ("close BTC/USDT", "BTC-USDT"),
+        ("exit BTCUSD", "BTC-USD"),
+        ("LONG BTC 60000/58000/65000", "BTC-USDT"),
+    ],
+)
+def test_only_a_close_of_a_coin_alone_leaves_its_quote_open(text, symbol):
+    assert fields_of(read(text))["symbol"] == symbol
+
+
+def test_a_json_message_says_its_side_in_words():
+    reading = read('{"ticker": "BTCUSDT", "action": "buy", "price": 60000}')
+    assert isinstance(reading, TextSignal)
+    assert (reading.action, reading.entry, reading.stop_loss) == (Action.BUY, 60000, None)
 
 
 def test_the_fields_for_the_server():

@@ -48,6 +48,7 @@ LOOPS = {
     "run.py",
     "supervision.py",
     "intake.py",
+    "channel_intake.py",
 }
 LONGEST = 500
 
