@@ -186,7 +186,7 @@ def _wanted(record: ProtectionRecord, row: Row, instrument: Instrument) -> Prote
         side=Side.SELL if row["quantity"] > 0 else Side.BUY,
         quantity=with_room,
         stop_price=None if stop is None else instrument.round_price(stop),
-        target_price=single_target,
+        target_price=None if single_target is None else instrument.round_price(single_target),
         margin_mode=record.margin_mode,
     )
 
