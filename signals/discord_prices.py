@@ -32,6 +32,9 @@ _BEFORE_BARE = frozenset(
 )
 
 
+AT_MARKET = frozenset({"market", "now", "at market", "market order", "market entry"})
+
+
 def price(cursor: Cursor, what: str) -> Decimal:
     """Take the price that comes next. Raises Unread where there is none, or it cannot be read."""
     lexeme = cursor.take()
@@ -67,7 +70,10 @@ def read_entry(cursor: Cursor, label: Lexeme) -> None:
 
 
 def read_market(cursor: Cursor, lexeme: Lexeme) -> None:
-    """Read `market`, `now`, `CMP`, and `CMP 60000`, which names the price at the moment."""
+    """Read `market`, `now`, `CMP`, and `CMP 60000`, which names the price at the moment.
+
+    `now 60000` says two things, and the draft refuses it.
+    """
     ahead = 0
     while cursor.peek(ahead).role in (Role.COLON, Role.AT, Role.OPEN, Role.CURRENCY):
         ahead += 1
@@ -75,6 +81,7 @@ def read_market(cursor: Cursor, lexeme: Lexeme) -> None:
         cursor.draft.at_market = True
         cursor.note("entry", lexeme.text, "market")
         return
+    cursor.draft.at_market |= lexeme.text.casefold() in AT_MARKET
     cursor.to_value(lexeme)
     _add_entry(cursor, lexeme.text, price(cursor, "entry"), _other_end(cursor))
 
