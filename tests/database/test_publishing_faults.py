@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
@@ -41,6 +42,13 @@ def trouble(number: int) -> Alert:
     return Alert(kind="BOT_REJECTED", title="", tone=Tone.BAD, at=datetime.now(UTC), data=data)
 
 
+def freeze(pid: int) -> None:
+    """Stop a process; a signal that was sent has not stopped every thread yet."""
+    os.kill(pid, signal.SIGSTOP)
+    threads = psutil.Process(pid).threads()
+    wait_for(lambda: all(psutil.Process(each.id).status() == psutil.STATUS_STOPPED for each in threads))
+
+
 def test_what_a_broker_acknowledges_late_is_published_once(database: Database, broker: Broker) -> None:
     heard: list[str] = []
     tool, client = connected(broker, "tool"), connected(broker, "publisher")
@@ -55,7 +63,7 @@ def test_what_a_broker_acknowledges_late_is_published_once(database: Database, b
     publisher.connected(client)
     message = publisher.render([trouble(1), trouble(2)])
     assert broker.process is not None
-    os.kill(broker.process.pid, signal.SIGSTOP)
+    freeze(broker.process.pid)
     try:
         for _ in range(3):
             assert isinstance(publisher.send("", message, "7"), TryLater)

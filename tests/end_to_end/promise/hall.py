@@ -146,13 +146,9 @@ class Hall:
         """Return the file with a line for every death."""
         return self.folder / "deaths"
 
-    def deaths_by_role(self) -> dict[str, set[str]]:
-        """Return at which steps each role has died."""
-        died: dict[str, set[str]] = {}
-        for line in self.deaths.read_text().splitlines():
-            role, _, step = line.partition(" ")
-            died.setdefault(role, set()).add(step)
-        return died
+    def died_after(self) -> set[str]:
+        """Return the steps after which a part has died, each as `role step`."""
+        return set(self.deaths.read_text().splitlines())
 
     def _start(self, role: str, number: int, repeats: int) -> subprocess.Popen:
         self.deaths.touch()
