@@ -22,11 +22,10 @@ run: $(VENV)/.ready ## Start everything on this machine; Ctrl-C stops it
 	@exec $(BIN)/python run.py
 
 test: $(VENV)/.ready-test ## Run every test, the cheap ones first
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/unit tests/contract tests/database
-	$(BIN)/python -m pytest tests/end_to_end tests/browser
+	@$(BIN)/python -m tests
 
 test-mosquitto: $(VENV)/.ready-test ## Run the tests of MQTT against Mosquitto instead of the embedded broker
-	DASHTRADE_TEST_BROKER=mosquitto $(BIN)/python -m pytest -k "mqtt or watching"
+	@DASHTRADE_TEST_BROKER=mosquitto $(BIN)/python -m tests mqtt
 
 check: $(VENV)/.ready-test ## Look for faults without running anything: ruff and mypy
 	$(BIN)/ruff check .
