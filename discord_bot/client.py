@@ -98,7 +98,9 @@ class DiscordBot(discord.Client):
     async def on_disconnect(self) -> None:
         """Take what comes until the next connection is whole as what was missed."""
         self.is_catching_up = True
-        await self.standing.note_away()
+        # Leaving is no loss, and what ended it has been noted
+        if not self.is_closed():
+            await self.standing.note_away()
 
     async def on_ready(self) -> None:
         """Say where we are, then look for what came while nobody listened."""

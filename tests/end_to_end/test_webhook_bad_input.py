@@ -188,7 +188,8 @@ def test_no_body_gives_a_5xx_and_every_answer_is_kept_and_says_why(desk, ann, bo
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    path=st.text(max_size=30).filter(lambda path: "?" not in path),
+    # The test's client takes what follows two slashes for a host
+    path=st.text(max_size=30).filter(lambda path: "?" not in path and not path.startswith("/")),
     query=st.text(max_size=60),
     body=st.binary(max_size=50),
 )
