@@ -1,13 +1,18 @@
 """What /health and `manage.py doctor` say of the Discord bot."""
 
+import asyncio
 from datetime import UTC, datetime
 
 import pytest
+from pydantic import SecretStr
 
 from administration import doctor_discord
 from administration.console import Console
 from database import discord_status, health
-from discord_bot.standing import NEEDED
+from discord_bot.process import STOPPED
+from discord_bot.standing import LOST, NEEDED
+from encryption import new_token
+from tests.discord_room.room import new_bot
 from tests.end_to_end.webhook_desk import ROOT, WebhookDesk
 
 
@@ -101,3 +106,19 @@ def test_health_tells_how_it_stands_and_nothing_of_whose_it_is(database_url):
         assert "ecret" not in answer.text
     finally:
         desk.close()
+
+
+def test_a_bot_that_leaves_by_itself_says_nothing_of_a_lost_connection(desk):
+    settings = desk.settings.model_copy(update={"signal_api_key": SecretStr(new_token("svc_"))})
+
+    async def play():
+        bot = new_bot(settings, desk.database)
+        note(desk)
+        await bot.on_disconnect()
+        assert desk.value("SELECT words FROM discord_bot_status") == LOST
+        await bot.close()
+        note(desk, is_connected=False, words=STOPPED)
+        await bot.on_disconnect()
+        assert desk.value("SELECT words FROM discord_bot_status") == STOPPED
+
+    asyncio.run(play())
