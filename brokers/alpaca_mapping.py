@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from decimal import ROUND_UP, Decimal
 from typing import Any
 
+from brokers.answers import flag, number, optional_number, positive, text
 from brokers.base import Account, AccountPosition
 from core.errors import BrokerError, Conflict, DuplicateOrder, Rejected, Unavailable, Unknown
 from core.instrument import AssetClass, Instrument, MarketClock, Quote, symbol_key
@@ -141,32 +142,32 @@ def order_body(intent: OrderIntent) -> dict[str, str]:
     return body
 
 
-def _plain(number: Decimal) -> str:
-    return format(number, "f")
+def _plain(value: Decimal) -> str:
+    return format(value, "f")
 
 
 # Answers
 
 
-def read_time(text: str) -> datetime:
+def read_time(stamp: str) -> datetime:
     """Read a timestamp with nanoseconds and any offset as aware UTC; raise ValueError without offset."""
-    moment = datetime.fromisoformat(text)
+    moment = datetime.fromisoformat(stamp)
     if moment.tzinfo is None:
-        raise ValueError(f"timestamp without offset: {text!r}")
+        raise ValueError(f"timestamp without offset: {stamp!r}")
     return moment.astimezone(UTC)
 
 
 def read_order(raw: Json) -> Order:
     """Read an Order object of the REST answers and of the stream."""
-    filled = _number(raw["filled_qty"])
-    average = _optional_number(raw.get("filled_avg_price"))
+    filled = number(raw["filled_qty"])
+    average = optional_number(raw.get("filled_avg_price"))
     side = SIDES[raw["side"]]
-    symbol = _order_symbol(_text(raw["symbol"]), raw.get("asset_class", ""))
-    quantity = _optional_number(raw.get("qty"))
+    symbol = _order_symbol(text(raw["symbol"]), raw.get("asset_class", ""))
+    quantity = optional_number(raw.get("qty"))
     fee, fee_asset = estimated_fee(symbol, side, filled, average)
     return Order(
-        broker_order_id=_text(raw["id"]),
-        client_order_id=_text(raw["client_order_id"]),
+        broker_order_id=text(raw["id"]),
+        client_order_id=text(raw["client_order_id"]),
         symbol=symbol,
         side=side,
         quantity=filled if quantity is None else quantity,
@@ -202,10 +203,10 @@ def estimated_fee(
 def read_account(raw: Json, at: datetime) -> Account:
     """Read the account; the day-trading fields that Alpaca removed in 2026 are not needed."""
     return Account(
-        equity=_number(raw["equity"]),
-        cash=_number(raw["cash"]),
-        buying_power=_number(raw["buying_power"]),
-        currency=_text(raw.get("currency") or "USD"),
+        equity=number(raw["equity"]),
+        cash=number(raw["cash"]),
+        buying_power=number(raw["buying_power"]),
+        currency=text(raw.get("currency") or "USD"),
         shorting_enabled=bool(raw.get("shorting_enabled", False)),
         at=at,
         problem=_account_problem(raw),
@@ -216,11 +217,11 @@ def read_position(raw: Json) -> AccountPosition:
     """Read one position; the side decides the sign, whatever sign the quantity carries."""
     sign = {"long": 1, "short": -1}[raw["side"]]
     return AccountPosition(
-        symbol=_order_symbol(_text(raw["symbol"]), raw["asset_class"]),
-        quantity=sign * abs(_number(raw["qty"])),
-        average_price=_number(raw["avg_entry_price"]),
-        current_price=_optional_number(raw.get("current_price")) or ZERO,
-        unrealized=_optional_number(raw.get("unrealized_pl")) or ZERO,
+        symbol=_order_symbol(text(raw["symbol"]), raw["asset_class"]),
+        quantity=sign * abs(number(raw["qty"])),
+        average_price=number(raw["avg_entry_price"]),
+        current_price=optional_number(raw.get("current_price")) or ZERO,
+        unrealized=optional_number(raw.get("unrealized_pl")) or ZERO,
     )
 
 
@@ -248,7 +249,7 @@ def read_instrument(raw: Json) -> Instrument:
 def read_clock(raw: Json) -> tuple[MarketClock, datetime]:
     """Read the stock market's clock and the moment the broker says it is."""
     clock = MarketClock(
-        is_open=_flag(raw["is_open"]),
+        is_open=flag(raw["is_open"]),
         next_open=read_time(raw["next_open"]),
         next_close=read_time(raw["next_close"]),
     )
@@ -260,7 +261,7 @@ def read_quote(symbol: str, raw: Json) -> Quote:
 
     Alpaca gives 0 for bid or ask while nobody quotes (a closed market): not a price.
     """
-    bid, ask = _number(raw["bp"]), _number(raw["ap"])
+    bid, ask = number(raw["bp"]), number(raw["ap"])
     if bid <= 0 or ask <= 0:
         raise Rejected(f"No usable quote for {symbol}: bid {bid}, ask {ask}")
     return Quote(symbol=symbol, bid=bid, ask=ask, at=read_time(raw["t"]))
@@ -299,35 +300,35 @@ def _account_problem(raw: Json) -> str | None:
 
 def _stock_instrument(raw: Json) -> Instrument:
     return Instrument(
-        symbol=_text(raw["symbol"]),
+        symbol=text(raw["symbol"]),
         asset_class=AssetClass.STOCK,
         tradable=_is_tradable(raw),
-        shortable=_flag(raw["shortable"]) and _is_easy_to_borrow(raw),
-        quantity_step=FINEST_QUANTITY if _flag(raw["fractionable"]) else Decimal(1),
+        shortable=flag(raw["shortable"]) and _is_easy_to_borrow(raw),
+        quantity_step=FINEST_QUANTITY if flag(raw["fractionable"]) else Decimal(1),
         minimum_notional=Decimal(1),
-        exchange=_text(raw["exchange"]),
+        exchange=text(raw["exchange"]),
     )
 
 
 def _crypto_instrument(raw: Json) -> Instrument:
-    symbol = _order_symbol(_text(raw["symbol"]), "crypto")
+    symbol = _order_symbol(text(raw["symbol"]), "crypto")
     base, _, quote = symbol.partition("/")
     return Instrument(
         symbol=symbol,
         asset_class=AssetClass.CRYPTO,
         tradable=_is_tradable(raw),
-        price_steps=((ZERO, _positive(raw["price_increment"])),),
-        quantity_step=_positive(raw["min_trade_increment"]),
-        minimum_quantity=_number(raw["min_order_size"]),
+        price_steps=((ZERO, positive(raw["price_increment"])),),
+        quantity_step=positive(raw["min_trade_increment"]),
+        minimum_quantity=number(raw["min_order_size"]),
         minimum_notional=Decimal(10),
         base_asset=base,
         quote_asset=quote,
-        exchange=_text(raw["exchange"]),
+        exchange=text(raw["exchange"]),
     )
 
 
 def _is_tradable(raw: Json) -> bool:
-    return raw["status"] == "active" and _flag(raw["tradable"])
+    return raw["status"] == "active" and flag(raw["tradable"])
 
 
 def _is_easy_to_borrow(raw: Json) -> bool:
@@ -335,42 +336,6 @@ def _is_easy_to_borrow(raw: Json) -> bool:
     if "borrow_status" in raw:
         return bool(raw["borrow_status"] == "easy_to_borrow")
     return bool(raw.get("easy_to_borrow", False))
-
-
-def _number(value: object) -> Decimal:
-    # Market data carries JSON numbers, everything else strings; a float would already be rounded
-    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
-        raise ValueError(f"not a number: {value!r}")
-    try:
-        number = Decimal(value)
-    except ArithmeticError as error:
-        raise ValueError(f"not a number: {value!r}") from error
-    if not number.is_finite():
-        raise ValueError(f"not a number: {value!r}")
-    return number
-
-
-def _positive(value: object) -> Decimal:
-    number = _number(value)
-    if number <= 0:
-        raise ValueError(f"not above zero: {value!r}")
-    return number
-
-
-def _optional_number(value: object) -> Decimal | None:
-    return None if value is None or value == "" else _number(value)
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"not a text: {value!r}")
-    return value
-
-
-def _flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(f"not true or false: {value!r}")
-    return value
 
 
 def _to_nine_places(quantity: Decimal) -> Decimal:
@@ -421,7 +386,7 @@ def _is_conflict(message: str, details: Json) -> bool:
 
 def _holds_something(details: Json) -> bool:
     try:
-        return _number(details.get("held_for_orders", "0")) > 0
+        return number(details.get("held_for_orders", "0")) > 0
     except ValueError:
         return False
 

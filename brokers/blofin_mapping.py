@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from brokers.answers import number, optional_number
 from brokers.base import ProtectionState, RestingProtection
 from brokers.ccxt_mapping import SIDES, check_price, read_time, tidy, to_coins
 from core.errors import Unknown
@@ -92,7 +93,7 @@ def protection_id(answer: Json, client_id: str) -> str:
 
 def read_protection(raw: Json, market: Json) -> RestingProtection:
     """Read a stop and target that rest; a size of -1 is the whole position."""
-    whole = Decimal(raw["size"]) == WHOLE
+    whole = number(raw["size"]) == WHOLE
     return RestingProtection(
         id=str(raw["tpslId"]),
         symbol=market["id"],
@@ -149,12 +150,12 @@ def leverage_of(rows: Sequence[Json], symbol: str, side: str) -> int:
     """Return the leverage of a symbol, of one side where each has its own."""
     mine = [row for row in rows if row["instId"] == symbol]
     fitting = [row for row in mine if row.get("positionSide") in {None, "", side}] or mine
-    return int(Decimal(fitting[0]["leverage"]))
+    return int(number(fitting[0]["leverage"]))
 
 
 def tiers(rows: Sequence[Json]) -> tuple[Json, ...]:
     """Return BloFin's position tiers in ccxt's words, those of the smallest positions first."""
-    ordered = sorted(rows, key=lambda row: Decimal(row["minSize"]))
+    ordered = sorted(rows, key=lambda row: number(row["minSize"]))
     return tuple({"maintenanceMarginRate": row["maintenanceMarginRate"]} for row in ordered)
 
 
@@ -174,7 +175,5 @@ def _names(order: Json, raw: Json) -> bool:
 
 
 def _price(value: object) -> Decimal | None:
-    if value is None or value == "":
-        return None
-    price = Decimal(str(value))
-    return tidy(price) if price > 0 else None
+    price = optional_number(value)
+    return tidy(price) if price is not None and price > 0 else None

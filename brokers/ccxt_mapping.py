@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from brokers.answers import number, optional_number, positive, text
 from brokers.base import Account, AccountPosition
 from brokers.ccxt_venues import Codes, Money, Venue
 from core.errors import BrokerError, Conflict, DuplicateOrder, Rejected, Unavailable, Unknown
@@ -74,7 +75,7 @@ def is_listed(market: Json) -> bool:
 
 def contract_size(market: Json) -> Decimal:
     """Return how many coins a contract is; raise `Rejected` where that is not known, since 1 would be a guess."""
-    size = _optional(market.get("contractSize"))
+    size = optional_number(market.get("contractSize"))
     if size is None or size <= 0:
         raise Rejected(f"How much one contract of {market.get('id')} is, is not known.")
     return size
@@ -83,7 +84,7 @@ def contract_size(market: Json) -> Decimal:
 def to_contracts(quantity: Decimal, market: Json) -> Decimal:
     """Return coins as contracts; raise `Rejected` for what is no whole number of the market's steps."""
     contracts = quantity / contract_size(market)
-    step = _needed(market["precision"]["amount"])
+    step = number(market["precision"]["amount"])
     if contracts * contract_size(market) != quantity or contracts % step:
         raise Rejected(
             f"{plain(quantity)} {market['base']} is no multiple of {market['id']}'s step"
@@ -94,12 +95,12 @@ def to_contracts(quantity: Decimal, market: Json) -> Decimal:
 
 def to_coins(contracts: object, market: Json) -> Decimal:
     """Return contracts as coins."""
-    return tidy(_needed(contracts) * contract_size(market))
+    return tidy(number(contracts) * contract_size(market))
 
 
 def check_price(price: Decimal, market: Json) -> str:
     """Return a price as text; raise `Rejected` for one between ticks, which ccxt would round by itself."""
-    tick = _needed(market["precision"]["price"])
+    tick = number(market["precision"]["price"])
     if price % tick:
         raise Rejected(f"{plain(price)} is no multiple of {market['id']}'s tick of {plain(tick)}.")
     return plain(price)
@@ -134,21 +135,21 @@ def read_instrument(market: Json, title: str, tiers: Sequence[Json] = ()) -> Ins
     `tiers` are ccxt's leverage tiers: the first is for the smallest positions.
     """
     size = contract_size(market)
-    step = tidy(_positive(market["precision"]["amount"]) * size)
+    step = tidy(positive(market["precision"]["amount"]) * size)
     limits = market["limits"]
     smallest = tiers[0] if tiers else {}
-    leverage = _optional(limits["leverage"].get("max") or smallest.get("maxLeverage"))
-    rate = _optional(smallest.get("maintenanceMarginRate"))
+    leverage = optional_number(limits["leverage"].get("max") or smallest.get("maxLeverage"))
+    rate = optional_number(smallest.get("maintenanceMarginRate"))
     return Instrument(
         symbol=market["id"],
         asset_class=AssetClass.CRYPTO,
         tradable=market.get("active") is not False,
         shortable=True,
-        price_steps=((ZERO, tidy(_positive(market["precision"]["price"]))),),
+        price_steps=((ZERO, tidy(positive(market["precision"]["price"]))),),
         quantity_step=step,
         short_quantity_step=step,
-        minimum_quantity=tidy((_optional(limits["amount"].get("min")) or ZERO) * size),
-        minimum_notional=_optional(limits["cost"].get("min")) or ZERO,
+        minimum_quantity=tidy((optional_number(limits["amount"].get("min")) or ZERO) * size),
+        minimum_notional=optional_number(limits["cost"].get("min")) or ZERO,
         base_asset=market["base"],
         quote_asset=market["quote"],
         exchange=title,
@@ -165,9 +166,9 @@ def read_account(balance: Json, money: Money, moment: datetime) -> Account:
     row = next((each for each in rows if each[money.currency] == SETTLED_IN), None)
     free = at(balance, money.free_of_all) if money.free_of_all else (row or {}).get(money.free)
     return Account(
-        equity=tidy(_needed(row[money.equity])) if row else ZERO,
-        cash=tidy(_needed(row[money.cash])) if row else ZERO,
-        buying_power=max(tidy(_needed(free)), ZERO) if row else ZERO,
+        equity=tidy(number(row[money.equity])) if row else ZERO,
+        cash=tidy(number(row[money.cash])) if row else ZERO,
+        buying_power=max(tidy(number(free)), ZERO) if row else ZERO,
         currency=SETTLED_IN,
         shorting_enabled=True,
         at=moment,
@@ -183,8 +184,8 @@ def read_positions(found: Iterable[Json], markets: Mapping[str, Json]) -> tuple[
     """
     sides: dict[str, list[AccountPosition]] = {}
     for raw in found:
-        market = markets.get(_text(raw["symbol"]))
-        if market is not None and _needed(raw["contracts"]):
+        market = markets.get(text(raw["symbol"]))
+        if market is not None and number(raw["contracts"]):
             position = _read_side(raw, market)
             sides.setdefault(position.symbol, []).append(position)
     return tuple(held for each in sides.values() if (held := _net(each)).quantity)
@@ -192,7 +193,7 @@ def read_positions(found: Iterable[Json], markets: Mapping[str, Json]) -> tuple[
 
 def unknown_markets(found: Iterable[Json], markets: Mapping[str, Json]) -> tuple[str, ...]:
     """Return the markets among positions that ccxt does not know: new ones, perhaps."""
-    return tuple(name for each in found if (name := _text(each["symbol"])) not in markets)
+    return tuple(name for each in found if (name := text(each["symbol"])) not in markets)
 
 
 def flat(symbol: str) -> AccountPosition:
@@ -205,10 +206,10 @@ def flat(symbol: str) -> AccountPosition:
 def read_order(raw: Json, market: Json) -> Order:
     """Read an order; raise ValueError for a side or a state that is not known."""
     filled = to_coins(raw.get("filled") or "0", market)
-    average = _optional(raw.get("average"))
+    average = optional_number(raw.get("average"))
     fee, fee_asset = _fee(raw)
     return Order(
-        broker_order_id=_text(raw["id"]),
+        broker_order_id=text(raw["id"]),
         client_order_id=raw.get("clientOrderId") or "",
         symbol=market["id"],
         side=SIDES[raw["side"]],
@@ -245,8 +246,8 @@ def read_quote(symbol: str, book: Json, at: datetime) -> Quote:
 
     The best is searched for: ccxt sorts numbers that are texts as texts.
     """
-    bids = [_needed(level[0]) for level in book["bids"]]
-    asks = [_needed(level[0]) for level in book["asks"]]
+    bids = [number(level[0]) for level in book["bids"]]
+    asks = [number(level[0]) for level in book["asks"]]
     if not bids or not asks:
         raise Rejected(f"No usable quote for {symbol}: {len(bids)} bids, {len(asks)} asks")
     moment = read_time(book["timestamp"]) if book.get("timestamp") else at
@@ -255,7 +256,7 @@ def read_quote(symbol: str, book: Json, at: datetime) -> Quote:
 
 def read_time(milliseconds: object) -> datetime:
     """Read a moment in milliseconds as aware UTC."""
-    return datetime.fromtimestamp(float(_needed(milliseconds)) / 1000, UTC)
+    return datetime.fromtimestamp(float(number(milliseconds)) / 1000, UTC)
 
 
 def _read_side(raw: Json, market: Json) -> AccountPosition:
@@ -264,13 +265,13 @@ def _read_side(raw: Json, market: Json) -> AccountPosition:
     return AccountPosition(
         symbol=market["id"],
         quantity=sign * abs(to_coins(raw["contracts"], market)),
-        average_price=tidy(_needed(raw["entryPrice"])),
-        current_price=tidy(_optional(raw.get("markPrice")) or ZERO),
-        unrealized=tidy(_optional(raw.get("unrealizedPnl")) or ZERO),
-        leverage=_optional(raw.get("leverage")),
+        average_price=tidy(number(raw["entryPrice"])),
+        current_price=tidy(optional_number(raw.get("markPrice")) or ZERO),
+        unrealized=tidy(optional_number(raw.get("unrealizedPnl")) or ZERO),
+        leverage=optional_number(raw.get("leverage")),
         margin_mode=MarginMode(mode) if mode else None,
-        margin=_optional(raw.get("initialMargin")),
-        liquidation_price=_optional(raw.get("liquidationPrice")) or None,
+        margin=optional_number(raw.get("initialMargin")),
+        liquidation_price=optional_number(raw.get("liquidationPrice")) or None,
     )
 
 
@@ -304,7 +305,7 @@ def _state(status: object, filled: Decimal) -> OrderState:
 
 def _fee(raw: Json) -> tuple[Decimal, str | None]:
     fee = raw.get("fee") or {}
-    cost = _optional(fee.get("cost"))
+    cost = optional_number(fee.get("cost"))
     return (ZERO, None) if cost is None else (tidy(cost), fee.get("currency") or SETTLED_IN)
 
 
@@ -441,41 +442,12 @@ def without_secrets(words: str) -> str:
 # Numbers
 
 
-def plain(number: Decimal) -> str:
+def plain(value: Decimal) -> str:
     """Write a number without an exponent and without idle zeros."""
-    return format(tidy(number), "f")
+    return format(tidy(value), "f")
 
 
-def tidy(number: Decimal) -> Decimal:
+def tidy(value: Decimal) -> Decimal:
     """Return a number without idle zeros, and never as 1E+3."""
-    shorter = number.normalize()
+    shorter = value.normalize()
     return shorter.quantize(Decimal(1)) if shorter.as_tuple().exponent > 0 else shorter  # type: ignore[operator]
-
-
-def _needed(value: object) -> Decimal:
-    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
-        raise ValueError(f"not a number: {value!r}")
-    try:
-        number = Decimal(value)
-    except ArithmeticError as error:
-        raise ValueError(f"not a number: {value!r}") from error
-    if not number.is_finite():
-        raise ValueError(f"not a number: {value!r}")
-    return number
-
-
-def _positive(value: object) -> Decimal:
-    number = _needed(value)
-    if number <= 0:
-        raise ValueError(f"not above zero: {value!r}")
-    return number
-
-
-def _optional(value: object) -> Decimal | None:
-    return None if value is None or value == "" else _needed(value)
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"not a text: {value!r}")
-    return value
