@@ -80,7 +80,7 @@ def draw(user: User) -> None:
         st.caption(PUBLISHED)
     if user.is_admin:
         operators_channels(user)
-    with st.expander("What an alert looks like", icon=":material/preview:"):
+    with st.expander("What an alert looks like"):
         example.draw(user)
 
 

@@ -35,7 +35,7 @@ def draw(user: User) -> None:
     else:
         st.caption(NOTHING_YET)
     if places:
-        adding = st.expander("Register a channel", icon=":material/add:", key="add-channel", on_change="rerun",
+        adding = st.expander("Register a channel", key="add-channel", on_change="rerun",
                              expanded=not channels)  # fmt: skip
         if adding.open:
             with adding:
@@ -44,7 +44,7 @@ def draw(user: User) -> None:
         st.info(NO_BROKER, icon=":material/link:")
         st.page_link(TRADING_BOT, label="Connect a broker", icon=":material/arrow_forward:",
                      query_params={OPEN: "Setup"})  # fmt: skip
-    with st.expander("Try a message", icon=":material/science:", expanded=False, key="try-message"):
+    with st.expander("Try a message", expanded=False, key="try-message"):
         trying.draw(user, channels)
 
 

@@ -47,7 +47,7 @@ def draw(user: User) -> None:
         beat = beats.get(PART)
         if not is_set_up(status):
             st.info("No Discord bot runs here yet, so no channel is read.", icon=":material/smart_toy:")
-            with st.expander("Set the bot up", icon=":material/help:"):
+            with st.expander("Set the bot up"):
                 st.markdown(STEPS)
             return
         if beat is None or not beat["alive"]:

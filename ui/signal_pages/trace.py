@@ -135,7 +135,7 @@ def draw_plan(trace: Trace, zone: str) -> None:
 
 def draw_details(trace: Trace, zone: str) -> None:
     """Draw every recorded step and what was told about the signal."""
-    with st.expander(f"All {len(trace['steps'])} steps", icon=":material/list:"):
+    with st.expander(f"All {len(trace['steps'])} steps"):
         rows = [
             {"At": clock(step["at"], zone), "After": after, "What": step["what"]}
             for step, after in zip(trace["steps"], gaps(trace["steps"]), strict=True)
@@ -144,7 +144,7 @@ def draw_details(trace: Trace, zone: str) -> None:
     if trace["notifications"]:
         count = len(trace["notifications"])
         label = f"{count} notification{'' if count == 1 else 's'}"
-        with st.expander(label, icon=":material/notifications:"):
+        with st.expander(label):
             told = [_told(each, zone) for each in trace["notifications"]]
             table(pd.DataFrame(told), "", key="notifications")
     st.caption(f"Signal id `{trace['signal_id']}`")

@@ -27,7 +27,7 @@ def draw(user: User) -> None:
     # A place of its own, so that what follows it stays as it is when it fills.
     with st.container():
         follow(user)
-    with st.expander("From the command line", icon=":material/terminal:"):
+    with st.expander("From the command line"):
         lines(user)
 
 

@@ -35,7 +35,7 @@ def draw(user: User) -> None:
     if not active:
         generate_form(user, places)
         return
-    with st.expander("Generate another", icon=":material/add:"):
+    with st.expander("Generate another"):
         generate_form(user, places)
 
 

@@ -24,7 +24,7 @@ def draw(user: User, bot: Row) -> None:
     """Draw the tab: how this bot reports, its name, and a form for another."""
     how(user, bot["prefix"])
     naming(user, bot)
-    with st.expander("Watch another bot", icon=":material/add:"):
+    with st.expander("Watch another bot"):
         form(user)
     if bot["is_default"]:
         st.caption("This bot is watched by the setting `MQTT_TOPIC_PREFIX`: it can be renamed, not removed.")
