@@ -17,12 +17,12 @@ from aiohttp import web
 
 from tests.blofin_server import margin, trading
 from tests.blofin_server.account import Account, new_id
-from tests.blofin_server.app import answer_json
 from tests.blofin_server.errors import OperationFailed
 from tests.blofin_server.market import Instrument, LocalMarket, coin_market
 from tests.blofin_server.orders import ZERO, Order, Position
 from tests.blofin_server.state import Server
 from tests.blofin_server.wire import short
+from tests.local_server import answer_json
 
 Json = dict[str, Any]
 

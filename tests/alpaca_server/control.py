@@ -9,9 +9,10 @@ from aiohttp import web
 
 from core.instrument import AssetClass
 from tests.alpaca_server.account import START_CASH, AlpacaAccount
-from tests.alpaca_server.faults import Fault, FaultKind
-from tests.alpaca_server.state import Server, answer_json, server_of
+from tests.alpaca_server.state import Server, server_of
 from tests.alpaca_server.stream import drop_streams
+from tests.faults import Fault, FaultKind
+from tests.local_server import answer_json
 
 Json = dict[str, Any]
 

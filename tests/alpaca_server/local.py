@@ -1,18 +1,16 @@
 """Run the server inside a test, and drive it from any process."""
 
-import asyncio
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiohttp import web
 from requests import Response, Session
 
 from tests.alpaca_server.app import make_app
 from tests.alpaca_server.state import Server
+from tests.local_server import LocalServer
 
 Json = dict[str, Any]
 
@@ -134,42 +132,8 @@ class Control:
         return response.json()
 
 
-async def serve(server: Server, port: int, started: "asyncio.Future[int] | None" = None) -> None:
-    """Serve on 127.0.0.1 until cancelled; `started` gets the port."""
-    runner = web.AppRunner(make_app(server), access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", port, backlog=1024)
-    try:
-        await site.start()
-        if started is not None:
-            started.set_result(int(runner.addresses[0][1]))
-        await asyncio.Event().wait()
-    finally:
-        await runner.cleanup()
-
-
 @contextmanager
 def running_server(seed: str = "1", port: int = 0) -> Iterator[Control]:
     """Run a server in a thread of this process and give its control."""
-    ready = threading.Event()
-    found: dict[str, Any] = {}
-
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        started: asyncio.Future[int] = loop.create_future()
-        serving = asyncio.create_task(serve(Server(seed), port, started))
-        found["port"], found["loop"], found["task"] = await started, loop, serving
-        ready.set()
-        await asyncio.gather(serving, return_exceptions=True)
-
-    thread = threading.Thread(target=asyncio.run, args=(main(),), name="alpaca-server", daemon=True)
-    thread.start()
-    if not ready.wait(10):
-        raise RuntimeError("the local Alpaca server did not start")
-    control = Control(f"http://127.0.0.1:{found['port']}")
-    try:
-        yield control
-    finally:
-        control.session.close()
-        found["loop"].call_soon_threadsafe(found["task"].cancel)
-        thread.join(10)
+    with closing(LocalServer(make_app(Server(seed)), port)) as local, Session() as session:
+        yield Control(local.url, session)

@@ -11,7 +11,8 @@ from brokers.simulator import OrderRejected, Refusal, SimulatedOrder
 from core.instrument import AssetClass, symbol_key
 from tests.alpaca_server import wire
 from tests.alpaca_server.account import AlpacaAccount, now_utc
-from tests.alpaca_server.state import account_of, answer_json, server_of
+from tests.alpaca_server.state import account_of, server_of
+from tests.local_server import answer_json
 
 Json = dict[str, object]
 

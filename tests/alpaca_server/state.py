@@ -11,8 +11,8 @@ from typing import Any
 from aiohttp import web
 
 from tests.alpaca_server.account import START_CASH, AlpacaAccount, Settings
-from tests.alpaca_server.faults import Faults
 from tests.alpaca_server.market import LocalMarket
+from tests.faults import Faults
 
 Json = dict[str, Any]
 
@@ -109,8 +109,3 @@ def account_of(request: web.Request) -> AlpacaAccount:
     headers = request.headers
     key, secret = headers.get("APCA-API-KEY-ID", ""), headers.get("APCA-API-SECRET-KEY", "")
     return server_of(request).account(key, secret)
-
-
-def answer_json(body: object, status: int = 200) -> web.Response:
-    """Answer with JSON."""
-    return web.Response(text=json.dumps(body), status=status, content_type="application/json")

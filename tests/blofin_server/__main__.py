@@ -2,24 +2,10 @@
 
 import argparse
 import asyncio
-import contextlib
-import signal
 
-from tests.blofin_server.local import serve
+from tests.blofin_server.app import make_app
 from tests.blofin_server.state import DEFAULT_BALANCE, MODES, Server
-
-
-async def main(server: Server, port: int) -> None:
-    """Serve until SIGTERM or SIGINT; the first line of output is the address."""
-    loop = asyncio.get_running_loop()
-    started: asyncio.Future[int] = loop.create_future()
-    serving = asyncio.create_task(serve(server, port, started))
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, serving.cancel)
-    started.add_done_callback(lambda done: print(f"http://127.0.0.1:{done.result()}", flush=True))
-    with contextlib.suppress(asyncio.CancelledError):
-        await serving
-
+from tests.local_server import serve_alone
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
@@ -32,4 +18,4 @@ if __name__ == "__main__":
     for account in options.account:
         key, secret, passphrase = account.split(":")
         state.open_account(key, secret, passphrase, {"balance": DEFAULT_BALANCE})
-    asyncio.run(main(state, options.port))
+    asyncio.run(serve_alone(make_app(state), options.port))

@@ -1,22 +1,21 @@
 """The application: rate limit, faults and sign-in around BloFin's endpoints."""
 
-import asyncio
 import hmac
 import json
 from typing import Any
 
 from aiohttp import web
 
-from tests.alpaca_server.faults import Fault, FaultKind
 from tests.blofin_server import control, signing
 from tests.blofin_server.account import Account
 from tests.blofin_server.errors import Refused, refusal, success
 from tests.blofin_server.routes import PUBLIC, READING
 from tests.blofin_server.state import SERVER, Server, Skin
 from tests.blofin_server.trading import CHANGING
+from tests.faults import cut_off, struck
+from tests.local_server import answer_json
 
 Json = dict[str, Any]
-BAD_GATEWAY = "<html><head><title>{0}</title></head><body><center><h1>{0}</h1></center></body></html>"
 
 
 def make_app(server: Server) -> web.Application:
@@ -36,7 +35,7 @@ async def answer(request: web.Request) -> web.StreamResponse:
     server.requests.append(record)
     response = await _limited_or_struck(server, skin, request, body)
     if response is None:
-        return _cut_off(request)
+        return cut_off(request)
     record["status"], record["code"] = response.status, _code(response)
     return response
 
@@ -50,7 +49,12 @@ async def _limited_or_struck(
     fault = server.faults.take(request.method, request.path, key)
     if fault is None:
         return skin.carry_out(server, request, body)
-    return await _struck(server, skin, fault, request, body)
+
+    async def carry_out() -> web.Response:
+        return skin.carry_out(server, request, body)
+
+    plain = {"code": str(fault.status), "msg": f"fault {fault.status}", "data": None}
+    return await struck(fault, request, carry_out, plain)
 
 
 def _is_limited(server: Server, request: web.Request, key: str) -> bool:
@@ -117,46 +121,6 @@ def signed_in(server: Server, request: web.Request, body: str) -> Account:
     return account
 
 
-async def _struck(
-    server: Server, skin: Skin, fault: Fault, request: web.Request, body: str
-) -> web.Response | None:
-    response: web.Response | None = None
-    if fault.kind.is_after or fault.kind is FaultKind.DELAY_BEFORE:
-        await asyncio.sleep(fault.delay if fault.kind is FaultKind.DELAY_BEFORE else 0)
-        response = skin.carry_out(server, request, body)
-    if fault.kind in (FaultKind.ANSWER_BEFORE, FaultKind.ANSWER_AFTER):
-        return _faulty_answer(fault)
-    if fault.kind in (FaultKind.SILENCE_BEFORE, FaultKind.SILENCE_AFTER):
-        await _until_client_goes(request)
-        return None
-    if fault.kind is FaultKind.DELAY_AFTER:
-        await asyncio.sleep(fault.delay)
-    return None if fault.kind in (FaultKind.DROP_BEFORE, FaultKind.DROP_AFTER) else response
-
-
-def _faulty_answer(fault: Fault) -> web.Response:
-    html = fault.body is None and fault.status >= 500
-    plain = json.dumps({"code": str(fault.status), "msg": f"fault {fault.status}", "data": None})
-    default = BAD_GATEWAY.format(fault.status) if html else plain
-    return web.Response(
-        text=default if fault.body is None else fault.body,
-        status=fault.status,
-        content_type="text/html" if html else "application/json",
-        headers=fault.headers,
-    )
-
-
-async def _until_client_goes(request: web.Request) -> None:
-    while request.transport is not None and not request.transport.is_closing():
-        await asyncio.sleep(0.02)
-
-
-def _cut_off(request: web.Request) -> web.Response:
-    if request.transport is not None:
-        request.transport.abort()
-    return web.Response()
-
-
 def _parsed(body: str) -> Any:
     try:
         return json.loads(body)
@@ -184,8 +148,3 @@ def _code(response: web.Response) -> str | None:
     except ValueError:
         return None
     return next((str(found[n]) for n in ("code", "retCode") if isinstance(found, dict) and n in found), None)
-
-
-def answer_json(body: object, status: int = 200) -> web.Response:
-    """Answer with JSON."""
-    return web.Response(text=json.dumps(body), status=status, content_type="application/json")

@@ -8,12 +8,12 @@ from typing import Any
 from aiohttp import web
 
 from core.instrument import symbol_key
-from tests.alpaca_server.faults import Fault, FaultKind
 from tests.blofin_server import matching, settings, wire
 from tests.blofin_server.account import Account
 from tests.blofin_server.market import Instrument
 from tests.blofin_server.orders import Order
 from tests.blofin_server.state import DEFAULT_BALANCE, SERVER, Server
+from tests.faults import Fault, FaultKind
 
 Json = dict[str, Any]
 INSTRUMENT_NUMBERS = (

@@ -1,19 +1,17 @@
 """Run the server inside a test, and drive it from any process."""
 
-import asyncio
 import json
-import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiohttp import web
 from requests import Response, Session
 
 from tests.blofin_server.app import make_app
 from tests.blofin_server.errors import Envelope, OperationFailed, failure
 from tests.blofin_server.state import Server
+from tests.local_server import LocalServer
 
 Json = dict[str, Any]
 
@@ -63,7 +61,7 @@ class Control:
     def fault(
         self, kind: str, method: str = "POST", path: str = "/api/v1/trade/order", **fields: object
     ) -> None:
-        """Queue a fault; see `tests.alpaca_server.faults.Fault`."""
+        """Queue a fault; see `tests.faults.Fault`."""
         self._post("faults", kind=kind, method=method, path=path, **fields)
 
     def operation_error(
@@ -131,20 +129,6 @@ class Control:
         return response.json()
 
 
-async def serve(server: Server, port: int, started: "asyncio.Future[int] | None" = None) -> None:
-    """Serve on 127.0.0.1 until cancelled; `started` gets the port."""
-    runner = web.AppRunner(make_app(server), access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", port, backlog=1024)
-    try:
-        await site.start()
-        if started is not None:
-            started.set_result(int(runner.addresses[0][1]))
-        await asyncio.Event().wait()
-    finally:
-        await runner.cleanup()
-
-
 def running_server(mode: str = "live", seed: str = "1", port: int = 0) -> AbstractContextManager[Control]:
     """Run a server in a thread of this process and give its control."""
     return running(Server(mode, seed), port)
@@ -153,25 +137,5 @@ def running_server(mode: str = "live", seed: str = "1", port: int = 0) -> Abstra
 @contextmanager
 def running(server: Server, port: int = 0) -> Iterator[Control]:
     """Run a server of any skin in a thread of this process and give its control."""
-    ready = threading.Event()
-    found: dict[str, Any] = {}
-
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        started: asyncio.Future[int] = loop.create_future()
-        serving = asyncio.create_task(serve(server, port, started))
-        found["port"], found["loop"], found["task"] = await started, loop, serving
-        ready.set()
-        await asyncio.gather(serving, return_exceptions=True)
-
-    thread = threading.Thread(target=asyncio.run, args=(main(),), name="exchange-server", daemon=True)
-    thread.start()
-    if not ready.wait(10):
-        raise RuntimeError("the local exchange did not start")
-    control = Control(f"http://127.0.0.1:{found['port']}")
-    try:
-        yield control
-    finally:
-        control.session.close()
-        found["loop"].call_soon_threadsafe(found["task"].cancel)
-        thread.join(10)
+    with closing(LocalServer(make_app(server), port)) as local, Session() as session:
+        yield Control(local.url, session)

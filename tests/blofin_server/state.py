@@ -10,11 +10,11 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from tests.alpaca_server.faults import Faults
 from tests.blofin_server.account import Account
 from tests.blofin_server.market import LocalMarket
 from tests.blofin_server.settings import Settings
 from tests.blofin_server.signing import Nonces
+from tests.faults import Faults
 
 Json = dict[str, Any]
 MODES = ("demo", "live")

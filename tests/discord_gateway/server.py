@@ -3,17 +3,16 @@
 Shapes as in discord-api-docs (topics/gateway, resources/message); everything that the bot sends is kept.
 """
 
-import asyncio
 import itertools
 import json
-import threading
 import time
-from collections.abc import Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import WSMsgType, web
+
+from tests.local_server import LocalServer
 
 BOT, APPLICATION, GUILD, CHANNEL, ANN = 1001, 1002, 2001, 3001, 4001
 DISCORD_EPOCH_MS = 1_420_070_400_000
@@ -42,16 +41,20 @@ class Gateway:
         self._sequence = itertools.count(1)
         self._ids = itertools.count()
         self._replay: list[Json] = []
-        self._loop = asyncio.new_event_loop()
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-        self._ready.wait(30)
+        app = web.Application()
+        app.router.add_get("/ws", self._gateway)
+        app.router.add_get("/ws/", self._gateway)
+        app.router.add_route("*", "/api/v10/{path:.*}", self._rest)
+        self._local = LocalServer(app)
 
     @property
     def base(self) -> str:
         """Return what DISCORD_BASE_URL is to be."""
-        return f"http://127.0.0.1:{self.port}"
+        return self._local.url
+
+    @property
+    def _socket_url(self) -> str:
+        return self.base.replace("http", "ws") + "/ws"
 
     @property
     def is_joined(self) -> bool:
@@ -60,18 +63,16 @@ class Gateway:
 
     def say(self, content: str, author: int = ANN, *, live: bool = True) -> str:
         """Let a person write; one that is not `live` reaches only who reads back."""
-        return self._do(self._say(content, author, live=live))
+        return self._local.do(self._say(content, author, live=live))
 
     def drop(self, code: int = 4000) -> None:
         """End the bot's connection."""
-        self._do(self._drop(code))
+        self._local.do(self._drop(code))
 
     def close(self) -> None:
         """End everything."""
-        self._do(self._end())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-        self._loop.close()
+        self.drop(1000)
+        self._local.close()
 
     def replies(self, message_id: str) -> list[str]:
         """Return what the bot answered to a message."""
@@ -80,30 +81,6 @@ class Gateway:
             for message in self.messages
             if str((message.get("message_reference") or {}).get("message_id")) == message_id
         ]
-
-    def _do(self, work: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(self._begin())
-        self._ready.set()
-        self._loop.run_forever()
-
-    async def _begin(self) -> None:
-        app = web.Application()
-        app.router.add_get("/ws", self._gateway)
-        app.router.add_get("/ws/", self._gateway)
-        app.router.add_route("*", "/api/v10/{path:.*}", self._rest)
-        self._runner = web.AppRunner(app)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        self.port = self._runner.addresses[0][1]
-
-    async def _end(self) -> None:
-        await self._drop(1000)
-        await self._runner.cleanup()
 
     async def _drop(self, code: int) -> None:
         if self._socket is not None:
@@ -141,7 +118,7 @@ class Gateway:
         else:
             await self._drop(4000)
             self._socket = socket
-            await self._send("READY", _ready(f"ws://127.0.0.1:{self.port}/ws"), keep=False)
+            await self._send("READY", _ready(self._socket_url), keep=False)
             await self._send("GUILD_CREATE", self._guild(), keep=False)
 
     async def _resume(self, socket: web.WebSocketResponse, said: Json) -> None:
@@ -191,7 +168,7 @@ class Gateway:
                 return self._application()
             case ("GET", "gateway", "bot"):
                 limit = {"total": 1000, "remaining": 999, "reset_after": 1, "max_concurrency": 1}
-                return {"url": f"ws://127.0.0.1:{self.port}/ws", "shards": 1, "session_start_limit": limit}
+                return {"url": self._socket_url, "shards": 1, "session_start_limit": limit}
             case ("PUT", "applications", _, *where, "commands"):
                 self.commands["/".join(where)] = body
                 return [

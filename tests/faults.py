@@ -1,9 +1,18 @@
 """Faults on order: which of the next requests are answered wrongly, late or not at all."""
 
+import asyncio
 import fnmatch
+import json
 import random
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeVar
+
+from aiohttp import web
+
+Carried = TypeVar("Carried", bound=web.StreamResponse)
+BAD_GATEWAY = "<html><head><title>{0}</title></head><body><center><h1>{0}</h1></center></body></html>"
 
 
 class FaultKind(StrEnum):
@@ -77,3 +86,50 @@ class Faults:
             fault.count -= 1
         if fault.count == 0:
             self.waiting.remove(fault)
+
+
+async def struck(
+    fault: Fault,
+    request: web.Request,
+    carry_out: Callable[[], Awaitable[Carried]],
+    plain: object,
+) -> Carried | web.Response | None:
+    """Return the answer to a request that a fault strikes, or None where the connection is to be cut.
+
+    `plain` is the JSON of a faulty answer below 500 that has no body of its own.
+    """
+    response: Carried | None = None
+    if fault.kind.is_after or fault.kind is FaultKind.DELAY_BEFORE:
+        await asyncio.sleep(fault.delay if fault.kind is FaultKind.DELAY_BEFORE else 0)
+        response = await carry_out()
+    if fault.kind in (FaultKind.ANSWER_BEFORE, FaultKind.ANSWER_AFTER):
+        return _faulty_answer(fault, plain)
+    if fault.kind in (FaultKind.SILENCE_BEFORE, FaultKind.SILENCE_AFTER):
+        await _until_client_goes(request)
+        return None
+    if fault.kind is FaultKind.DELAY_AFTER:
+        await asyncio.sleep(fault.delay)
+    return None if fault.kind in (FaultKind.DROP_BEFORE, FaultKind.DROP_AFTER) else response
+
+
+def cut_off(request: web.Request) -> web.Response:
+    """Cut the connection of a request."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response()
+
+
+def _faulty_answer(fault: Fault, plain: object) -> web.Response:
+    html = fault.body is None and fault.status >= 500
+    default = BAD_GATEWAY.format(fault.status) if html else json.dumps(plain)
+    return web.Response(
+        text=default if fault.body is None else fault.body,
+        status=fault.status,
+        content_type="text/html" if html else "application/json",
+        headers=fault.headers,
+    )
+
+
+async def _until_client_goes(request: web.Request) -> None:
+    while request.transport is not None and not request.transport.is_closing():
+        await asyncio.sleep(0.02)
