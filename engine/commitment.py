@@ -1,11 +1,12 @@
 """Committing a decision: plan, outcome and news in the one transaction that decided."""
 
-from bot_database import Row, Transaction, bots, notifications, orders, risk, work
+from bot_database import Row, Transaction, bots, notifications, orders, work
 from core.plan import Code, Plan, Refusal
 from core.signal import PositionSide
 from database.notifications import NotificationKind
 from database.work import RiskExit, StoredSignal
 from engine.desk import Desk
+from engine.news import note_and_tell
 
 
 def commit_signal(
@@ -48,23 +49,13 @@ def _outcome(transaction: Transaction, stored: StoredSignal, skip: Refusal) -> t
 
 
 def _tell_missed_alert(transaction: Transaction, stored: StoredSignal, row: Row, sentence: str) -> None:
-    risk.note_event(
+    note_and_tell(
         transaction,
-        user_id=row["user_id"],
-        connection_id=row["connection_id"],
-        lane_id=row["lane_id"],
-        bot_id=row["id"],
-        kind="MISSED_ALERT",
-        sentence=sentence,
-        action_taken="followed the position the strategy states now",
-    )
-    notifications.notify(
-        transaction,
-        row["user_id"],
+        bots.bot_from(row),
         NotificationKind.MISSED_ALERT,
-        event=str(stored.uuid),
-        bot=row["name"],
-        sentence=sentence,
+        sentence,
+        event=stored.uuid,
+        action_taken="followed the position the strategy states now",
     )
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
-from bot_database import Row, Session, Transaction, bots, lanes, ledger, notifications, risk, trades, work
+from bot_database import Row, Session, Transaction, bots, lanes, ledger, trades, work
 from brokers.base import Broker
 from core.bot import Bot
 from core.checks import check_exit
@@ -21,6 +21,7 @@ from database.work import LegRecord, PlanRecord
 from engine.account import AccountReading, gap_stands, read_account
 from engine.attempts import commit_order
 from engine.desk import Desk
+from engine.news import note_and_tell
 from engine.rate import spend
 from engine.resting import lift, settle
 
@@ -238,24 +239,13 @@ def _book_missing(
         ledger.book_fee_correction(transaction, plan.bot_id, change=change, activity_id=None, now=desk.now())
         return
     ledger.book_external(transaction, plan.bot_id, change=change, price=facts.value_price, now=desk.now())
-    sentence = _gone(facts, missing).sentence
-    risk.note_event(
+    note_and_tell(
         transaction,
-        user_id=plan.user_id,
-        connection_id=facts.bot.connection_id,
-        lane_id=plan.lane_id,
-        bot_id=plan.bot_id,
-        kind="EXTERNAL_CLOSE",
-        actual=missing,
-        sentence=sentence,
-    )
-    notifications.notify(
-        transaction,
-        plan.user_id,
+        facts.bot,
         NotificationKind.EXTERNAL_CLOSE,
-        event=str(plan.event_uuid),
-        bot=facts.bot.name,
-        sentence=sentence,
+        _gone(facts, missing).sentence,
+        event=plan.event_uuid,
+        actual=missing,
     )
 
 

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from bot_database import Session, Transaction, bots, lanes, notifications, orders, risk, trades, work
-from core.bot import BotStatus
+from core.bot import Bot, BotStatus
 from core.checks import check_exit, check_switches
 from core.errors import BrokerError
 from core.money import ZERO
@@ -20,6 +20,7 @@ from engine.attempts import commit_order
 from engine.desk import Desk
 from engine.entries import start_entry
 from engine.exits import start_exit, write_off_missing
+from engine.news import note_and_tell
 
 ENTRY_ATTEMPTS = 3
 TELL_AGAIN = timedelta(minutes=10)
@@ -206,7 +207,7 @@ def _commit_attempt(
     if instrument.is_dust(left):
         return None
     if leg.purpose is LegPurpose.CLOSE and len(attempts) == ENTRY_ATTEMPTS:
-        _tell_trouble(transaction, desk, plan, row["name"], row["connection_id"], attempts[-1])
+        _tell_trouble(transaction, desk, plan, bots.bot_from(row), attempts[-1])
     return commit_order(
         transaction,
         desk,
@@ -291,43 +292,21 @@ def _await_blocker(desk: Desk, session: Session, leg: LegRecord, last: OrderReco
 
 
 def _tell_trouble(
-    transaction: Transaction,
-    desk: Desk,
-    plan: PlanRecord,
-    bot_name: str,
-    connection_id: int,
-    last: OrderRecord,
+    transaction: Transaction, desk: Desk, plan: PlanRecord, bot: Bot, last: OrderRecord
 ) -> None:
     """Tell once that an exit needs more attempts than it should; it goes on all the same."""
     sentence = (
-        f"The exit of bot {bot_name} is not done after {ENTRY_ATTEMPTS} orders and goes on:"
+        f"The exit of bot {bot.name} is not done after {ENTRY_ATTEMPTS} orders and goes on:"
         f" {last.broker_message or last.state}"
     )
-    _note_exit_failed(transaction, desk, plan, connection_id, bot_name, sentence)
+    _note_exit_failed(transaction, desk, plan, bot, sentence)
 
 
 def _note_exit_failed(
-    transaction: Transaction, desk: Desk, plan: PlanRecord, connection_id: int, bot_name: str, sentence: str
+    transaction: Transaction, desk: Desk, plan: PlanRecord, bot: Bot, sentence: str
 ) -> None:
-    if risk.was_noted(transaction, plan.bot_id, "EXIT_FAILED", desk.now() - TELL_AGAIN):
-        return
-    risk.note_event(
-        transaction,
-        user_id=plan.user_id,
-        connection_id=connection_id,
-        lane_id=plan.lane_id,
-        bot_id=plan.bot_id,
-        kind="EXIT_FAILED",
-        sentence=sentence,
-    )
-    notifications.notify(
-        transaction,
-        plan.user_id,
-        NotificationKind.EXIT_FAILED,
-        event=str(plan.event_uuid),
-        bot=bot_name,
-        sentence=sentence,
-    )
+    if not risk.was_noted(transaction, bot.id, "EXIT_FAILED", desk.now() - TELL_AGAIN):
+        note_and_tell(transaction, bot, NotificationKind.EXIT_FAILED, sentence, event=plan.event_uuid)
 
 
 def _finish(
@@ -340,7 +319,7 @@ def _finish(
         row = bots.bot_row(transaction, plan.bot_id)
         bots.set_status(transaction, plan.bot_id, _bot_status(leg, state, reason))
         if state is LegState.FAILED and leg.purpose is LegPurpose.CLOSE and reason is not None:
-            _note_exit_failed(transaction, desk, plan, row["connection_id"], row["name"], reason.sentence)
+            _note_exit_failed(transaction, desk, plan, bots.bot_from(row), reason.sentence)
         elif state is LegState.FAILED and reason is not None:
             notifications.notify(
                 transaction,

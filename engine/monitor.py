@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from bot_database import Row, Session, Transaction, bells, bots, ledger, notifications, protections, risk
+from bot_database import Row, Session, Transaction, bells, bots, ledger, protections, risk
 from brokers.base import AccountPosition, Broker
 from core.errors import BrokerError
 from core.instrument import AssetClass, Instrument, symbol_key
@@ -14,6 +14,7 @@ from core.trading_day import trading_day
 from core.wording import seconds
 from database.notifications import NotificationKind
 from engine.desk import Desk
+from engine.news import note_and_tell
 from engine.rate import spend
 
 TELL_AGAIN = timedelta(hours=1)
@@ -183,21 +184,11 @@ def _note_watched(transaction: Transaction, desk: Desk, row: Row) -> None:
     if unwatched is None or unwatched <= LATE_AFTER:
         return
     sentence = f"The stop or target of bot {row['name']} was not watched for {seconds(unwatched)}."
-    risk.note_event(
+    note_and_tell(
         transaction,
-        user_id=row["user_id"],
-        connection_id=row["connection_id"],
-        lane_id=row["lane_id"],
-        bot_id=row["id"],
-        kind="PROTECTION_MISSING",
-        actual=Decimal(int(unwatched.total_seconds())),
-        sentence=sentence,
-        action_taken="watched again",
-    )
-    notifications.notify(
-        transaction,
-        row["user_id"],
+        bots.bot_from(row),
         NotificationKind.PROTECTION_MISSING,
-        bot=row["name"],
-        sentence=sentence,
+        sentence,
+        actual=Decimal(int(unwatched.total_seconds())),
+        action_taken="watched again",
     )

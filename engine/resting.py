@@ -15,7 +15,6 @@ from bot_database import (
     Transaction,
     bots,
     lanes,
-    notifications,
     orders,
     protections,
     risk,
@@ -35,6 +34,7 @@ from engine import sending
 from engine.adoption import adopt
 from engine.desk import Desk
 from engine.footprint import Standing, footprint, standing
+from engine.news import note_and_tell
 from engine.rate import spend
 
 LOOK_SECONDS = 30.0
@@ -333,26 +333,16 @@ def _tell_missing(desk: Desk, session: Session, record: ProtectionRecord, words:
 
 
 def _note_missing(transaction: Transaction, desk: Desk, record: ProtectionRecord, action: str) -> None:
-    row = bots.bot_row(transaction, record.bot_id)
     missing = desk.now() - record.seen_at
     if risk.was_noted(transaction, record.bot_id, "PROTECTION_MISSING", record.seen_at):
         return
-    sentence = f"The stop or target of bot {row['name']} did not rest at the broker for {seconds(missing)}."
-    risk.note_event(
+    bot = bots.bot_from(bots.bot_row(transaction, record.bot_id))
+    sentence = f"The stop or target of bot {bot.name} did not rest at the broker for {seconds(missing)}."
+    note_and_tell(
         transaction,
-        user_id=row["user_id"],
-        connection_id=row["connection_id"],
-        lane_id=row["lane_id"],
-        bot_id=row["id"],
-        kind="PROTECTION_MISSING",
-        actual=Decimal(int(missing.total_seconds())),
-        sentence=sentence,
-        action_taken=action,
-    )
-    notifications.notify(
-        transaction,
-        row["user_id"],
+        bot,
         NotificationKind.PROTECTION_MISSING,
-        bot=row["name"],
-        sentence=sentence,
+        sentence,
+        actual=Decimal(int(missing.total_seconds())),
+        action_taken=action,
     )
