@@ -1,26 +1,32 @@
 """What every failure at Alpaca tells the engine to do, with the real library on real sockets.
 
-Each case counts what arrived: whatever goes wrong, one `submit` is one POST.
+What it promises like every adapter stands in `fault_contract.py`.
 """
 
 import json
 import logging
-import socket
 import uuid
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
 
 from brokers.alpaca import AlpacaBroker
-from core.errors import BrokerError, Conflict, DuplicateOrder, Rejected, Unavailable, Unknown
+from core.errors import BrokerError, Conflict, Rejected, Unavailable, Unknown
 from core.order import OrderIntent, OrderState, Side
 from tests.alpaca_server.local import Control, running_server
+from tests.contract.fault_contract import (
+    READ_TIMEOUT,
+    CertainlyNotReceived,
+    Fault,
+    Line,
+    OneOrderEach,
+    PerhapsReceived,
+    failure_of,
+)
 
 D = Decimal
 KEY, SECRET = "PKFAULTS", "a very secret key"
-READ_TIMEOUT = 0.4
 
 
 @pytest.fixture(scope="module")
@@ -60,69 +66,40 @@ def posts(alpaca: Control) -> int:
 
 
 def fails(broker: AlpacaBroker, kind: type[BrokerError], intent: OrderIntent | None = None) -> BrokerError:
-    with pytest.raises(BrokerError) as failure:
-        broker.submit(intent or buy())
-    assert type(failure.value) is kind
-    return failure.value
+    return failure_of(broker, kind, intent or buy())
 
 
-class TestPerhapsReceived:
-    """Unknown: never resent, found again by our id when it did arrive."""
+@pytest.fixture
+def line(alpaca: Control, broker: AlpacaBroker) -> Line:
+    return Line(
+        server=alpaca,
+        broker=broker,
+        key=KEY,
+        path="/v2/orders",
+        intent=buy,
+        fresh=lambda: broker_at(alpaca.url),
+        leading_to=broker_at,
+        taken=("40010001", 422),
+        too_many=('{"code":42910000,"message":"too many requests."}', "42910000"),
+    )
 
+
+class TestOneOrderEach(OneOrderEach):
+    pass
+
+
+class TestPerhapsReceived(PerhapsReceived):
     @pytest.mark.parametrize(
         "fault",
         [
-            {"kind": "answer_after", "status": 504},
             {"kind": "answer_after", "status": 504, "body": '{"code": 50410000, "message": "timeout"}'},
-            {"kind": "answer_after", "status": 500},
-            {"kind": "answer_after", "status": 502},
-            {"kind": "answer_after", "status": 503, "headers": {"Retry-After": "0"}},
             {"kind": "answer_after", "status": 408},
-            {"kind": "answer_after", "status": 200, "body": "<html>all is well</html>"},
             {"kind": "answer_after", "status": 200, "body": '{"id": "cut in the mid'},
-            {"kind": "answer_after", "status": 200, "body": ""},
-            {"kind": "answer_after", "status": 200, "body": "null"},
-            {"kind": "answer_after", "status": 200, "body": "[]"},
-            {"kind": "answer_after", "status": 200, "body": "{}"},
-            {"kind": "answer_after", "status": 200, "body": "5"},
-            {"kind": "answer_after", "status": 500, "body": "5"},
-            {"kind": "drop_after"},
-            {"kind": "silence_after"},
-            {"kind": "delay_after", "delay": READ_TIMEOUT * 2},
         ],
         ids=str,
     )
-    def test_an_order_that_arrived(
-        self, alpaca: Control, broker: AlpacaBroker, fault: dict[str, object]
-    ) -> None:
-        alpaca.fault(**fault)  # type: ignore[arg-type]
-        intent = buy()
-        fails(broker, Unknown, intent)
-        found = broker.find_order(intent.client_order_id)
-        assert found is not None
-        assert (found.symbol, found.side, found.quantity) == ("AAPL", Side.BUY, 1)
-        assert posts(alpaca) == len(alpaca.orders(KEY)) == 1
-
-    @pytest.mark.parametrize(
-        "fault",
-        [
-            {"kind": "answer_before", "status": 500},
-            {"kind": "answer_before", "status": 502},
-            {"kind": "answer_before", "status": 504},
-            {"kind": "drop_before"},
-            {"kind": "silence_before"},
-        ],
-        ids=str,
-    )
-    def test_an_order_that_did_not(
-        self, alpaca: Control, broker: AlpacaBroker, fault: dict[str, object]
-    ) -> None:
-        alpaca.fault(**fault)  # type: ignore[arg-type]
-        intent = buy()
-        fails(broker, Unknown, intent)
-        assert broker.find_order(intent.client_order_id) is None
-        assert posts(alpaca) == 1
-        assert alpaca.orders(KEY) == []
+    def test_an_order_that_arrived_in_alpacas_words(self, line: Line, fault: Fault) -> None:
+        self.arrives_once(line, fault)
 
     def test_the_environment_cannot_bring_resending_back(
         self, alpaca: Control, monkeypatch: pytest.MonkeyPatch
@@ -150,33 +127,7 @@ class TestPerhapsReceived:
             broker.find_order(order.client_order_id)
 
 
-class TestCertainlyNotReceived:
-    """Unavailable: the same order may go again."""
-
-    def test_nobody_listens(self, free_port: int) -> None:
-        fails(broker_at(f"http://127.0.0.1:{free_port}"), Unavailable)
-
-    def test_no_such_host(self) -> None:
-        fails(broker_at("http://alpaca.invalid"), Unavailable)
-
-    def test_nobody_picks_up(self) -> None:
-        with socket.socket() as deaf:
-            deaf.bind(("127.0.0.1", 0))
-            deaf.listen(0)
-            address = deaf.getsockname()
-            # one connection fills the queue; the next SYN is left without an answer
-            with socket.create_connection(address), _trying(address), _trying(address):
-                fails(broker_at(f"http://127.0.0.1:{address[1]}"), Unavailable)
-
-    def test_too_many_requests_say_how_long_to_wait(self, alpaca: Control, broker: AlpacaBroker) -> None:
-        alpaca.fault("answer_before", status=429, body='{"code":42910000,"message":"too many requests."}',
-                     headers={"Retry-After": "7"})  # fmt: skip
-        failure = fails(broker, Unavailable)
-        assert isinstance(failure, Unavailable)
-        assert (failure.retry_after, failure.status, failure.code) == (7.0, 429, "42910000")
-        assert posts(alpaca) == 1
-        assert alpaca.orders(KEY) == []
-
+class TestCertainlyNotReceived(CertainlyNotReceived):
     def test_the_rate_limit_itself(self, alpaca: Control) -> None:
         alpaca.settings(requests_per_minute=3)
         broker = broker_at(alpaca.url)
@@ -212,13 +163,6 @@ class TestRefused:
         with pytest.raises(Rejected) as failure:
             broker_at(alpaca.url, secret="another").account()
         assert (failure.value.status, failure.value.code) == (401, None)
-
-    def test_a_taken_id(self, alpaca: Control, broker: AlpacaBroker) -> None:
-        intent = buy()
-        broker.submit(intent)
-        failure = fails(broker, DuplicateOrder, intent)
-        assert (failure.code, failure.status) == ("40010001", 422)
-        assert len(alpaca.orders(KEY)) == 1
 
     def test_an_order_refused_after_it_was_accepted(self, alpaca: Control, broker: AlpacaBroker) -> None:
         alpaca.settings(hold_fills=True)
@@ -380,30 +324,3 @@ class TestSecrets:
         broker = broker_at(alpaca.url)
         assert broker.account().cash == 100_000
         assert broker.quote("AAPL").ask == 200
-
-
-def test_many_threads_share_one_broker(alpaca: Control, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.WARNING)
-    broker = broker_at(alpaca.url)
-    intents = [buy() for _ in range(200)]
-    with ThreadPoolExecutor(max_workers=24) as pool:
-        orders = list(pool.map(broker.submit, intents))
-    assert [o.client_order_id for o in orders] == [i.client_order_id for i in intents]
-    assert posts(alpaca) == len(alpaca.orders(KEY)) == 200
-    # urllib3 warns when a pool is too small and throws connections away
-    assert caplog.text == ""
-
-
-class _trying:  # noqa: N801
-    """Hold a socket that has asked for a connection without waiting for it."""
-
-    def __init__(self, address: tuple[str, int]) -> None:
-        self.socket = socket.socket()
-        self.socket.setblocking(False)
-        self.socket.connect_ex(address)
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, *reason: object) -> None:
-        self.socket.close()
