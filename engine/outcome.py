@@ -74,15 +74,10 @@ def _in_words(transaction: Transaction, leg: LegRecord) -> str:
     return f"{what} at {grouped(trade['filled_price'])}. {words}".strip()
 
 
-def _leave_target(
-    transaction: Transaction, desk: Desk, plan: PlanRecord, reached: int, *, left: bool
-) -> None:
-    """Go on to the next target; the stop goes to the entry where that was wished for.
-
-    A share that is too small to be traded is left to the next target too.
-    """
-    record = protections.protection_of(transaction, plan.bot_id)
-    if record is None or not left:
+def _leave_target(transaction: Transaction, desk: Desk, plan: PlanRecord, reached: int) -> None:
+    """Go on to the next target; the stop goes to the entry where that was wished for, and never back."""
+    record = protections.protection_of(transaction, plan.bot_id, lock=True)
+    if record is None:
         return
     protections.pass_targets(transaction, plan.bot_id, reached, desk.now())
     row = bots.bot_row(transaction, plan.bot_id)
@@ -102,16 +97,20 @@ def _finish_event(
     state: str,
     reason: Refusal,
 ) -> None:
-    kind = work.kind_of_event(transaction, plan.risk_event_id)
+    """Say what became of a risk event, and what follows from it.
+
+    The protection is locked before the event, in the monitor's order: neither waits for the other.
+    """
     done = state == "EXECUTED"
-    action = reason.sentence
-    if kind == "RISK_LIMIT":
-        action = f"Bot disabled. {action}"
-    work.set_risk_event(transaction, plan.risk_event_id, "DONE" if done else "FAILED", action, desk.now())
     closed = next((leg for leg in legs if leg.purpose is LegPurpose.CLOSE), None)
-    if closed is not None and closed.target_number is not None:
-        _leave_target(transaction, desk, plan, closed.target_number, left=done or state == "REFUSED")
-    elif done and closed is not None:
+    target = closed and closed.target_number
+    # A share that is too small to be traded is left to the next target too
+    if target is not None and (done or state == "REFUSED"):
+        _leave_target(transaction, desk, plan, target)
+    kind = work.kind_of_event(transaction, plan.risk_event_id)
+    action = f"Bot disabled. {reason.sentence}" if kind == "RISK_LIMIT" else reason.sentence
+    work.set_risk_event(transaction, plan.risk_event_id, "DONE" if done else "FAILED", action, desk.now())
+    if done and closed is not None and target is None:
         side = PositionSide.LONG if closed.side is Side.SELL else PositionSide.SHORT
         stopped_at = desk.now() if kind in STOPS else None
         # Where the strategy was leaving as well, its next signal is about a new trade

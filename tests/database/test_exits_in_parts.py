@@ -1,15 +1,17 @@
 """Several targets, break-even, trailing stops, time limits and entries that end, held by the engine."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
 
-from bot_database import Database, Row
+from bot_database import Database, Row, protections, risk
 from core.order import OrderType
 from core.signal import Level, LevelKind
 from engine.monitor import watch_risk
 from tests.database.trading_floor import TradingFloor
+from tests.mqtt_broker.desk import wait_for
 
 D = Decimal
 
@@ -19,10 +21,18 @@ class Floor(TradingFloor):
 
     def look(self, bot: int, bid: str, seconds: float = 10) -> None:
         """Move the price, let time pass, let the monitor look and the lane work."""
+        self.ask(bid, seconds)
+        self.go_on(bot)
+
+    def ask(self, bid: str, seconds: float = 10) -> None:
+        """Move the price, let time pass and let the monitor look."""
         self.market.pin("AAPL", D(bid), D(bid) + D("0.10"))
         self.wait(seconds)
         with self.database.session() as session:
             watch_risk(self.desk, session, self.connection_id)
+
+    def go_on(self, bot: int) -> None:
+        """Let the lane work until its exits are through."""
         for _ in range(6):
             self.work(bot)
             self.wait(3)
@@ -102,6 +112,24 @@ def test_after_its_target_the_stop_lies_at_the_entry(floor: Floor) -> None:
     assert floor.protection()["stop_price"] == D("200.10")
     floor.look(bot, "200.10")
     assert floor.quantity(bot) == 0
+
+
+def test_a_stop_that_follows_while_a_target_is_left_does_not_go_back(floor: Floor) -> None:
+    bot = floor.bot(size="20010", break_even_after=1, trailing_stop_percent=D(5))
+    floor.send(bot, "BUY", take_profits=at("210", "220"), stop_loss=at("190")[0])
+    floor.ask("210")
+    asleep = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    with ThreadPoolExecutor() as lane:
+        with floor.database.transaction() as watch:
+            protections.protection_of(watch, bot, lock=True)
+            working = lane.submit(floor.go_on, bot)
+            wait_for(lambda: floor.all(asleep))
+            protections.move_stop(watch, bot, stop_price=D(205), best=D(215), now=floor.now)
+            assert risk.ask_exit(watch, bot, "TARGET", target_number=1) is None
+        working.result()
+    left = floor.protection()
+    assert (floor.quantity(bot), left["target_price"]) == (50, 220)
+    assert (left["stop_price"], left["trail_best"]) == (205, 215)
 
 
 def test_targets_of_a_short_lie_below(floor: Floor) -> None:
