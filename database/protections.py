@@ -1,6 +1,6 @@
 """What protects each bot's position: stop, targets, trailing, time limit, and what of it rests at the broker."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -170,26 +170,19 @@ def protection_of(transaction: Transaction, bot_id: int, *, lock: bool = False) 
     return None if row is None else _record_from(row)
 
 
-_TARGETS = """
-    (SELECT jsonb_agg(jsonb_build_object('number', number, 'price', price::text, 'share', share::text)
-                      ORDER BY number)
-       FROM protection_targets WHERE bot_config_id = protections.bot_config_id AND hit_at IS NULL) AS targets
-"""
-_PROTECTION = f"""
+_PROTECTION = """
     SELECT protections.*, legs.number AS leg_number, legs.attached_stop, legs.attached_target, legs.margin_mode,
            plans.event_uuid,
            (SELECT coalesce(sum(filled_quantity), 0) FROM orders WHERE orders.leg_id = legs.id) AS opened,
-           {_TARGETS}
+           (SELECT jsonb_agg(jsonb_build_object('number', number, 'price', price::text, 'share', share::text)
+                             ORDER BY number)
+              FROM protection_targets WHERE bot_config_id = protections.bot_config_id AND hit_at IS NULL) AS targets
       FROM protections JOIN legs ON legs.id = protections.leg_id JOIN plans ON plans.id = legs.plan_id
      WHERE protections.bot_config_id = %(bot)s
 """
 
 
-def protection_from(row: Mapping[str, Any]) -> Protection:
-    """Make a `Protection` of a row with the columns of protections and its `targets`; all may be None.
-
-    In a bot's row `break_even_after` is the bot's own wish, which is what a new position would get.
-    """
+def _protection_from(row: Row) -> Protection:
     targets = tuple(
         Target(number=each["number"], price=Decimal(each["price"]), share=Decimal(each["share"]))
         for each in row["targets"] or ()
@@ -211,7 +204,7 @@ def _record_from(row: Row) -> ProtectionRecord:
         leg_number=row["leg_number"],
         event_uuid=row["event_uuid"],
         opened=row["opened"],
-        protection=protection_from(row),
+        protection=_protection_from(row),
         at_broker=row["held_by"] == "BROKER",
         broker_ids=tuple(row["broker_ids"]),
         version=row["broker_version"],
@@ -251,8 +244,8 @@ def move_stop(
     )
 
 
-def pass_targets(transaction: Transaction, bot_id: int, reached: int, now: datetime) -> int | None:
-    """Take the targets up to `reached` as done; return the number of the next one, None where none is left."""
+def pass_targets(transaction: Transaction, bot_id: int, reached: int, now: datetime) -> None:
+    """Take the targets up to `reached` as done and go on to the next one, to none where none is left."""
     transaction.execute(
         """
         UPDATE protection_targets SET hit_at = %s
@@ -260,21 +253,16 @@ def pass_targets(transaction: Transaction, bot_id: int, reached: int, now: datet
         """,
         (now, bot_id, reached),
     )
-    following = transaction.maybe(
-        """
-        SELECT number, price FROM protection_targets
-         WHERE bot_config_id = %s AND hit_at IS NULL ORDER BY number LIMIT 1
-        """,
-        (bot_id,),
-    )
     transaction.execute(
         """
-        UPDATE protections SET target_price = %s, look_at = CASE WHEN held_by = 'BROKER' THEN %s END
-         WHERE bot_config_id = %s
+        UPDATE protections
+           SET look_at = CASE WHEN held_by = 'BROKER' THEN %(now)s END,
+               target_price = (SELECT price FROM protection_targets
+                                WHERE bot_config_id = %(bot)s AND hit_at IS NULL ORDER BY number LIMIT 1)
+         WHERE bot_config_id = %(bot)s
         """,
-        (following and following["price"], now, bot_id),
+        {"now": now, "bot": bot_id},
     )
-    return following["number"] if following else None
 
 
 def ask_look(transaction: Transaction, bot_id: int, at: datetime) -> None:
@@ -328,16 +316,11 @@ def note_seen(transaction: Transaction, bot_id: int, now: datetime) -> None:
     transaction.execute("UPDATE protections SET seen_at = %s WHERE bot_config_id = %s", (now, bot_id))
 
 
-def count_placing(transaction: Transaction, bot_id: int) -> int:
-    """Count that something is about to be placed at the broker; return its number, committed before it goes."""
-    return int(
-        transaction.value(
-            """
-            UPDATE protections SET broker_version = broker_version + 1, lifted = false
-             WHERE bot_config_id = %s RETURNING broker_version
-            """,
-            (bot_id,),
-        )
+def count_placing(transaction: Transaction, bot_id: int) -> None:
+    """Count that something is about to be placed at the broker; committed before it goes."""
+    transaction.execute(
+        "UPDATE protections SET broker_version = broker_version + 1, lifted = false WHERE bot_config_id = %s",
+        (bot_id,),
     )
 
 

@@ -123,16 +123,12 @@ def note_event(
 
 
 def watched_bots(transaction: Transaction, connection_id: int) -> list[Row]:
-    """Return the bots of a connection that hold more than dust, with their protection and dust."""
+    """Return the bots of a connection that hold more than dust, with what of their protection stays as it is."""
     return transaction.all(
         prepared(
             """
-            SELECT bots.*, protections.stop_price, protections.target_price, protections.trail_distance,
-                   protections.trail_from, protections.trail_best, protections.close_at, protections.held_by,
-                   lanes.asset_class, lanes.dust_below,
-                   (SELECT jsonb_agg(jsonb_build_object('number', number, 'price', price::text,
-                                                        'share', share::text) ORDER BY number)
-                      FROM protection_targets WHERE bot_config_id = bots.id AND hit_at IS NULL) AS targets
+            SELECT bots.*, protections.trail_distance, protections.close_at, protections.held_by,
+                   lanes.asset_class, lanes.dust_below
               FROM user_bot_configs AS bots JOIN lanes ON lanes.id = bots.lane_id
               LEFT JOIN protections ON protections.bot_config_id = bots.id
              WHERE bots.connection_id = %s AND bots.quantity <> 0 AND abs(bots.quantity) >= lanes.dust_below

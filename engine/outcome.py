@@ -103,7 +103,7 @@ def _finish_event(
     """
     done = state == "EXECUTED"
     closed = next((leg for leg in legs if leg.purpose is LegPurpose.CLOSE), None)
-    target = closed and closed.target_number
+    target = closed.target_number if closed else None
     # A share that is too small to be traded is left to the next target too
     if target is not None and (done or state == "REFUSED"):
         _leave_target(transaction, desk, plan, target)
