@@ -133,7 +133,7 @@ class AlpacaBroker:
             raw = self._rest.get(f"/positions/{_path(mapping.path_symbol(order_symbol))}")
         except Rejected as error:
             if _is_absent(error):
-                return mapping.flat(order_symbol)
+                return AccountPosition.flat(order_symbol)
             raise
         with _understood():
             return mapping.read_position(raw)

@@ -225,13 +225,6 @@ def read_position(raw: Json) -> AccountPosition:
     )
 
 
-def flat(order_symbol: str) -> AccountPosition:
-    """Return the position of an account that holds nothing of a symbol."""
-    return AccountPosition(
-        symbol=order_symbol, quantity=ZERO, average_price=ZERO, current_price=ZERO, unrealized=ZERO
-    )
-
-
 def read_instrument(raw: Json) -> Instrument:
     """Read an asset and give it the trading rules of its class.
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from itertools import chain, islice
+from itertools import islice
 from typing import ClassVar
 
 from brokers import blofin_mapping as own
@@ -220,15 +220,11 @@ class BlofinBroker(CcxtBroker):
         }
 
     def _outcome(self, raw: Json, market: Json) -> ProtectionOutcome:
-        state = own.protection_state(raw)
+        with self._understood():
+            state = own.protection_state(raw)
         if state is not ProtectionState.TRIGGERED:
             return ProtectionOutcome(state=state)
-        query = (
-            {"instId": market["id"], "begin": str(raw["createTime"])}
-            if raw.get("createTime")
-            else {"instId": market["id"]}
-        )
-        sent = self._exit_of(raw, market, query)
+        sent = self._exit_of(raw, market)
         orders = () if sent is None else self._orders([sent])
         return ProtectionOutcome(state=state, order=next(iter(orders), None), is_stop=own.is_stop(raw, sent))
 
@@ -241,27 +237,30 @@ class BlofinBroker(CcxtBroker):
 
     def _in_lists(self, client_order_id: str, query: Mapping[str, str]) -> Order | None:
         since = {"begin": str(int((datetime.now(UTC) - LOOK_BACK).timestamp() * 1000))}
-        pending = self._pages("private_get_trade_orders_pending", query)
-        history = self._pages("private_get_trade_orders_history", {**query, **since})
-        for page in chain(pending, islice(history, HISTORY_PAGES)):
+        for page in self._recent(query, since):
             with self._understood():
                 order = self._chosen(page, client_order_id)
             if order is not None:
                 return order
         return None
 
-    def _exit_of(self, raw: Json, market: Json, query: Mapping[str, str]) -> Json | None:
-        """Return the order that a triggered protection sent; the newest `HISTORY_PAGES` since then are read."""
-        pending = self._pages("private_get_trade_orders_pending", {"instId": market["id"]})
-        history = self._pages("private_get_trade_orders_history", query)
+    def _exit_of(self, raw: Json, market: Json) -> Json | None:
+        """Return the order that a triggered protection sent, of those since it was placed."""
+        since = {"begin": str(raw["createTime"])} if raw.get("createTime") else {}
         seen: list[Json] = []
-        for page in chain(pending, islice(history, HISTORY_PAGES)):
+        for page in self._recent({"instId": market["id"]}, since):
             seen += page
             with self._understood():
                 if (named := own.named_exit(raw, page)) is not None:
                     return named
         with self._understood():
             return own.nameless_exit(raw, seen)
+
+    def _recent(self, query: Mapping[str, str], since: Mapping[str, str]) -> Iterator[list[Json]]:
+        """Go through the open orders, then the newest `HISTORY_PAGES` pages of those that are over."""
+        yield from self._pages("private_get_trade_orders_pending", query)
+        history = self._pages("private_get_trade_orders_history", {**query, **since})
+        yield from islice(history, HISTORY_PAGES)
 
     def _orders(self, raws: Sequence[Json]) -> tuple[Order, ...]:
         with self._understood():

@@ -107,7 +107,7 @@ def read_protection(raw: Json, market: Json) -> RestingProtection:
 
 
 def protection_state(raw: Json) -> ProtectionState:
-    """Return the state of a protection; raise ValueError for one that is not known."""
+    """Return the state of a protection; raise `Unknown` for one that is not known."""
     if raw["state"] not in STATES:
         raise Unknown(f"BloFin's answer is not understood: protection state {raw['state']!r}")
     return STATES[raw["state"]]

@@ -102,7 +102,7 @@ class CcxtBroker:
         """Return one holding; zero only when the exchange listed the others without it."""
         market = self._market(symbol)
         held = [each for each in self._held(market) if each.symbol == market["id"]]
-        return held[0] if held else mapping.flat(market["id"])
+        return held[0] if held else AccountPosition.flat(market["id"])
 
     def instrument(self, symbol: str) -> Instrument:
         """Return the rules of a symbol in any spelling, kept with the markets; raise `Rejected` if unknown."""

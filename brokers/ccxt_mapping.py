@@ -13,7 +13,7 @@ from typing import Any
 
 from brokers.answers import number, optional_number, positive, text
 from brokers.base import Account, AccountPosition
-from brokers.ccxt_venues import Codes, Money, Venue
+from brokers.ccxt_venues import Codes, Envelope, Money, Venue
 from core.errors import BrokerError, Conflict, DuplicateOrder, Rejected, Unavailable, Unknown
 from core.instrument import AssetClass, Instrument, Quote, symbol_key
 from core.money import ZERO
@@ -196,13 +196,6 @@ def unknown_markets(found: Iterable[Json], markets: Mapping[str, Json]) -> tuple
     return tuple(name for each in found if (name := text(each["symbol"])) not in markets)
 
 
-def flat(symbol: str) -> AccountPosition:
-    """Return the position of an account that holds nothing of a symbol."""
-    return AccountPosition(
-        symbol=symbol, quantity=ZERO, average_price=ZERO, current_price=ZERO, unrealized=ZERO
-    )
-
-
 def read_order(raw: Json, market: Json) -> Order:
     """Read an order; raise ValueError for a side or a state that is not known."""
     filled = to_coins(raw.get("filled") or "0", market)
@@ -368,11 +361,7 @@ def _failure(venue: Venue, raw: object) -> tuple[str, str] | None:
     envelope = venue.envelope
     if not isinstance(raw, Mapping) or raw.get(envelope.code) is None:
         return None
-    inner = (
-        None
-        if envelope.items is None
-        else _inner_failure(envelope.code, envelope.message, raw, envelope.items)
-    )
+    inner = _inner_failure(envelope, raw)
     if inner is not None:
         return inner
     code = str(raw[envelope.code])
@@ -381,12 +370,13 @@ def _failure(venue: Venue, raw: object) -> tuple[str, str] | None:
     return code, str(raw.get(envelope.message) or f"{venue.title} refused with code {code}")
 
 
-def _inner_failure(code: str, message: str, raw: Json, items: str) -> tuple[str, str] | None:
-    found = raw.get(items)
+def _inner_failure(envelope: Envelope, raw: Json) -> tuple[str, str] | None:
+    found = raw.get(envelope.items) if envelope.items else None
     for item in found if isinstance(found, list) else [found]:
-        if isinstance(item, Mapping) and item.get(code) not in {None, "", "0", 0}:
-            words = item.get(message) or raw.get(message)
-            return str(item[code]), str(words or f"refused with code {item[code]}")
+        if isinstance(item, Mapping) and item.get(envelope.code) not in {None, "", "0", 0}:
+            code = str(item[envelope.code])
+            words = item.get(envelope.message) or raw.get(envelope.message)
+            return code, str(words or f"refused with code {code}")
     return None
 
 

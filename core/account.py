@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from core.money import ZERO
 from core.order import MarginMode
 
 
@@ -41,3 +42,8 @@ class AccountPosition:
     margin_mode: MarginMode | None = None
     margin: Decimal | None = None
     liquidation_price: Decimal | None = None
+
+    @classmethod
+    def flat(cls, symbol: str) -> "AccountPosition":
+        """Return the position of an account that holds nothing of a symbol."""
+        return cls(symbol=symbol, quantity=ZERO, average_price=ZERO, current_price=ZERO, unrealized=ZERO)

@@ -278,6 +278,12 @@ class TestProtection:
         with pytest.raises(Unknown):
             broker.protection_outcome("BTC-USDT", "123456")
 
+    def test_one_without_a_state_is_not_understood(self, blofin: Control, broker: BlofinBroker) -> None:
+        body = json.dumps({"code": "0", "msg": "", "data": [{"tpslId": "123456"}]})
+        blofin.fault("answer_before", "GET", "/api/v1/trade/orders-tpsl-pending", status=200, body=body)
+        with pytest.raises(Unknown, match="state"):
+            broker.protection_outcome("BTC-USDT", "123456")
+
     @pytest.mark.parametrize("outer", ["0", "1"])
     def test_a_refusal_is_final(self, blofin: Control, broker: BlofinBroker, outer: str) -> None:
         item = {"tpslId": None, "clientOrderId": "", "msg": "the words", "code": "102038"}
