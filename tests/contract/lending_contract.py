@@ -10,7 +10,8 @@ from brokers.base import ProtectingBroker, ProtectionIntent, ProtectionState
 from core.errors import Conflict, DuplicateOrder, Rejected
 from core.instrument import AssetClass
 from core.order import MarginMode, OrderState, Side
-from tests.contract.broker_contract import D, EveryBroker, Terms, Trader, new_id
+from tests.contract.broker_contract import EveryBroker
+from tests.contract.trader import D, Terms, Trader, new_id
 
 PERPETUALS = Terms(
     symbol="BTC-USDT",

@@ -12,7 +12,8 @@ from core.errors import Conflict, Rejected
 from core.instrument import AssetClass
 from core.order import OrderState, Side
 from tests.alpaca_server.local import Control, running_server
-from tests.contract.broker_contract import BrokerContract, Trader, trader
+from tests.contract.broker_contract import BrokerContract
+from tests.contract.trader import Trader, trader
 
 __all__ = ["trader"]
 

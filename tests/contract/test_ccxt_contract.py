@@ -17,7 +17,6 @@ from core.order import MarginMode, OrderState, Side
 from tests.binance_server import binance as binance_server
 from tests.blofin_server.local import Control, running, running_server
 from tests.bybit_server import bybit as bybit_server
-from tests.contract.broker_contract import Trader, new_id, trader
 from tests.contract.lending_contract import (
     PERPETUALS,
     LendingContract,
@@ -25,6 +24,7 @@ from tests.contract.lending_contract import (
     protecting,
     protection,
 )
+from tests.contract.trader import Trader, new_id, trader
 
 __all__ = ["trader"]
 

@@ -9,8 +9,9 @@ from brokers.paper import PaperBroker
 from brokers.simulator import Rules
 from core.order import OrderState, Side
 from database.pool import Database
-from tests.contract.broker_contract import BrokerContract, Trader, trader
+from tests.contract.broker_contract import BrokerContract
 from tests.contract.pinned_market import PinnedMarket
+from tests.contract.trader import Trader, trader
 
 __all__ = ["trader"]
 
