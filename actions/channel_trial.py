@@ -9,11 +9,12 @@ import intake
 from core.bot import SizeMode
 from core.order import OrderType
 from core.plan import Code, Refusal
-from core.signal import LevelKind, PositionSide, Signal
+from core.signal import PositionSide, Signal
 from database.signal_channels import SignalChannel
 from intake import Unreadable
 from signals import channel_rules, discord_text
-from signals.discord_reading import NoSignal, Reading, RefusedSignal, TextSignal
+from signals.discord_reading import Reading, TextSignal
+from signals.levels import price_of
 from signals.service import read_service_fields
 
 
@@ -42,14 +43,13 @@ class Trial:
     @property
     def stop(self) -> Decimal | None:
         """Return the stop's price."""
-        level = None if self.signal is None else self.signal.stop_loss
-        return level.value if level is not None and level.kind is LevelKind.PRICE else None
+        return None if self.signal is None else price_of(self.signal.stop_loss)
 
     @property
     def targets(self) -> tuple[Decimal, ...]:
         """Return the targets' prices, the nearest first."""
         levels = () if self.signal is None else self.signal.take_profits
-        return tuple(level.value for level in levels if level.kind is LevelKind.PRICE)
+        return tuple(price for level in levels if (price := price_of(level)) is not None)
 
     @property
     def is_limit(self) -> bool:
@@ -66,16 +66,6 @@ def attempt(text: str, channel: SignalChannel | None, now: datetime) -> Trial:
     if channel is None or not isinstance(reading, TextSignal):
         return Trial(reading=reading)
     return _taken(reading, channel, now)
-
-
-def reason_against(reading: Reading) -> str | None:
-    """Return why a message is no signal or a refused one, None for a signal."""
-    match reading:
-        case NoSignal():
-            return reading.why
-        case RefusedSignal():
-            return reading.sentence
-    return None
 
 
 def _taken(reading: TextSignal, channel: SignalChannel, now: datetime) -> Trial:

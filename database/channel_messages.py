@@ -153,11 +153,6 @@ def unanswered(transaction: Transaction, limit: int = 500) -> list[Row]:
     )
 
 
-def note_reply(transaction: Transaction, row_id: int, reply_id: int) -> None:
-    """Remember the reply that is under a message, so that the outcome can be written into it."""
-    transaction.execute("UPDATE channel_messages SET reply_id = %s WHERE id = %s", (reply_id, row_id))
-
-
 def note_told(transaction: Transaction, row_id: int, now: datetime, reply_id: int | None = None) -> bool:
     """Note that the end of a message was told, or never will be; tell whether it was still open."""
     return (
@@ -172,25 +167,17 @@ def note_told(transaction: Transaction, row_id: int, now: datetime, reply_id: in
     )
 
 
-def note_edit(transaction: Transaction, message_id: int, text: str, now: datetime) -> list[Row]:
-    """Note that a message was edited; return what had become of it, by registration.
+def note_edit(transaction: Transaction, message_id: int, text: str, now: datetime) -> list[int]:
+    """Note that a message was edited; return the registrations to which that is new.
 
     Nothing where it was no signal, or the text is what was seen last (Discord also tells of embeds as edits).
     """
     return _note_change(transaction, message_id, MessageState.EDITED, text, now)
 
 
-def note_delete(transaction: Transaction, message_id: int, now: datetime) -> list[Row]:
-    """Note that a message was deleted, once; return what had become of it, by registration."""
+def note_delete(transaction: Transaction, message_id: int, now: datetime) -> list[int]:
+    """Note that a message was deleted, once; return the registrations to which that is new."""
     return _note_change(transaction, message_id, MessageState.DELETED, None, now)
-
-
-def newest_of(transaction: Transaction, registration: int, limit: int = 50) -> list[Row]:
-    """Return what came in a registered channel and what became of it, newest first; columns as `unanswered`."""
-    return transaction.all(
-        f"{_MESSAGES} WHERE messages.signal_channel_id = %s ORDER BY messages.id DESC LIMIT %s",
-        (registration, limit),
-    )
 
 
 def backlog_from(transaction: Transaction) -> dict[int, int]:
@@ -285,7 +272,7 @@ def _insert(
 
 def _note_change(
     transaction: Transaction, message_id: int, state: MessageState, text: str | None, now: datetime
-) -> list[Row]:
+) -> list[int]:
     # Discord may bring one change twice; the rows of the message itself are the lock.
     seen = transaction.all(
         """
@@ -315,11 +302,7 @@ def _note_change(
             "now": now,
         },
     )
-    return transaction.all(
-        f"{_MESSAGES} WHERE messages.signal_channel_id = ANY(%s) AND messages.message_id = %s"
-        " AND messages.state NOT IN ('EDITED', 'DELETED') ORDER BY messages.id",
-        ([row["signal_channel_id"] for row in changed], message_id),
-    )
+    return [row["signal_channel_id"] for row in changed]
 
 
 def _storable(text: str) -> str:

@@ -1,6 +1,7 @@
 """What the Discord bot reads of a signal channel beside its messages' own life."""
 
 from datetime import datetime
+from uuid import UUID
 
 from database.pool import Row, Transaction
 
@@ -31,12 +32,11 @@ def edit_was_told(transaction: Transaction, message_id: int) -> bool:
     return bool(transaction.value(sql, (message_id,)))
 
 
-def stored_signal(transaction: Transaction, registration: int, message_id: int) -> Row | None:
-    """Return uuid, state and sentence of the signal that a message became for a registration, None without one."""
-    return transaction.maybe(
-        "SELECT uuid, state, sentence FROM signals WHERE signal_channel_id = %s AND sender_id = %s",
-        (registration, str(message_id)),
-    )
+def stored_signal(transaction: Transaction, registration: int, message_id: int) -> UUID | None:
+    """Return the uuid of the signal that a message became for a registration, None without one."""
+    sql = "SELECT uuid FROM signals WHERE signal_channel_id = %s AND sender_id = %s"
+    found: UUID | None = transaction.value(sql, (registration, str(message_id)))
+    return found
 
 
 def away_since(transaction: Transaction, part: str, process: str) -> datetime | None:

@@ -23,20 +23,6 @@ def watched_bots(transaction: Transaction, user_id: int | None) -> list[Row]:
     return [] if row is None else [{**row, "user_id": default["user_id"]}]
 
 
-def newest_balance(transaction: Transaction, bot: Row) -> Row | None:
-    """Return what one of `watched_bots` reported last of its account, None before it did."""
-    return watched_reading.newest_balance(transaction, bot["user_id"], bot["id"])
-
-
-def session_figures(transaction: Transaction, bot: Row) -> dict[str, Any]:
-    """Return how the completed trades of one of `watched_bots` did, and `open` positions.
-
-    The session's own figures, as the bot reported them, stand in its `session`.
-    """
-    done = watched_reading.trade_figures(transaction, bot["user_id"], bot["id"])
-    return {**done, **watched_reading.counted(transaction, bot["user_id"], bot["id"])}
-
-
 def own_trading(transaction: Transaction, user_id: int) -> dict[str, Any]:
     """Return the totals of a user's own bots, as `figures.performance_of` names them, and `bots` in use."""
     found = figures.performance_of(transaction, user_id, most_bots=1)

@@ -25,8 +25,6 @@ from signals.discord_text import NoSignal, RefusedSignal, TextSignal
 if TYPE_CHECKING:
     from discord_bot.client import DiscordBot
 
-SOURCE = "discord"
-WAITING = "⏳"
 REMEMBERED = 2000
 # An old entry does harm, an old close seldom: what holds a position waits for the server for as long
 CLOSE_SECONDS = 3600
@@ -186,10 +184,8 @@ class Incoming:
     async def _give_up(self, registrations: Collection[int], message_id: int, words: str) -> None:
         """Note that there was no answer, unless the signal was stored all the same."""
         for registration in registrations:
-            stored = await self._desk.ask(channel_reading.stored_signal, registration, message_id)
-            uuid = None if stored is None else stored["uuid"]
-            state = MessageState.FAILED if stored is None else MessageState.STORED
-            sentence = words if stored is None else None
+            uuid = await self._desk.ask(channel_reading.stored_signal, registration, message_id)
+            state, sentence = (MessageState.FAILED, words) if uuid is None else (MessageState.STORED, None)
             await self._desk.ask(
                 channel_messages.note_answer, registration, message_id, state, sentence, uuid
             )
@@ -259,7 +255,7 @@ def fields_for(
     """Return what the API is told: what the signal says, and where and whom it came from."""
     return {
         **discord_text.fields_of(signal),
-        "source": SOURCE,
+        "source": signal_channels.SOURCE,
         "channel": str(channel_id),
         "author": str(message.author_id),
         "author_roles": [str(role) for role in roles],

@@ -1,8 +1,8 @@
 """What is said in a channel about a message that was a signal; pure, and nothing of whose account it was."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from typing import Any
 
 from alerts.neutral import neutral, shortened
@@ -15,10 +15,6 @@ NEVER_SENT = (MessageState.LATE, MessageState.BACKLOG)
 CHANGES = (MessageState.EDITED, MessageState.DELETED)
 EDITED = "✏️ This message was edited after it had been read; nothing was changed."
 GONE = "The signal is no longer known here."
-SIGNS = {
-    MessageState.LATE: "⌛",
-    MessageState.BACKLOG: "⌛",
-}
 # What the sentences of these codes tell is of an account, and not everybody's in the channel
 _NOT_TOLD = {
     Code.ALREADY_LONG: "Already long.",
@@ -55,7 +51,8 @@ def is_settled(row: Mapping[str, Any]) -> bool:
 
 def unsent(row: Mapping[str, Any]) -> str:
     """Say why a message did not become a signal."""
-    return f"{SIGNS.get(row['state'], '❌')} {_plain(row['sentence'] or 'No reason is known.')}"
+    sign = "⌛" if row["state"] in NEVER_SENT else "❌"
+    return f"{sign} {_plain(row['sentence'] or 'No reason is known.')}"
 
 
 def outcome(found: Outcome | None, *, in_private: bool = False) -> tuple[str, bool]:
@@ -78,7 +75,7 @@ def together(lines: Sequence[str], count: int) -> str:
     """Return the whole reply: what is the same for several is said once."""
     if count == 1 or len(set(lines)) == 1 == len(lines) // count:
         return shortened(lines[0], LONGEST)
-    told = [f"{line} ({times} of {count})" for line, times in _counted(lines).items()]
+    told = [f"{line} ({times} of {count})" for line, times in Counter(lines).items()]
     waiting = count - len(lines)
     if waiting:
         told.append(f"⏳ {waiting} of {count} not known yet.")
@@ -100,19 +97,11 @@ def _for_all(found: Outcome) -> str | None:
     return found.sentence
 
 
-def _counted(lines: Sequence[str]) -> dict[str, int]:
-    return {line: lines.count(line) for line in dict.fromkeys(lines)}
-
-
 def _fill(trade: TradeSoFar) -> str:
     verb = "Closed" if trade.action == "CLOSE" else _VERBS.get(trade.side, trade.side.title())
-    price = "" if trade.filled_price is None else f" at {_price(trade.filled_price)}"
+    price = "" if trade.filled_price is None else f" at {grouped(trade.filled_price)}"
     partly = "" if trade.status == "FILLED" else " in part"
     return f"{verb} {_plain(trade.symbol)}: filled{partly}{price}."
-
-
-def _price(price: Decimal) -> str:
-    return grouped(price)
 
 
 def _plain(text: str) -> str:

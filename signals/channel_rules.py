@@ -7,9 +7,10 @@ from decimal import Decimal
 
 from core.order import OrderType
 from core.plan import Code, Refusal
-from core.signal import Level, LevelKind, PositionSide, Signal
+from core.signal import PositionSide, Signal
 from core.wording import grouped, number, seconds
 from database.signal_channels import EntryMode, SignalChannel
+from signals.levels import price_of
 
 
 def entry_refusal(
@@ -113,12 +114,8 @@ def _beside_range(signal: Signal) -> Refusal | None:
 def _prices(signal: Signal) -> Iterator[tuple[str, Decimal, int]]:
     """Give each level that is a price, with the direction from the entry in which it must lie."""
     sign = signal.wanted.sign
-    if (stop := _price(signal.stop_loss)) is not None:
+    if (stop := price_of(signal.stop_loss)) is not None:
         yield "stop-loss", stop, -sign
     for level in signal.take_profits:
-        if (target := _price(level)) is not None:
+        if (target := price_of(level)) is not None:
             yield "take-profit", target, sign
-
-
-def _price(level: Level | None) -> Decimal | None:
-    return level.value if level is not None and level.kind is LevelKind.PRICE else None

@@ -5,8 +5,9 @@ from dataclasses import replace
 from decimal import Decimal
 
 from core.order import OrderType
-from core.signal import Action, Level, LevelKind, PositionSide, QuantityMode
+from core.signal import Action, PositionSide, QuantityMode
 from signals.fields import ACTION_WORDS, Verb
+from signals.levels import price_of
 from signals.message import LONGEST_NAME, NAMES, Matched, Message, shown
 from signals.problems import FieldProblem
 
@@ -121,18 +122,14 @@ def _wrong_targets(matched: Matched, wanted: PositionSide, entry: Decimal) -> It
 
 
 def _crossed(matched: Matched, wanted: PositionSide) -> Iterator[FieldProblem]:
-    stop = _absolute(matched.values.stop_loss)
-    targets = [_absolute(target) for target in matched.values.take_profit]
+    stop = price_of(matched.values.stop_loss)
+    targets = [price_of(target) for target in matched.values.take_profit]
     if stop is None:
         return
     if any(target is not None and wanted.sign * (target - stop) <= 0 for target in targets):
         side = "below" if wanted is PositionSide.LONG else "above"
         allowed = f"a stop {side} every take-profit, for a {wanted.lower()} position"
         yield _problem(matched, "stop_loss", allowed)
-
-
-def _absolute(level: Level | None) -> Decimal | None:
-    return level.value if level is not None and level.kind is LevelKind.PRICE else None
 
 
 def _side_problem(

@@ -149,10 +149,6 @@ def _named(cursor: Cursor, label: Lexeme) -> None:
     cursor.take()
 
 
-def _times(cursor: Cursor, lexeme: Lexeme) -> None:
-    _add_leverage(cursor, lexeme)
-
-
 def _leverage(cursor: Cursor, label: Lexeme) -> None:
     """Read `Leverage: 10x`, `Leverage: Isolated (10X)`, and the word after its number: `10x leverage`."""
     if cursor.before.role is Role.TIMES and cursor.peek().role not in (Role.COLON, Role.PRICE, Role.TIMES):
@@ -339,7 +335,7 @@ _READERS: Mapping[Role, Callable[[Cursor, Lexeme], None]] = {
     Role.TARGET: read_target,
     Role.PRICE: read_bare,
     Role.BAD_NUMBER: read_bare,
-    Role.TIMES: _times,
+    Role.TIMES: _add_leverage,
     Role.LEVERAGE: _leverage,
     Role.MARGIN: _margin,
     Role.SIZE: _size,

@@ -68,6 +68,11 @@ def _from_text(raw: object, allowed: str) -> Level:
     return Level(kind=LevelKind.PRICE, value=_value(raw, allowed))
 
 
+def price_of(level: Level | None) -> Decimal | None:
+    """Return the price that a level is, None for a distance and for none."""
+    return level.value if level is not None and level.kind is LevelKind.PRICE else None
+
+
 def _value(raw: object, allowed: str) -> Decimal:
     try:
         return read_price(raw)
