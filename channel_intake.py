@@ -224,7 +224,7 @@ def _take_signal(
 
 def switched_off(channel: SignalChannel) -> Refusal:
     """Return what a registration says that takes no signals."""
-    sentence = f"The signal channel #{channel.name.lstrip('#')} is switched off in the dashboard."
+    sentence = f"The signal channel {channel.title} is switched off in the dashboard."
     return Refusal(code=Code.NO_CHANNEL, sentence=sentence)
 
 
@@ -241,12 +241,11 @@ def _by_its_coin(transaction: Transaction, channel: SignalChannel, signal: Signa
 
 
 def _without_bot(channel: SignalChannel, signal: Signal) -> Refusal | None:
-    name = channel.name.lstrip("#")
     if channel_rules.is_exit(signal):
-        sentence = f"Nothing of #{name} is held in {signal.symbol}: it has no bot there."
+        sentence = f"Nothing of {channel.title} is held in {signal.symbol}: it has no bot there."
         return Refusal(code=Code.NO_BOT, sentence=sentence)
     if signal.test:
-        sentence = f"This is a test: #{name} would have taken it, with a new bot. Nothing was traded."
+        sentence = f"This is a test: {channel.title} would have taken it, with a new bot. Nothing was traded."
         return Refusal(code=Code.TEST_SIGNAL, sentence=sentence)
     return None
 

@@ -21,7 +21,7 @@ def look_up(tools: Tools, channel: SignalChannel, symbol: str) -> Instrument | R
     with tools.database.transaction() as transaction:
         place = connections.shown_connection(transaction, channel.user_id, channel.connection_id)
     if place is None:
-        sentence = f"The connection that #{channel.name.lstrip('#')} trades at was removed."
+        sentence = f"The connection that {channel.title} trades at was removed."
         return Refusal(code=Code.NO_CREDENTIALS, sentence=sentence)
     try:
         broker = tools.registry.broker(channel.connection_id)
@@ -76,6 +76,6 @@ def _spellings(broker: Broker, symbol: str) -> tuple[str, ...]:
 
 def _free_name(transaction: Transaction, channel: SignalChannel, symbol: str) -> str:
     taken = signal_channels.names_of_bots(transaction, channel.user_id)
-    whole = f"{symbol} from #{channel.name.lstrip('#')}"
+    whole = f"{symbol} from {channel.title}"
     names = [whole[:LONGEST_NAME], *(f"{whole[: LONGEST_NAME - 6]} {number}" for number in range(2, 10_000))]
     return next(name for name in names if name.lower() not in taken)

@@ -16,13 +16,13 @@ from database.pool import Transaction
 from database.signal_channels import EntryMode, SignalChannel
 from settings import Settings
 from signals.discord_reading import SignalFormat
+from signals.service import number_of
 
 LONGEST_NAME = 60
 MOST_CHANNELS = 50
 MOST_IDS = 100
 HIGHEST_LEVERAGE = 125
 HUNDRED = Decimal(100)
-LARGEST_ID = 2**63 - 1
 
 _ID = re.compile(r"[1-9][0-9]{14,18}")
 _ABOVE_ZERO = {
@@ -104,7 +104,9 @@ def edit(tools: Tools, acting: Acting, registration: int, **changes: Any) -> Non
         channel = _channel(transaction, acting, registration)
         before = {name: getattr(channel, name) for name in checked}
         changed = {
-            name: checked[name] for name in checked if _comparable(checked[name]) != _comparable(before[name])
+            name: value
+            for name, value in checked.items()
+            if _comparable(name, value) != _comparable(name, before[name])
         }
         if not changed:
             return
@@ -151,7 +153,7 @@ def ids_of(given: Iterable[int | str] | str, field: str, what: str = "the list")
         given.replace(",", " ").split() if isinstance(given, str) else [str(each).strip() for each in given]
     )
     for part in parts:
-        if not _ID.fullmatch(part) or int(part) > LARGEST_ID:
+        if not _ID.fullmatch(part) or number_of(part) is None:
             raise Refused(
                 f"{part[:40]!r} in {what} is no id of Discord's. Switch on Developer Mode there, right-click"
                 " and Copy ID: a number of 17 to 19 digits.",
@@ -290,13 +292,11 @@ def _all_of(channel: SignalChannel) -> dict[str, Any]:
     return {name: getattr(channel, name) for name in signal_channels.EDITABLE}
 
 
-def _comparable(value: Any) -> Any:
-    """Return what two values of a column are compared by: lists have no order but those of shares."""
-    if isinstance(value, frozenset):
-        return value
-    if isinstance(value, list) and not any(isinstance(each, Decimal) for each in value):
+def _comparable(column: str, value: Any) -> Any:
+    """Return what two values of a column are compared by: lists have no order but that of shares."""
+    if column in ("author_ids", "role_ids", "formats"):
         return frozenset(value)
-    return list(value or ()) if isinstance(value, list | tuple) or value is None else value
+    return tuple(value or ()) if column == "target_shares" else value
 
 
 def _plain(columns: Mapping[str, Any]) -> dict[str, Any]:

@@ -98,14 +98,3 @@ def names(transaction: Transaction, user_id: int) -> dict[int, Row]:
         (user_id,),
     )
     return {row["id"]: row for row in rows}
-
-
-def warned_connections(transaction: Transaction, user_id: int) -> list[Row]:
-    """Return id, label and warning of a user's connections whose owner must know something of them."""
-    return transaction.all(
-        """
-        SELECT id, label, warning FROM user_api_keys
-         WHERE user_id = %s AND archived_at IS NULL AND warning IS NOT NULL ORDER BY id
-        """,
-        (user_id,),
-    )

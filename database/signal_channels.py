@@ -80,6 +80,11 @@ class SignalChannel:
         """Return the source of its signals and bots: no other registration's are the same."""
         return f"{SOURCE}:{self.id}"
 
+    @property
+    def title(self) -> str:
+        """Return its name with one # before it."""
+        return titled(self.name)
+
     def takes_author(self, author_id: int | None, role_ids: Sequence[int] = ()) -> bool:
         """Tell whether messages of this author count: a named one, one with a named role, else the owner only."""
         if author_id is None:
@@ -97,6 +102,11 @@ class SignalChannel:
         """Return what its bots take over, by the columns of user_bot_configs."""
         shares = list(self.target_shares) or None
         return {name: getattr(self, name) for name in COPIED} | {"target_shares": shares}
+
+
+def titled(name: str) -> str:
+    """Return a channel's name with one # before it, however it was typed."""
+    return f"#{name.lstrip('#')}"
 
 
 _CHANNELS = """

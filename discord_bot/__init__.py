@@ -11,6 +11,9 @@ PART = "discord bot"
 # The only secrets it works with
 KNOWN = frozenset({"DATABASE_URL", "SIGNAL_API_KEY", "DISCORD_BOT_TOKEN"})
 WITHHELD = frozenset(SECRETS) - KNOWN
+# View Channel, Send Messages, Embed Links, Add Reactions, Read Message History
+NEEDED_PERMISSIONS = 85056
+_INVITE = "https://discord.com/oauth2/authorize?client_id={}&scope=bot+applications.commands&permissions={}"
 _BROKERS = ("APCA_", "ALPACA_", "BLOFIN_", "BYBIT_", "BINANCE_")
 
 
@@ -19,3 +22,8 @@ def hidden(variables: Iterable[str]) -> tuple[str, ...]:
     files = {f"{name}_FILE" for name in WITHHELD}
     of_brokers = {name for name in variables if name.upper().startswith(_BROKERS)}
     return tuple(sorted(WITHHELD | files | of_brokers))
+
+
+def invite_address(application_id: int) -> str:
+    """Return where a server's owner lets the bot in, with all it needs."""
+    return _INVITE.format(application_id, NEEDED_PERMISSIONS)

@@ -6,7 +6,7 @@ import signal
 import sys
 
 import log
-from discord_bot import WITHHELD, addresses
+from discord_bot import PART, WITHHELD, addresses
 from discord_bot.desk import open_database
 from discord_bot.process import Process
 from settings import Settings, SettingsError, load
@@ -26,7 +26,7 @@ def main() -> None:
         sys.exit(NOT_CONFIGURED)
     if sys.argv[1:] == ["configured"]:
         return
-    log.logging_setup("discord bot", settings)
+    log.logging_setup(PART, settings)
     # Of each request and of each event it has a line; ours say what matters
     logging.getLogger("discord").setLevel(logging.WARNING)
     if settings.discord_base_url is not None:

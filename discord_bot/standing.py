@@ -21,7 +21,6 @@ PERMISSIONS = {
     "add_reactions": "Add Reactions",
     "read_message_history": "Read Message History",
 }
-NEEDED = discord.Permissions(**dict.fromkeys(PERMISSIONS, True))
 NO_INTENT = (
     "Message Content intent: switch it on in the developer portal under Bot; until then no signal is read"
 )
@@ -118,10 +117,3 @@ def _missing_in(channel: object, channel_id: int) -> Iterator[str]:
 def latency_ms(client: discord.Client) -> int | None:
     """Return how long a heartbeat to Discord and back took last, None before the first."""
     return round(client.latency * 1000) if math.isfinite(client.latency) else None
-
-
-def invite_url(application_id: int) -> str:
-    """Return where a server's owner lets the bot in, with all it needs."""
-    return discord.utils.oauth_url(
-        application_id, permissions=NEEDED, scopes=("bot", "applications.commands")
-    )

@@ -25,7 +25,7 @@ def symbol_of(named: Named, known_symbols: Collection[str] | None) -> str | None
 
 def split_pair(ticker: str) -> Named:
     """Return the halves of a symbol written as one word: `BTCUSDT` → BTC and USDT, `AAPL` → AAPL alone."""
-    for quote in ("USDT", "USDC", "USD"):
+    for quote in _LIKELY_QUOTES:
         if ticker.endswith(quote) and ticker != quote:
             return Named(base=ticker.removesuffix(quote), quote=quote, text=ticker)
     return Named(base=ticker, quote=None, text=ticker)

@@ -17,10 +17,6 @@ from signals.message import shown
 from signals.problems import BadValue, FieldProblem
 
 DEFAULT_SOURCE = "api"
-FIELDS = (
-    *("user", "channel", "source", "author", "author_roles", "message_id", "format", "posted_at", "leverage"),
-    "entry_range",
-)
 MOST_ROLES = 250
 LARGEST_ID = 2**63 - 1
 # These become parts of the signal itself.
@@ -55,10 +51,10 @@ def read_service_fields(body: bytes, content_type: str | None = None) -> Service
     sent = {folded(name): (name, raw) for name, raw in load_object(body, content_type).items()}
     values: dict[str, Any] = {}
     problems = []
-    for field in FIELDS:
+    for field, read in FIELDS.items():
         name, raw = sent.get(folded(field), (field, None))
         try:
-            values |= {} if raw is None else {field: _READERS[field](raw)}
+            values |= {} if raw is None else {field: read(raw)}
         except BadValue as fault:
             got = raw if fault.got is ... else fault.got
             problems.append(FieldProblem(name=f"{name}{fault.part}", got=shown(got), allowed=fault.allowed))
@@ -117,7 +113,7 @@ def _read_range(raw: object) -> tuple[Decimal, Decimal]:
     return low, high
 
 
-_READERS: Mapping[str, Callable[[object], object]] = {
+FIELDS: Mapping[str, Callable[[object], object]] = {
     "user": read_name,
     "channel": read_name,
     "source": _read_source,

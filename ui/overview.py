@@ -11,7 +11,7 @@ from core.bot import TradingState
 from database import (
     alert_reading,
     bot_list,
-    channel_pages,
+    connections,
     figures,
     health,
     holdings,
@@ -62,12 +62,12 @@ def standing(user: User) -> None:
             beats = {row["part"]: row for row in health.heartbeats(transaction)}
             troubled = bot_list.bots_in_trouble(transaction, user.id, SHOWN)
             silent = alert_reading.switched_off(transaction, user.id)
-            warned = channel_pages.warned_connections(transaction, user.id)
+            places = connections.shown_connections(transaction, user.id)
         draw_switches(switches)
         if accounts:
             draw_figures(today, held, counts)
         draw_health(beats, accounts)
-        draw_warnings(warned)
+        draw_warnings(places)
         draw_trouble(troubled)
         draw_silent(silent)
         for start in range(0, len(accounts), 2):
@@ -134,9 +134,9 @@ def draw_health(beats: Mapping[str, Row], accounts: list[Row]) -> None:
         st.error(f"{'; '.join(faults)}. {words}", icon=":material/heart_broken:")
 
 
-def draw_warnings(connections: list[Row]) -> None:
+def draw_warnings(places: list[Row]) -> None:
     """Repeat what endangers a connection's money, for as long as it does."""
-    loud = [row for row in connections if is_loud(row["warning"])]
+    loud = [row for row in places if is_loud(row["warning"] or "")]
     for row in loud:
         st.error(f"**{plain(row['label'])}:** {plain(row['warning'])}", icon=":material/gpp_maybe:")
     if loud:

@@ -10,6 +10,7 @@ from flask import Response, request
 from actions.discord_linking import can_visit_discord, discord_address, redirect_uri
 from database import discord_accounts, sign_in
 from database.pool import Row
+from signals.service import number_of
 from webhook.services import client_address, services
 
 # The dashboard's cookie; ui.gate sets it.
@@ -100,10 +101,10 @@ def _account_of(code: str) -> tuple[int, str]:
     if not isinstance(token, str) or not token:
         raise LinkFailed("Discord gave no access. Begin again on the Discord page of the dashboard.", 502)
     account = _asked("GET", f"{base}/users/@me", headers={"Authorization": f"Bearer {token}"})
-    number, name = str(account.get("id", "")), account.get("username")
-    if not number.isascii() or not number.isdigit() or len(number) > 19 or not isinstance(name, str):
+    number, name = number_of(str(account.get("id"))), account.get("username")
+    if number is None or not isinstance(name, str):
         raise LinkFailed("Discord did not say whose account it is. Try again later.", 502)
-    return int(number), name
+    return number, name
 
 
 def _asked(method: str, address: str, **options: object) -> Row:

@@ -10,12 +10,12 @@ from flask import Response, jsonify
 import database.health
 from database import discord_status, inbox
 from database.pool import Row, Transaction
+from discord_bot import PART as BOT
 from settings import version
 from webhook.services import services
 
 # Without these no alert is carried out; MQTT and Discord run only where they are set up.
 NEEDED = ("worker", "broker watch")
-BOT = "discord bot"
 
 logger = logging.getLogger(__name__)
 

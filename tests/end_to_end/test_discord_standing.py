@@ -2,15 +2,18 @@
 
 import asyncio
 from datetime import UTC, datetime
+from urllib.parse import parse_qs, urlsplit
 
+import discord
 import pytest
 from pydantic import SecretStr
 
+import discord_bot
 from administration import doctor_discord
 from administration.console import Console
 from database import discord_status, health
 from discord_bot.process import STOPPED
-from discord_bot.standing import LOST, NEEDED
+from discord_bot.standing import LOST, PERMISSIONS
 from encryption import new_token
 from tests.discord_room.room import new_bot
 from tests.end_to_end.webhook_desk import ROOT, WebhookDesk
@@ -27,7 +30,7 @@ def console(desk, monkeypatch):
 
 def beat(desk, process="host:1"):
     with desk.database.transaction() as transaction:
-        health.beat(transaction, doctor_discord.BOT, process, datetime.now(UTC))
+        health.beat(transaction, discord_bot.PART, process, datetime.now(UTC))
 
 
 def note(desk, **changes):
@@ -84,8 +87,10 @@ def test_doctor_names_each_thing_it_lacks_and_where_to_invite_it(desk, console):
 
 
 def test_the_invite_asks_for_what_the_bot_needs():
-    assert NEEDED.value == doctor_discord.PERMISSIONS
-    assert f"permissions={NEEDED.value}`" in (ROOT / "docs/discord-bot.md").read_text()
+    needed = discord.Permissions(**dict.fromkeys(PERMISSIONS, True)).value
+    asked = parse_qs(urlsplit(discord_bot.invite_address(5)).query)
+    assert asked == {"client_id": ["5"], "scope": ["bot applications.commands"], "permissions": [str(needed)]}
+    assert f"permissions={needed}`" in (ROOT / "docs/discord-bot.md").read_text()
 
 
 def test_health_tells_how_it_stands_and_nothing_of_whose_it_is(database_url):

@@ -6,7 +6,6 @@ import streamlit as st
 
 from actions import signal_channels as actions
 from actions.lending import margin_modes
-from core.money import ZERO
 from database.accounts import User
 from database.discord_status import DiscordStatus
 from database.pool import Row
@@ -51,7 +50,7 @@ def _name(channel: SignalChannel, row: Row) -> None:
     badges = ":green-badge[● ACTIVE]" if channel.is_active else ":gray-badge[– OFF]"
     if row["mode"] == "live":
         badges += " :red-badge[LIVE]"
-    st.markdown(f"**{plain(words.title(channel.name))}** {badges}", width="content")
+    st.markdown(f"**{plain(channel.title)}** {badges}", width="content")
 
 
 def _where(channel: SignalChannel, row: Row, status: DiscordStatus) -> str:
@@ -72,7 +71,7 @@ def _faults(channel: SignalChannel, row: Row) -> None:
 def _bots(row: Row) -> str:
     if not row["bots"]:
         return "none yet"
-    return f"{row['bots']}, {row['holding']} holding" if row["holding"] > ZERO else str(row["bots"])
+    return f"{row['bots']}, {row['holding']} holding" if row["holding"] else str(row["bots"])
 
 
 def _switch(user: User, channel: SignalChannel) -> None:
@@ -81,7 +80,7 @@ def _switch(user: User, channel: SignalChannel) -> None:
     if st.button(label, key=f"channel-switch-{channel.id}", icon=icon):
         with doing():
             actions.switch(services(), acting(user), channel.id, active=not active)
-            name = words.title(channel.name)
+            name = channel.title
             said = (
                 f"{name} is off: no signal is taken. What its bots hold stays, with stops and targets."
                 if active

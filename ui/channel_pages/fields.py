@@ -46,12 +46,6 @@ USUAL: dict[str, Any] = {
 _LINK = re.compile(r"https://(?:\w+\.)?discord(?:app)?\.com/channels/(\d+)/(\d+)(?:/\d+)?/?")
 
 
-def place_of(text: str) -> tuple[int | None, str]:
-    """Return the server, where it is known, and the channel of an id or of a link to a channel."""
-    found = _LINK.fullmatch(text.strip())
-    return (int(found[1]), found[2]) if found else (None, text.strip())
-
-
 def size_mode_field(current: SizeMode, key: str) -> SizeMode:
     """Draw how the size is counted; outside of the form, since the label of the size follows it."""
     modes = list(SIZE_MODES)
@@ -136,10 +130,11 @@ def read(typed: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def named_channel(text: str) -> tuple[int | None, str]:
-    """Return server and channel of what was typed; raise `Refused` where nothing was."""
+    """Return the server, where it is known, and the channel of an id or a link; raise `Refused` for nothing."""
     if not text.strip():
         raise Refused("Paste the channel's id, or its link.", "channel_id")
-    return place_of(text)
+    found = _LINK.fullmatch(text.strip())
+    return (int(found[1]), found[2]) if found else (None, text.strip())
 
 
 def _ids(current: Sequence[int], label: str, name: str, key: str, slots: Slots) -> str:

@@ -12,9 +12,9 @@ from core.order import MarginMode
 from database import channel_pages, discord_status, signal_channels
 from database.accounts import User
 from database.pool import Row
-from database.signal_channels import SignalChannel
+from database.signal_channels import SignalChannel, titled
 from ui.calm import acting, calm, done
-from ui.channel_pages import card, fields, messages, trying, words
+from ui.channel_pages import card, fields, messages, trying
 from ui.formatting import gain, painted
 from ui.inputs import Slots
 from ui.places import TRADING_BOT
@@ -111,7 +111,7 @@ def _settings(
         if st.form_submit_button("Save", type="primary", icon=":material/save:"):
             with calm(slots):
                 actions.edit(services(), acting(user), channel.id, name=name or "", **fields.read(typed))
-                done(f"{words.title(name or '')} is saved.")
+                done(f"{titled(name or '')} is saved.")
 
 
 def archiving(user: User, channel: SignalChannel, row: Row) -> None:
@@ -131,7 +131,7 @@ def archiving(user: User, channel: SignalChannel, row: Row) -> None:
             names = actions.archive(services(), acting(user), channel.id)
             st.query_params.pop("channel", None)
             stay = f" Its bots stay: {', '.join(names[:10])}." if names else ""
-            done(f"{words.title(channel.name)} is archived.{stay}")
+            done(f"{channel.title} is archived.{stay}")
 
 
 def _found(user: User, number: int) -> tuple[SignalChannel, Row] | None:

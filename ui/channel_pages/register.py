@@ -10,8 +10,9 @@ from actions.lending import margin_modes
 from core.bot import SizeMode
 from database.accounts import User
 from database.pool import Row
+from database.signal_channels import titled
 from ui.calm import acting, calm, done
-from ui.channel_pages import fields, words
+from ui.channel_pages import fields
 from ui.inputs import Slots
 from ui.services import services
 
@@ -60,7 +61,7 @@ def _register(
         services(), acting(user), connection_id=connection, channel_id=channel, name=name, **columns
     )
     st.session_state[MADE] = st.session_state.get(MADE, 0) + 1
-    done(f"{words.title(name)} is registered. Try a message below to see what it would do.")
+    done(f"{titled(name)} is registered. Try a message below to see what it would do.")
 
 
 def _label(row: Row) -> str:

@@ -11,16 +11,13 @@ from database import discord_status, health, signal_channels
 from database.accounts import User
 from database.discord_status import DiscordStatus
 from database.signal_channels import SignalChannel
+from discord_bot import PART, invite_address
 from ui.calm import calm
 from ui.formatting import age, moment
 from ui.services import now, services
 from ui.tables import plain
 
 REFRESH_SECONDS = 5
-PART = "discord bot"
-# View Channel, Send Messages, Embed Links, Add Reactions, Read Message History
-PERMISSIONS = 85056
-INVITE = "https://discord.com/oauth2/authorize?client_id={}&scope=bot+applications.commands&permissions={}"
 PORTAL = "https://discord.com/developers/applications"
 STEPS = f"""
 1. In [Discord's developer portal]({PORTAL}) make an application. Under **Bot** press **Reset Token**, and switch
@@ -63,7 +60,7 @@ def draw(user: User) -> None:
 def seen_by(status: DiscordStatus, own: Sequence[SignalChannel]) -> DiscordStatus:
     """Return of the bot's standing what a user may see who does not run it: no server or channel of others."""
     guilds = {str(each.guild_id) for each in own}
-    marks = {f"#{each.name.lstrip('#')} (" for each in own} | {f"channel {each.channel_id}:" for each in own}
+    marks = {f"{each.title} (" for each in own} | {f"channel {each.channel_id}:" for each in own}
     lacking = tuple(
         what
         for what in status.lacking
@@ -94,9 +91,7 @@ def draw_connected(status: DiscordStatus) -> None:
     for what in status.lacking:
         st.warning(f"**Missing: {plain(what)}.** {mend(what)}", icon=":material/rule:")
     if (status.lacking or not status.guilds) and status.application_id is not None:
-        st.caption(
-            f"[Invite address]({INVITE.format(status.application_id, PERMISSIONS)}) · docs/discord-bot.md"
-        )
+        st.caption(f"[Invite address]({invite_address(status.application_id)}) · docs/discord-bot.md")
 
 
 def mend(what: str) -> str:

@@ -15,8 +15,8 @@ from core.wording import grouped, number
 from database import channel_pages
 from database.accounts import User
 from database.signal_channels import SignalChannel
-from signals.discord_formats import FORMATS
-from signals.discord_reading import NoSignal, RefusedSignal, TextSignal
+from signals.discord_formats import BY_NAME
+from signals.discord_reading import NoSignal, RefusedSignal, SignalFormat, TextSignal
 from ui.channel_pages import words
 from ui.drawing import facts, table
 from ui.formatting import money
@@ -24,7 +24,7 @@ from ui.services import now, services
 from ui.tables import plain
 
 READING_ONLY = "No channel: only read it"
-EXAMPLE = next(each.examples[0].text for each in FORMATS if each.name == "STANDARD")
+EXAMPLE = BY_NAME[SignalFormat.STANDARD].examples[0].text
 BEFORE_THE_BROKER = "The account, the broker and the price at that moment have the last word."
 
 
@@ -79,7 +79,7 @@ def draw_parts(trial: Trial) -> None:
 
 def draw_outcome(user: User, channel: SignalChannel, trial: Trial, at: datetime) -> None:
     """Say what a channel would do with a signal: the order, or why there would be none."""
-    name = plain(words.title(channel.name))
+    name = plain(channel.title)
     if not channel.is_active:
         st.warning(f"{name} is switched off: it would take nothing.", icon=":material/pause:")
     if trial.refusal is not None:
@@ -141,6 +141,6 @@ def _chosen(channels: Sequence[SignalChannel], key: str) -> SignalChannel | None
     by_id = {each.id: each for each in channels}
     chosen = st.selectbox(
         "In", [*by_id, None], key=f"{key}-channel", width=260,
-        format_func=lambda each: READING_ONLY if each is None else words.title(by_id[each].name),
+        format_func=lambda each: READING_ONLY if each is None else by_id[each].title,
     )  # fmt: skip
     return by_id.get(chosen) if chosen is not None else None

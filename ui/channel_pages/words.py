@@ -39,11 +39,6 @@ COUNTED = {
 }
 
 
-def title(name: str) -> str:
-    """Return a channel's name with one # before it."""
-    return f"#{name.lstrip('#')}"
-
-
 def format_title(name: str) -> str:
     """Return what a format is called."""
     return FORMAT_TITLES.get(name.upper()) or name.replace("_", " ").capitalize()

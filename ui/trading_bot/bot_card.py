@@ -8,6 +8,7 @@ from actions.lending import margin_modes
 from core.bot import TradingState
 from database.accounts import User
 from database.pool import Row
+from database.signal_channels import titled
 from ui import tables, tabs
 from ui.calm import acting, doing, done
 from ui.drawing import facts
@@ -83,7 +84,7 @@ def draw_place(row: Row) -> None:
 
 def draw_channel(channel: Row) -> None:
     """Lead to the signal channel whose signals the bot follows."""
-    name = f"from #{plain(channel['name'].lstrip('#'))}"
+    name = f"from {plain(titled(channel['name']))}"
     if channel["archived"]:
         st.caption(f"{name}, which is archived: no signal comes any more.")
     else:

@@ -6,16 +6,14 @@ from decimal import Decimal
 import streamlit as st
 
 from core.money import ZERO
-from core.order import MarginMode
-from core.wording import number, percent
+from core.wording import percent
 from database.accounts import User
 from database.pool import Row
 from ui.drawing import facts
 from ui.formatting import MINUS, NOTHING, age, average, gain, moment, money, painted, price, quantity
 from ui.services import now
-from ui.tables import plain
+from ui.tables import leverage, plain
 from ui.trading_bot import bot_card
-from ui.trading_bot.protection_fields import MARGIN
 
 OLD_SECONDS = 60
 # How much of the way from the entry to the liquidation the price may have gone until that is shown in colour.
@@ -54,8 +52,7 @@ def borrowed(row: Row) -> list[tuple[str, str]]:
     """Return leverage, margin and liquidation price, which is coloured where it is near; none where nothing is lent."""
     if row["leverage"] is None:
         return []
-    mode = f" {MARGIN[MarginMode(row['margin_mode'])].lower()}" if row["margin_mode"] else ""
-    pairs = [("Leverage", f"{number(row['leverage'])}x{mode}")]
+    pairs = [("Leverage", leverage(row))]
     if row["margin"] is not None:
         alone = row["account_quantity"] == row["quantity"]
         pairs.append(("Margin" if alone else "Margin of all bots", money(row["margin"])))
