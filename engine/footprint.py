@@ -1,6 +1,5 @@
 """What of a position's protection may rest at the broker, and how ours is told from what others left there."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -37,14 +36,25 @@ class Footprint:
         came_with_entry = (each.stop_price, each.target_price) == self.attached
         return came_with_entry and each.created_at >= self.since - CLOCK_TOLERANCE
 
+    def among(self, broker: ProtectingBroker, symbol: str) -> tuple[RestingProtection, ...]:
+        """Ask the broker what of this position rests there."""
+        return tuple(each for each in broker.protections(symbol) if self.has(each))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Triggered:
+    """What the broker did by the protection that had this `id`."""
+
+    id: str
+    outcome: ProtectionOutcome
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """What of a bot's protection rests at the broker, and what the broker did by `triggered_id` already."""
+    """What of a bot's protection rests at the broker, and what the broker did by it already."""
 
     resting: tuple[RestingProtection, ...]
-    triggered: ProtectionOutcome | None = None
-    triggered_id: str | None = None
+    triggered: Triggered | None = None
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -67,11 +77,11 @@ def footprint(held: ProtectionRecord | Leftover, side: Side) -> Footprint:
 
 def standing(broker: ProtectingBroker, symbol: str, ours: Footprint) -> Standing:
     """Read what of ours rests, and what became of what rested before."""
-    resting = tuple(each for each in broker.protections(symbol) if ours.has(each))
-    seen: Collection[str] = {each.id for each in resting}
+    resting = ours.among(broker, symbol)
+    seen = {each.id for each in resting}
     for gone in ours.broker_ids:
         if gone not in seen:
             outcome = broker.protection_outcome(symbol, gone)
             if outcome.state is ProtectionState.TRIGGERED:
-                return Standing(resting=resting, triggered=outcome, triggered_id=gone)
+                return Standing(resting=resting, triggered=Triggered(id=gone, outcome=outcome))
     return Standing(resting=resting)

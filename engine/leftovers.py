@@ -47,9 +47,9 @@ def _take_away(desk: Desk, session: Session, leftover: Leftover) -> bool:
     spend(desk, session, leftover.connection_id, 1)
     broker = cast(ProtectingBroker, desk.broker(leftover.connection_id))
     ours = footprint(leftover, leftover.side)
-    resting = [each for each in broker.protections(leftover.symbol) if ours.has(each)]
+    resting = ours.among(broker, leftover.symbol)
     for each in resting:
         spend(desk, session, leftover.connection_id, 1)
         broker.cancel_protection(leftover.symbol, each.id)
     # A list that does not show it any more is what counts, not the answer to the cancel
-    return not any(ours.has(each) for each in broker.protections(leftover.symbol)) if resting else True
+    return not resting or not ours.among(broker, leftover.symbol)

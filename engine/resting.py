@@ -33,7 +33,7 @@ from database.protections import ProtectionRecord
 from engine import sending
 from engine.adoption import adopt
 from engine.desk import Desk
-from engine.footprint import Standing, footprint, standing
+from engine.footprint import Standing, Triggered, footprint, standing
 from engine.news import note_and_tell
 from engine.rate import spend
 
@@ -74,7 +74,7 @@ def look(desk: Desk, session: Session, bot_id: int) -> bool:
         broker = _broker(desk, session, row)
         found = _standing(broker, record, row)
         if found.triggered is not None:
-            return _take_triggered(desk, session, record, found, lane)
+            return _take_triggered(desk, session, record, found.triggered, lane)
         if halted is not None:
             return _look_again(desk, session, bot_id, LOOK_SECONDS)
         if not alone:
@@ -103,7 +103,7 @@ def settle(desk: Desk, session: Session, bot_id: int, since: datetime) -> bool |
     except BrokerError:
         return _wait_or_go(desk, since)
     if found.triggered is not None:
-        return _take_triggered(desk, session, record, found, lane) or _wait_or_go(desk, since)
+        return _take_triggered(desk, session, record, found.triggered, lane) or _wait_or_go(desk, since)
     if found.ids != record.broker_ids:
         with session.transaction() as transaction:
             protections.note_resting(transaction, bot_id, found.ids, desk.after(LOOK_SECONDS))
@@ -132,7 +132,7 @@ def lift(desk: Desk, session: Session, bot_id: int, since: datetime) -> bool | N
     except BrokerError:
         return _wait_or_go(desk, since)
     if found.triggered is not None:
-        return _take_triggered(desk, session, record, found, lane) or _wait_or_go(desk, since)
+        return _take_triggered(desk, session, record, found.triggered, lane) or _wait_or_go(desk, since)
     with session.transaction() as transaction:
         if found.ids:
             protections.note_resting(transaction, bot_id, found.ids, desk.after(LOOK_SECONDS))
@@ -278,21 +278,20 @@ def _leave_to_engine(
 
 
 def _take_triggered(
-    desk: Desk, session: Session, record: ProtectionRecord, found: Standing, lane: Instrument
+    desk: Desk, session: Session, record: ProtectionRecord, triggered: Triggered, lane: Instrument
 ) -> bool:
     """Book an exit that the broker made; False while its order has not come to its end there.
 
     One that never is shown at its end is asked for as an exit of our own, which finds out what is left.
     """
-    outcome = found.triggered
-    known = outcome.order if outcome else None
-    if outcome is None or known is None or not known.state.is_final or found.triggered_id is None:
+    known = triggered.outcome.order
+    if known is None or not known.state.is_final:
         if desk.now() - record.seen_at > SHOWN_WITHIN:
             _ask_exit(desk, session, record)
         return _look_again(desk, session, record.bot_id, desk.timing.poll)
     _cancel_entries(desk, session, record)
-    is_stop = outcome.is_stop is not False
-    adopt(desk, session, record, known, triggered=found.triggered_id, is_stop=is_stop, lane=lane)
+    is_stop = triggered.outcome.is_stop is not False
+    adopt(desk, session, record, known, triggered=triggered.id, is_stop=is_stop, lane=lane)
     return True
 
 
