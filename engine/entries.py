@@ -38,18 +38,6 @@ CALLS_OF_AN_ENTRY = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReadyEntry:
-    """An entry that passed every check. `at_broker` says that the broker is to watch its protection."""
-
-    facts: EntryFacts
-    reading: "BrokerReading"
-    size: Size
-    protection: Protection
-    at_broker: bool
-    lent: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerReading:
     """What the broker said before an entry; quote, account and position were asked for beside each other."""
 
@@ -58,6 +46,18 @@ class BrokerReading:
     quote: Quote | None
     account: Account
     reading: AccountReading
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadyEntry:
+    """An entry that passed every check. `at_broker` says that the broker is to watch its protection."""
+
+    facts: EntryFacts
+    reading: BrokerReading
+    size: Size
+    protection: Protection
+    at_broker: bool
+    lent: bool
 
 
 def start_entry(desk: Desk, session: Session, plan: PlanRecord, leg: LegRecord) -> OrderRecord | bool:

@@ -59,13 +59,7 @@ def look(desk: Desk, session: Session, bot_id: int) -> bool:
         lane = lanes.instrument_of_lane(transaction, row["lane_id"])
         alone = not lanes.others_in_lane(transaction, row["lane_id"], bot_id)
         halted = check_exit(bots.trading_states(transaction, bot_id))
-        under_way = {
-            leg.purpose
-            for plan in work.unfinished_plans(transaction, row["lane_id"])
-            if plan.bot_id == bot_id
-            for leg in work.legs_of(transaction, plan.id)
-            if leg.state is LegState.WORKING or (leg.purpose is LegPurpose.CLOSE and not leg.state.is_final)
-        }
+        under_way = _under_way(transaction, row)
     if LegPurpose.CLOSE in under_way:
         return _look_again(desk, session, bot_id, LEAVING_SECONDS)
     if record is None or lane.is_dust(row["quantity"]):
@@ -82,6 +76,17 @@ def look(desk: Desk, session: Session, bot_id: int) -> bool:
         return _correct(desk, session, broker, record, row, found, filling=bool(under_way))
     except BrokerError:
         return _look_again(desk, session, bot_id, SILENCE_SECONDS)
+
+
+def _under_way(transaction: Transaction, row: Row) -> set[LegPurpose]:
+    """Return OPEN where an entry of a bot is being filled, CLOSE where an exit is or will be."""
+    return {
+        leg.purpose
+        for plan in work.unfinished_plans(transaction, row["lane_id"])
+        if plan.bot_id == row["id"]
+        for leg in work.legs_of(transaction, plan.id)
+        if leg.state is LegState.WORKING or (leg.purpose is LegPurpose.CLOSE and not leg.state.is_final)
+    }
 
 
 def settle(desk: Desk, session: Session, bot_id: int, since: datetime) -> bool | None:
