@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from core.order import MarginMode
 from core.signal import Action, QuantityMode
-from signals.discord_numbers import shown
+from core.wording import number as shown
 from signals.discord_reading import Part
 from signals.levels import MAX_TARGETS
 

@@ -9,9 +9,10 @@ from typing import cast
 
 from core.order import MarginMode
 from core.signal import HUNDRED, Action, QuantityMode
+from core.wording import number as shown
 from signals.discord_cursor import Cursor, Unread
 from signals.discord_draft import Draft, Mark, Named
-from signals.discord_numbers import BadNumber, read_number, shown
+from signals.discord_numbers import BadNumber, read_number
 from signals.discord_prices import read_bare, read_entry, read_limit, read_market, read_stop, read_target
 from signals.discord_scanner import Lexeme
 from signals.discord_vocabulary import CHAT, COINS, NO_COINS, TALK, Role

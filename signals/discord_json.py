@@ -3,9 +3,9 @@
 from decimal import Decimal
 
 from core.signal import Action, Level, LevelKind, PositionSide, Signal
+from core.wording import number as shown
 from signals.discord_cursor import Unread
 from signals.discord_draft import Draft, Entry, Mark
-from signals.discord_numbers import shown
 from signals.discord_reading import Part
 from signals.discord_symbols import split_pair
 from signals.problems import InvalidJson, InvalidSignal

@@ -1,20 +1,19 @@
 """Judge what was read of a message: a signal, a refusal with its reason, or too little to be either."""
 
-from collections.abc import Collection
 from dataclasses import replace
 
 from core.plan import Code
 from core.signal import Action, PositionSide, QuantityMode
+from core.wording import number as shown
 from signals.discord_draft import Draft, Named, nearer_edge
 from signals.discord_formats import format_of
-from signals.discord_numbers import shown
 from signals.discord_reading import NoSignal, Part, Reading, RefusedSignal, SignalFormat, TextSignal
 from signals.discord_symbols import symbol_of
 
 _CLOSED = {Action.BUY: PositionSide.LONG, Action.SELL: PositionSide.SHORT}
 
 
-def judge(draft: Draft, known_symbols: Collection[str] | None) -> Reading:
+def judge(draft: Draft) -> Reading:
     """Return the reading of a message that was understood word for word."""
     talk = _says_too_little(draft)
     if talk is not None:
@@ -28,12 +27,8 @@ def judge(draft: Draft, known_symbols: Collection[str] | None) -> Reading:
     if clash is not None:
         return refused(Code.CONTRADICTORY_SIGNAL, clash, written, parts)
     named = _fullest(draft)
-    symbol = symbol_of(named, known_symbols)
-    if symbol is None:
-        sentence = f"“{named.text}” is not among the symbols that can be traded here."
-        return refused(Code.SYMBOL_NOT_TRADEABLE, sentence, written, parts)
     coin = named.base if draft.closing and named.quote is None else None
-    return replace(_signal(draft, draft.action or Action.CLOSE, written, symbol), coin=coin)
+    return replace(_signal(draft, draft.action or Action.CLOSE, written, symbol_of(named)), coin=coin)
 
 
 def _says_too_little(draft: Draft) -> NoSignal | None:

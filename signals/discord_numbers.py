@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from decimal import Decimal
 
+from core.wording import number as shown
 from signals.fields import LARGEST
 
 LONGEST = 24
@@ -52,12 +53,6 @@ def both_readings(text: str) -> str:
     """Return how to write each of the two numbers that an ambiguous one may be."""
     small = shown(Decimal(text))
     return f"{text.replace('.', '')} or {small if '.' in small else small + '.0'}"
-
-
-def shown(number: Decimal) -> str:
-    """Return a number without an exponent and without zeros after its last decimal."""
-    text = f"{number:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _in_range(number: Decimal) -> Decimal:

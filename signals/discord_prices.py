@@ -2,9 +2,10 @@
 
 from decimal import Decimal
 
+from core.wording import number as shown
 from signals.discord_cursor import NUMBERS, Cursor, Unread
 from signals.discord_draft import Entry, Mark
-from signals.discord_numbers import BadNumber, read_number, shown
+from signals.discord_numbers import BadNumber, read_number
 from signals.discord_scanner import Lexeme
 from signals.discord_vocabulary import Role
 

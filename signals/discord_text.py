@@ -6,17 +6,17 @@ whole: whatever is left over between the parts of a signal makes it none.
 
 import re
 import sys
-from collections.abc import Collection
 from decimal import Decimal
 
 from core.plan import Code
 from core.signal import Action, QuantityMode
+from core.wording import number as shown
 from signals.discord_cursor import Unread
 from signals.discord_formats import BY_NAME, FORMATS, Format, format_of
 from signals.discord_grammar import read_parts
 from signals.discord_json import json_in, read_json
 from signals.discord_judging import judge, refused
-from signals.discord_numbers import ambiguous, both_readings, shown
+from signals.discord_numbers import ambiguous, both_readings
 from signals.discord_reading import NoSignal, Part, Reading, RefusedSignal, SignalFormat, TextSignal
 from signals.discord_scanner import Lexeme, plain, scan
 from signals.discord_talk import is_signal_like, why_talk
@@ -43,20 +43,23 @@ _WORTH_READING = re.compile(
 )
 
 
-def read(
-    text: str, *, formats: Collection[str] = (), known_symbols: Collection[str] | None = None
-) -> Reading:
+def read(text: str) -> Reading:
     """Return what a message asks for; never raises, whatever the text.
 
-    `formats` are those the channel takes, none meaning all. `known_symbols` are the keys
-    (`core.instrument.symbol_key`) of what can be traded; None leaves that to whoever trades.
+    Whether its channel takes it, and what can be traded, is for whoever trades to say.
     """
-    reading = _read(plain(text[: LONGEST + 1]), known_symbols)
-    if isinstance(reading, TextSignal) and formats and reading.format not in formats:
-        taken = ", ".join(formats)
-        sentence = f"This channel takes signals in the formats {taken}, and this one is {reading.format}."
-        return refused(Code.FORMAT_NOT_ALLOWED, sentence, reading.format, reading.explanation)
-    return reading
+    text = plain(text[: LONGEST + 1])
+    stripped = text.strip()
+    if not stripped:
+        return NoSignal(why="The message has no text.")
+    if len(text) > LONGEST:
+        return NoSignal(why=f"The message is longer than {LONGEST} characters.")
+    if _COMMAND.match(stripped):
+        return NoSignal(why="The message is a command.")
+    if _WORTH_READING.search(stripped) is None:
+        return NoSignal(why="It names no side, and nothing to close.")
+    body = json_in(stripped)
+    return _read_text(stripped) if body is None else _read_json(body)
 
 
 def fields_of(signal: TextSignal) -> dict[str, object]:
@@ -77,9 +80,9 @@ def fields_of(signal: TextSignal) -> dict[str, object]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def explain(text: str, *, formats: Collection[str] = (), known_symbols: Collection[str] | None = None) -> str:
+def explain(text: str) -> str:
     """Return in lines for people what a message is read as, and which of its words gave what."""
-    reading = read(text, formats=formats, known_symbols=known_symbols)
+    reading = read(text)
     if isinstance(reading, NoSignal):
         return f"No signal: {reading.why}"
     head = _head(reading)
@@ -115,31 +118,17 @@ def _text(number: Decimal | None) -> str | None:
     return None if number is None else shown(number)
 
 
-def _read(text: str, known_symbols: Collection[str] | None) -> Reading:
-    stripped = text.strip()
-    if not stripped:
-        return NoSignal(why="The message has no text.")
-    if len(text) > LONGEST:
-        return NoSignal(why=f"The message is longer than {LONGEST} characters.")
-    if _COMMAND.match(stripped):
-        return NoSignal(why="The message is a command.")
-    if _WORTH_READING.search(stripped) is None:
-        return NoSignal(why="It names no side, and nothing to close.")
-    body = json_in(stripped)
-    return _read_text(stripped, known_symbols) if body is None else _read_json(body, known_symbols)
-
-
-def _read_json(body: str, known_symbols: Collection[str] | None) -> Reading:
+def _read_json(body: str) -> Reading:
     try:
         draft = read_json(body)
     except Unread as fault:
         return refused(Code.INVALID_SIGNAL, fault.said, SignalFormat.TRADERSPOST)
     if draft is None:
         return NoSignal(why="It looks like JSON and names neither an action nor a symbol.")
-    return judge(draft, known_symbols)
+    return judge(draft)
 
 
-def _read_text(text: str, known_symbols: Collection[str] | None) -> Reading:
+def _read_text(text: str) -> Reading:
     lexemes = scan(text)
     try:
         draft = read_parts(lexemes)
@@ -149,7 +138,7 @@ def _read_text(text: str, known_symbols: Collection[str] | None) -> Reading:
     if doubtful is not None and (draft.has_levels or draft.sizes):
         sentence = f"“{doubtful}” may be thousands or thousandths: write {both_readings(doubtful)}."
         return refused(Code.INVALID_SIGNAL, sentence, format_of(draft), tuple(draft.parts))
-    return judge(draft, known_symbols)
+    return judge(draft)
 
 
 _DIGITS = frozenset("$0123456789")

@@ -157,27 +157,6 @@ def test_a_range_is_entered_at_the_edge_that_the_price_reaches_first():
     assert read("SHORT BTC Entry 60000-60500 SL 62000").entry == 60000
 
 
-def test_a_format_that_the_channel_does_not_take():
-    text = "LONG BTC 60000/58000/65000"
-    assert isinstance(read(text, formats=[SignalFormat.COMPACT]), TextSignal)
-    assert isinstance(read(text, formats=["COMPACT"]), TextSignal)
-    reading = read(text, formats=[SignalFormat.EMOJI, SignalFormat.STANDARD])
-    assert isinstance(reading, RefusedSignal)
-    assert (reading.code, reading.format) == (Code.FORMAT_NOT_ALLOWED, SignalFormat.COMPACT)
-    assert "EMOJI, STANDARD" in reading.sentence
-
-
-def test_a_symbol_that_nobody_can_trade():
-    known = frozenset({"BTCUSDC", "ETHUSDT", "AAPL"})
-    assert read("LONG ETH 3500/3400/3700", known_symbols=known).symbol == "ETH-USDT"
-    assert read("LONG BTC 60000/58000/65000", known_symbols=known).symbol == "BTC-USDC"
-    assert read("BUY $AAPL 143/140/150", known_symbols=known).symbol == "AAPL"
-    reading = read("LONG BTC-USDT 60000/58000/65000", known_symbols=known)
-    assert isinstance(reading, RefusedSignal)
-    assert reading.code is Code.SYMBOL_NOT_TRADEABLE
-    assert "BTC-USDT" in reading.sentence
-
-
 def test_a_contradiction_has_its_own_code():
     assert refusal("LONG BTC 60000/62000/65000").code is Code.CONTRADICTORY_SIGNAL
     assert refusal("LONG BTC 60000/-58000/65000").code is Code.INVALID_SIGNAL
