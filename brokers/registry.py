@@ -12,7 +12,8 @@ from brokers.alpaca import DATA_URL, LIVE_URL, PAPER_URL, AlpacaBroker, Market
 from brokers.alpaca_stream import AlpacaStream
 from brokers.base import Broker, BrokerName, Mode, OrderStream
 from brokers.blofin import BlofinBroker
-from brokers.ccxt_exchange import CcxtBroker, Listing, broker_class
+from brokers.ccxt_exchange import CcxtBroker, broker_class
+from brokers.ccxt_listing import Listing
 from brokers.ccxt_venues import VENUES
 from brokers.paper import PaperBroker
 from core.errors import Rejected

@@ -280,9 +280,7 @@ def ask_look(transaction: Transaction, bot_id: int, at: datetime) -> None:
     )
 
 
-def note_resting(
-    transaction: Transaction, bot_id: int, broker_ids: Sequence[str], look_at: datetime | None
-) -> None:
+def note_resting(transaction: Transaction, bot_id: int, broker_ids: Sequence[str], look_at: datetime) -> None:
     """Note what rests, or may have rested, at the broker and when to look at it again."""
     transaction.execute(
         """

@@ -10,7 +10,7 @@ import pytest
 
 from brokers.base import ProtectionIntent
 from brokers.blofin import BlofinBroker
-from brokers.ccxt_exchange import Listing
+from brokers.ccxt_listing import Listing
 from core.errors import BrokerError
 from core.order import OrderIntent, Side
 from tests.blofin_server.local import Control, running_server

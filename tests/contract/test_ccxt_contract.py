@@ -10,7 +10,8 @@ import pytest
 
 from brokers.base import Account, BrokerName, Mode
 from brokers.blofin import BlofinBroker
-from brokers.ccxt_exchange import CcxtBroker, Listing
+from brokers.ccxt_exchange import CcxtBroker
+from brokers.ccxt_listing import Listing
 from brokers.registry import EXCHANGES
 from core.errors import Conflict, DuplicateOrder, Unknown
 from core.order import MarginMode, OrderState, Side

@@ -18,7 +18,8 @@ import pytest
 from brokers import ccxt_exchange
 from brokers.base import BrokerName, ProtectionIntent, ProtectionState
 from brokers.blofin import BlofinBroker
-from brokers.ccxt_exchange import CcxtBroker, Listing
+from brokers.ccxt_exchange import CcxtBroker
+from brokers.ccxt_listing import Listing
 from brokers.registry import EXCHANGES
 from core.errors import Conflict, Rejected, Unavailable, Unknown
 from core.order import MarginMode, OrderIntent, OrderType, Side

@@ -11,7 +11,8 @@ import pytest
 from pydantic import SecretStr
 
 from brokers.base import BrokerName, Mode
-from brokers.ccxt_exchange import CcxtBroker, Listing
+from brokers.ccxt_exchange import CcxtBroker
+from brokers.ccxt_listing import Listing
 from brokers.registry import EXCHANGES, Registry
 from core.errors import BrokerError, Conflict, DuplicateOrder, Rejected, Unavailable, Unknown
 from core.order import MarginMode, OrderIntent, OrderType, Side
