@@ -20,7 +20,7 @@ from alpaca_trade_api.rest import REST
 from requests.adapters import HTTPAdapter
 
 from brokers import alpaca_mapping as mapping
-from brokers.alpaca_mapping import Json
+from brokers.answers import Json
 from brokers.base import (
     Account,
     AccountPosition,

@@ -9,16 +9,13 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import ROUND_UP, Decimal
-from typing import Any
 
-from brokers.answers import flag, number, optional_number, positive, text
+from brokers.answers import Json, flag, number, optional_number, positive, text
 from brokers.base import Account, AccountPosition
 from core.errors import BrokerError, Conflict, DuplicateOrder, Rejected, Unavailable, Unknown
 from core.instrument import AssetClass, Instrument, MarketClock, Quote, symbol_key
 from core.money import ZERO
 from core.order import Order, OrderIntent, OrderState, OrderType, Side
-
-Json = Mapping[str, Any]
 
 NOT_FOUND = "40410000"
 MALFORMED = "40010001"

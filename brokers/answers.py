@@ -1,6 +1,10 @@
 """Read the values of a broker's answer, whatever broker it is; what cannot be read raises ValueError."""
 
+from collections.abc import Mapping
 from decimal import Decimal
+from typing import Any
+
+Json = Mapping[str, Any]
 
 
 def number(value: object) -> Decimal:

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from brokers import blofin_mapping as own
 from brokers import ccxt_mapping as mapping
+from brokers.answers import Json
 from brokers.base import (
     Account,
     BrokerName,
@@ -22,7 +23,6 @@ from brokers.base import (
     RestingProtection,
 )
 from brokers.ccxt_exchange import CcxtBroker, Standing
-from brokers.ccxt_mapping import Json
 from brokers.ccxt_venues import BLOFIN, Venue
 from core.errors import BrokerError, Rejected, Unavailable, Unknown
 from core.instrument import Instrument

@@ -1,17 +1,14 @@
 """BloFin's own JSON to our types: keys, protection, leverage, maintenance. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
-from brokers.answers import number, optional_number
+from brokers.answers import Json, number, optional_number
 from brokers.base import ProtectionState, RestingProtection
 from brokers.ccxt_mapping import SIDES, check_price, read_time, tidy, to_coins
 from core.errors import Unknown
-
-Json = Mapping[str, Any]
 
 BY_MARKET = "-1"
 WHOLE = Decimal(-1)

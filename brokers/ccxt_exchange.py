@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 from typing import ClassVar, cast
 
 from brokers import ccxt_mapping as mapping
+from brokers.answers import Json
 from brokers.base import Account, AccountPosition, BrokerName, Capabilities, CredentialField, Mode
 from brokers.ccxt_client import Client, exchange_class, host, open_client, understood
 from brokers.ccxt_listing import Listing
-from brokers.ccxt_mapping import Json
 from brokers.ccxt_venues import (
     CONNECT_TIMEOUT,
     PREPARE_SECONDS,

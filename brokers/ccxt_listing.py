@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from brokers import ccxt_mapping as mapping
+from brokers.answers import Json
 from brokers.ccxt_client import understood
-from brokers.ccxt_mapping import Json
 from core.errors import BrokerError, Rejected, Unknown
 from core.instrument import Instrument
 

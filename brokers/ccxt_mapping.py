@@ -9,17 +9,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
 
-from brokers.answers import number, optional_number, positive, text
+from brokers.answers import Json, number, optional_number, positive, text
 from brokers.base import Account, AccountPosition
 from brokers.ccxt_venues import Codes, Envelope, Money, Venue
 from core.errors import BrokerError, Conflict, DuplicateOrder, Rejected, Unavailable, Unknown
 from core.instrument import AssetClass, Instrument, Quote, symbol_key
 from core.money import ZERO
 from core.order import MarginMode, Order, OrderIntent, OrderState, OrderType, Side
-
-Json = Mapping[str, Any]
 
 SETTLED_IN = "USDT"
 SIDES = {"buy": Side.BUY, "sell": Side.SELL}
