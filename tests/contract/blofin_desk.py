@@ -1,10 +1,11 @@
-"""An adapter of BloFin with its local server, as the tests of faults and of requests use them."""
+"""An adapter of BloFin with its local server, as several modules of tests use them."""
 
 import json
 import uuid
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,13 +50,13 @@ def broker_at(url: str, *, secret: str = SECRET, phrase: str = PHRASE) -> Blofin
     return BlofinBroker(keys, base_url=url, connect_timeout=0.4, read_timeout=READ_TIMEOUT, listing=Listing())
 
 
-def buy(quantity: str = "0.01", **more: object) -> OrderIntent:
-    fields = {"client_order_id": uuid.uuid4().hex, "symbol": "BTC-USDT", "side": Side.BUY, **more}
-    return OrderIntent(quantity=D(quantity), **fields)  # type: ignore[arg-type]
+def buy(quantity: str = "0.01", symbol: str = "BTC-USDT", **more: Any) -> OrderIntent:
+    fields: dict[str, Any] = {"client_order_id": uuid.uuid4().hex, "side": Side.BUY, **more}
+    return OrderIntent(quantity=D(quantity), symbol=symbol, **fields)
 
 
-def sell(**more: object) -> OrderIntent:
-    return buy(side=Side.SELL, **more)
+def sell(quantity: str = "0.01", **more: Any) -> OrderIntent:
+    return buy(quantity, side=Side.SELL, **more)
 
 
 def posts(blofin: Control, path: str = ORDER) -> int:

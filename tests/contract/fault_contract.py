@@ -9,15 +9,16 @@ import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import pytest
 
 from brokers.base import Broker
 from core.errors import BrokerError, DuplicateOrder, Unavailable, Unknown
-from core.order import OrderIntent
+from core.order import Order, OrderIntent
 
 Fault = dict[str, Any]
+Elsewhere = Callable[[str], Broker]
 # Of every adapter that is tried here
 READ_TIMEOUT = 0.4
 
@@ -56,22 +57,17 @@ class FaultyServer(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """An adapter, the local server at its other end, and how an order looks there.
-
-    `fresh` gives an adapter that was not used yet, `leading_to` one whose orders go to another address. `taken`
-    is the code and the HTTP status for an id that is used, `too_many` the broker's body of an HTTP 429 and its
-    code.
-    """
+    """An adapter, the local server at its other end, and how an order gets there."""
 
     server: FaultyServer
     broker: Broker
     key: str
     path: str
     intent: Callable[[], OrderIntent]
-    fresh: Callable[[], Broker]
-    leading_to: Callable[[str], Broker]
-    taken: tuple[str, int]
-    too_many: tuple[str, str]
+
+    def fault(self, **fault: Any) -> None:
+        """Order trouble for the next order."""
+        self.server.fault(path=self.path, **fault)
 
     def posts(self) -> int:
         """Return how many orders were sent."""
@@ -99,46 +95,55 @@ class PerhapsReceived:
 
     @pytest.mark.parametrize("fault", NOT_CARRIED_OUT, ids=str)
     def test_an_order_that_did_not(self, line: Line, fault: Fault) -> None:
-        line.server.fault(**fault)
+        line.fault(**fault)
         intent = line.intent()
         failure_of(line.broker, Unknown, intent)
         assert line.broker.find_order(intent.client_order_id) is None
+        assert line.broker.find_order(intent.client_order_id, intent.symbol) is None
         assert line.posts() == 1
         assert line.arrived() == 0
 
-    def arrives_once(self, line: Line, fault: Fault) -> None:
-        """Check what becomes of an order that is carried out and whose answer is lost in this way."""
-        line.server.fault(**fault)
+    def arrives_once(self, line: Line, fault: Fault) -> Order:
+        """Return what is found of an order that is carried out and whose answer is lost in this way."""
+        line.fault(**fault)
         intent = line.intent()
         failure_of(line.broker, Unknown, intent)
         found = line.broker.find_order(intent.client_order_id)
         assert found is not None
         assert (found.symbol, found.side, found.quantity) == (intent.symbol, intent.side, intent.quantity)
+        assert line.broker.find_order(intent.client_order_id, intent.symbol) == found
         assert line.posts() == line.arrived() == 1
+        return found
 
 
 class CertainlyNotReceived:
-    """Unavailable: the same order may go again."""
+    """Unavailable: the same order may go again.
 
-    def test_nobody_listens(self, line: Line, free_port: int) -> None:
-        failure_of(line.leading_to(f"http://127.0.0.1:{free_port}"), Unavailable, line.intent())
+    The fixture `leading_to` gives an adapter whose orders go to another address; `too_many` is the broker's body
+    of an HTTP 429, and the code in it.
+    """
 
-    def test_no_such_host(self, line: Line) -> None:
-        failure_of(line.leading_to("http://broker.invalid"), Unavailable, line.intent())
+    too_many: ClassVar[tuple[str, str]]
 
-    def test_nobody_picks_up(self, line: Line) -> None:
+    def test_nobody_listens(self, line: Line, leading_to: Elsewhere, free_port: int) -> None:
+        failure_of(leading_to(f"http://127.0.0.1:{free_port}"), Unavailable, line.intent())
+
+    def test_no_such_host(self, line: Line, leading_to: Elsewhere) -> None:
+        failure_of(leading_to("http://broker.invalid"), Unavailable, line.intent())
+
+    def test_nobody_picks_up(self, line: Line, leading_to: Elsewhere) -> None:
         with socket.socket() as deaf:
             deaf.bind(("127.0.0.1", 0))
             deaf.listen(0)
             address = deaf.getsockname()
             # one connection fills the queue; the next SYN is left without an answer
             with socket.create_connection(address), _trying(address), _trying(address):
-                broker = line.leading_to(f"http://127.0.0.1:{address[1]}")
+                broker = leading_to(f"http://127.0.0.1:{address[1]}")
                 failure_of(broker, Unavailable, line.intent())
 
     def test_too_many_requests_say_how_long_to_wait(self, line: Line) -> None:
-        body, code = line.too_many
-        line.server.fault("answer_before", status=429, body=body, headers={"Retry-After": "7"})
+        body, code = self.too_many
+        line.fault(kind="answer_before", status=429, body=body, headers={"Retry-After": "7"})
         failure = failure_of(line.broker, Unavailable, line.intent())
         assert isinstance(failure, Unavailable)
         assert (failure.retry_after, failure.status, failure.code) == (7.0, 429, code)
@@ -147,21 +152,28 @@ class CertainlyNotReceived:
 
 
 class OneOrderEach:
-    """An id is one order, and so is a submit, from however many threads."""
+    """An id is one order, and so is a submit, from however many threads.
+
+    The fixture `fresh` gives an adapter that was not used yet; `taken` is the code and the HTTP status for an id
+    that is used.
+    """
+
+    taken: ClassVar[tuple[str, int]]
 
     def test_a_taken_id_in_earnest(self, line: Line) -> None:
         intent = line.intent()
         line.broker.submit(intent)
         failure = failure_of(line.broker, DuplicateOrder, intent)
-        assert (failure.code, failure.status) == line.taken
+        assert (failure.code, failure.status) == self.taken
         assert line.arrived() == 1
 
-    def test_many_threads_share_one_broker(self, line: Line, caplog: pytest.LogCaptureFixture) -> None:
+    def test_many_threads_share_one_broker(
+        self, line: Line, fresh: Broker, caplog: pytest.LogCaptureFixture
+    ) -> None:
         caplog.set_level(logging.WARNING)
-        broker = line.fresh()
         intents = [line.intent() for _ in range(200)]
         with ThreadPoolExecutor(max_workers=24) as pool:
-            orders = list(pool.map(broker.submit, intents))
+            orders = list(pool.map(fresh.submit, intents))
         assert [o.client_order_id for o in orders] == [i.client_order_id for i in intents]
         assert line.posts() == line.arrived() == 200
         # urllib3 warns when a pool is too small and throws connections away

@@ -18,6 +18,7 @@ from tests.alpaca_server.local import Control, running_server
 from tests.contract.fault_contract import (
     READ_TIMEOUT,
     CertainlyNotReceived,
+    Elsewhere,
     Fault,
     Line,
     OneOrderEach,
@@ -71,21 +72,21 @@ def fails(broker: AlpacaBroker, kind: type[BrokerError], intent: OrderIntent | N
 
 @pytest.fixture
 def line(alpaca: Control, broker: AlpacaBroker) -> Line:
-    return Line(
-        server=alpaca,
-        broker=broker,
-        key=KEY,
-        path="/v2/orders",
-        intent=buy,
-        fresh=lambda: broker_at(alpaca.url),
-        leading_to=broker_at,
-        taken=("40010001", 422),
-        too_many=('{"code":42910000,"message":"too many requests."}', "42910000"),
-    )
+    return Line(server=alpaca, broker=broker, key=KEY, path="/v2/orders", intent=buy)
+
+
+@pytest.fixture
+def fresh(alpaca: Control) -> AlpacaBroker:
+    return broker_at(alpaca.url)
+
+
+@pytest.fixture
+def leading_to() -> Elsewhere:
+    return broker_at
 
 
 class TestOneOrderEach(OneOrderEach):
-    pass
+    taken = ("40010001", 422)
 
 
 class TestPerhapsReceived(PerhapsReceived):
@@ -128,6 +129,8 @@ class TestPerhapsReceived(PerhapsReceived):
 
 
 class TestCertainlyNotReceived(CertainlyNotReceived):
+    too_many = ('{"code":42910000,"message":"too many requests."}', "42910000")
+
     def test_the_rate_limit_itself(self, alpaca: Control) -> None:
         alpaca.settings(requests_per_minute=3)
         broker = broker_at(alpaca.url)

@@ -16,6 +16,7 @@ from decimal import Decimal
 
 import pytest
 
+from brokers.base import Broker
 from brokers.blofin import BlofinBroker
 from core.errors import BrokerError, Conflict, DuplicateOrder, Rejected, Unavailable, Unknown
 from core.order import MarginMode, OrderState
@@ -39,6 +40,7 @@ from tests.contract.blofin_desk import (
 )
 from tests.contract.fault_contract import (
     CertainlyNotReceived,
+    Elsewhere,
     Fault,
     Line,
     OneOrderEach,
@@ -52,26 +54,30 @@ D = Decimal
 
 @pytest.fixture
 def line(blofin: Control, broker: BlofinBroker) -> Line:
-    def leading_to(url: str) -> BlofinBroker:
+    return Line(server=blofin, broker=broker, key=KEY, path=ORDER, intent=buy)
+
+
+@pytest.fixture
+def fresh(blofin: Control) -> BlofinBroker:
+    return broker_at(blofin.url)
+
+
+@pytest.fixture
+def leading_to(broker: BlofinBroker) -> Elsewhere:
+    def leads(url: str) -> BlofinBroker:
         broker._client.urls["api"] = {"rest": url}
         return broker
 
-    return Line(
-        server=blofin,
-        broker=broker,
-        key=KEY,
-        path=ORDER,
-        intent=buy,
-        fresh=lambda: broker_at(blofin.url),
-        leading_to=leading_to,
-        taken=("102002", 200),
-        too_many=('{"code":"429","msg":"Too Many Requests"}', "429"),
-    )
+    return leads
 
 
 class TestOneOrderEach(OneOrderEach):
-    def test_many_threads_share_one_broker(self, line: Line, caplog: pytest.LogCaptureFixture) -> None:
-        super().test_many_threads_share_one_broker(line, caplog)
+    taken = ("102002", 200)
+
+    def test_many_threads_share_one_broker(
+        self, line: Line, fresh: Broker, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        super().test_many_threads_share_one_broker(line, fresh, caplog)
         assert line.broker.position("BTC-USDT").quantity == D(2)
 
 
@@ -128,6 +134,8 @@ class TestPerhapsReceived(PerhapsReceived):
 
 
 class TestCertainlyNotReceived(CertainlyNotReceived):
+    too_many = ('{"code":"429","msg":"Too Many Requests"}', "429")
+
     def test_nobody_listens_when_it_is_opened(self, free_port: int) -> None:
         fails(broker_at(f"http://127.0.0.1:{free_port}"), Unavailable)
 
@@ -359,6 +367,7 @@ def test_an_order_whose_sender_is_killed_is_there_once(blofin: Control) -> None:
 _SENDER = """
 import sys
 from decimal import Decimal
+from brokers.base import Broker
 from brokers.blofin import BlofinBroker
 from core.order import OrderIntent, Side
 url, key, secret, phrase, order_id = sys.argv[1:]

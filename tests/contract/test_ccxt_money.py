@@ -7,7 +7,6 @@ leaves a position without its exit; a number that changes on its way buys anothe
 import json
 import threading
 import uuid
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
@@ -16,39 +15,24 @@ import ccxt
 import pytest
 
 from brokers import ccxt_exchange
-from brokers.base import BrokerName, ProtectionIntent, ProtectionState
+from brokers.base import ProtectionIntent, ProtectionState
 from brokers.blofin import BlofinBroker
 from brokers.ccxt_exchange import CcxtBroker
 from brokers.ccxt_listing import Listing
-from brokers.registry import EXCHANGES
 from core.errors import Conflict, Rejected, Unavailable, Unknown
-from core.order import MarginMode, OrderIntent, OrderType, Side
-from tests.binance_server import binance as binance_server
-from tests.blofin_server.local import Control, running, running_server
-from tests.bybit_server import bybit as bybit_server
+from core.order import MarginMode, OrderType, Side
+from tests.blofin_server.local import Control
+from tests.contract.blofin_desk import KEY, ORDER, PHRASE, SECRET, blofin, buy, running, sell
+
+__all__ = ["blofin", "running"]
 
 D = Decimal
-KEY = "moneykey"
-KEYS = {"api_key": KEY, "api_secret": "secret", "passphrase": "phrase"}
-ORDER = "/api/v1/trade/order"
+KEYS = {"api_key": KEY, "api_secret": SECRET, "passphrase": PHRASE}
 DETAIL = "/api/v1/trade/order-detail"
 HISTORY = "/api/v1/trade/orders-history"
 PENDING = "/api/v1/trade/orders-pending"
 INSTRUMENTS = "/api/v1/market/instruments"
 POSITIONS = "/api/v1/account/positions"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Control]:
-    with running_server("demo") as control:
-        yield control
-
-
-@pytest.fixture
-def blofin(server: Control) -> Control:
-    server.reset()
-    server.account(KEY, "secret", "phrase", balance=100_000)
-    return server
 
 
 @pytest.fixture
@@ -59,15 +43,6 @@ def broker(blofin: Control) -> BlofinBroker:
 def another(blofin: Control) -> BlofinBroker:
     """Return a broker that knows nothing yet, as after a restart."""
     return BlofinBroker(KEYS, base_url=blofin.url, listing=Listing())
-
-
-def buy(quantity: str = "0.01", symbol: str = "BTC-USDT", **more: Any) -> OrderIntent:
-    fields: dict[str, Any] = {"client_order_id": uuid.uuid4().hex, "side": Side.BUY, **more}
-    return OrderIntent(quantity=D(quantity), symbol=symbol, **fields)
-
-
-def sell(quantity: str = "0.01", **more: Any) -> OrderIntent:
-    return buy(quantity, side=Side.SELL, **more)
 
 
 def answer(blofin: Control, path: str, data: object, *, method: str = "GET", count: int = 1) -> None:
@@ -357,7 +332,7 @@ class TestNumbers:
     def test_sizes_arrive_as_they_were_meant(
         self, blofin: Control, broker: BlofinBroker, quantity: str
     ) -> None:
-        blofin.account("rich", "secret", "phrase", balance=10**20)
+        blofin.account("rich", SECRET, PHRASE, balance=10**20)
         blofin.instrument("BTC-USDT", max_market="1E+20", max_limit="1E+20")
         rich = BlofinBroker({**KEYS, "api_key": "rich"}, base_url=blofin.url, listing=Listing())
         rich.submit(buy(quantity))
@@ -444,7 +419,7 @@ class TestAccount:
         assert blofin.requests("POST", ORDER) == []
 
     def test_a_hedged_cross_account_has_one_leverage_for_both_sides(self, blofin: Control) -> None:
-        blofin.account(KEY, "secret", "phrase", balance=100_000, position_mode="long_short_mode")
+        blofin.account(KEY, SECRET, PHRASE, balance=100_000, position_mode="long_short_mode")
         another(blofin).submit(buy(leverage=9, margin_mode=MarginMode.CROSS))
         (sent,) = blofin.requests("POST", "/api/v1/account/set-leverage")
         assert "positionSide" not in json.loads(sent["body"])
@@ -510,21 +485,3 @@ def test_threads_trade_while_the_markets_are_loaded_anew(blofin: Control, broker
         assert reloading.result() > 1
     assert len(orders) == 50
     assert broker.positions() == ()
-
-
-@pytest.mark.parametrize(
-    ("name", "server"), [(BrokerName.BYBIT, bybit_server), (BrokerName.BINANCE_FUTURES, binance_server)]
-)
-def test_small_prices_and_large_sizes_at_the_others(name: BrokerName, server: Any) -> None:
-    with running(server("demo")) as control:
-        control.account("key", "secret", "", balance=10**12)
-        control.instrument("1000BONKUSDT", tick="0.00000001")
-        control.price("1000BONKUSDT", "0.00001234")
-        broker = EXCHANGES[name]({"api_key": "key", "api_secret": "secret"}, base_url=control.url)
-        order = broker.submit(
-            buy("1234567", "1000BONKUSDT", order_type=OrderType.LIMIT, limit_price=D("0.00001234"))
-        )
-        known = broker.find_order(order.client_order_id, "1000BONKUSDT")
-        assert known is not None
-        assert (known.filled_quantity, known.average_price) == (D(1_234_567), D("0.00001234"))
-        assert broker.position("1000BONKUSDT").quantity == D(1_234_567)

@@ -15,17 +15,17 @@ from brokers.ccxt_exchange import CcxtBroker
 from brokers.ccxt_listing import Listing
 from brokers.registry import EXCHANGES, Registry
 from core.errors import BrokerError, Conflict, DuplicateOrder, Rejected, Unavailable, Unknown
-from core.order import MarginMode, OrderIntent, OrderType, Side
+from core.order import MarginMode, Order, OrderIntent, OrderType, Side
 from database.pool import Database
 from encryption import Vault, new_key
 from settings import Settings
 from tests.binance_server import binance as binance_server
 from tests.blofin_server.local import Control, running
 from tests.bybit_server import bybit as bybit_server
+from tests.contract.fault_contract import READ_TIMEOUT, Fault, Line, PerhapsReceived, failure_of
 
 D = Decimal
 KEY, SECRET = "othersKey", "a very secret secret"
-READ_TIMEOUT = 0.4
 ORDERS = {BrokerName.BYBIT: "/v5/order/create", BrokerName.BINANCE_FUTURES: "/fapi/v1/order"}
 
 
@@ -82,46 +82,36 @@ def place_of(name: BrokerName, servers: dict[BrokerName, Control]) -> Place:
     return Place(name, control, broker)
 
 
-def buy(**more: object) -> OrderIntent:
+def buy(quantity: str = "0.01", **more: object) -> OrderIntent:
     fields = {"client_order_id": uuid.uuid4().hex, "symbol": "BTCUSDT", "side": Side.BUY, **more}
-    return OrderIntent(quantity=D("0.01"), **fields)  # type: ignore[arg-type]
+    return OrderIntent(quantity=D(quantity), **fields)  # type: ignore[arg-type]
 
 
 def fails(place: Place, kind: type[BrokerError], intent: OrderIntent | None = None) -> BrokerError:
-    with pytest.raises(BrokerError) as failure:
-        place.broker.submit(intent or buy())
-    assert type(failure.value) is kind, failure.value
-    return failure.value
+    return failure_of(place.broker, kind, intent or buy())
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
-        {"kind": "answer_after", "status": 504},
-        {"kind": "answer_after", "status": 502, "body": "{}"},
-        {"kind": "answer_after", "status": 200, "body": "<html>all is well</html>"},
-        {"kind": "answer_after", "status": 200, "body": "{}"},
-        {"kind": "answer_after", "status": 200, "body": '{"cut in the mid'},
-        {"kind": "drop_after"},
-        {"kind": "silence_after"},
-    ],
-    ids=str,
-)
-def test_an_order_that_arrived_is_unknown_and_found(place: Place, fault: dict[str, object]) -> None:
-    place.fault(**fault)  # type: ignore[arg-type]
-    intent = buy()
-    fails(place, Unknown, intent)
-    found = place.broker.find_order(intent.client_order_id, "BTCUSDT")
-    assert found is not None
-    assert (found.filled_quantity, place.posts()) == (D("0.01"), 1)
+@pytest.fixture
+def line(place: Place) -> Line:
+    return Line(server=place.control, broker=place.broker, key=KEY, path=ORDERS[place.name], intent=buy)
 
 
-@pytest.mark.parametrize("kind", ["drop_before", "silence_before", "answer_before"])
-def test_an_order_that_did_not_arrive_is_unknown_and_not_found(place: Place, kind: str) -> None:
-    place.fault(kind, status=502)
-    intent = buy()
-    fails(place, Unknown, intent)
-    assert place.broker.find_order(intent.client_order_id, "BTCUSDT") is None
+class TestPerhapsReceived(PerhapsReceived):
+    def arrives_once(self, line: Line, fault: Fault) -> Order:
+        found = super().arrives_once(line, fault)
+        assert found.filled_quantity == D("0.01")
+        return found
+
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            {"kind": "answer_after", "status": 502, "body": "{}"},
+            {"kind": "answer_after", "status": 200, "body": '{"cut in the mid'},
+        ],
+        ids=str,
+    )
+    def test_an_order_that_arrived_in_pieces_of_json(self, line: Line, fault: Fault) -> None:
+        self.arrives_once(line, fault)
 
 
 @pytest.mark.parametrize("status", [403, 429])
@@ -218,6 +208,22 @@ def test_no_signature_or_key_is_told(place: Place, caplog: pytest.LogCaptureFixt
             failure = failure.__cause__ or failure.__context__
     text = " ".join([*told, caplog.text])
     assert not [secret for secret in (SECRET, KEY, "signature=") if secret in text]
+
+
+def test_small_prices_and_large_sizes(place: Place) -> None:
+    place.control.account(KEY, SECRET, "", balance=10**12)
+    place.control.instrument("1000BONKUSDT", tick="0.00000001")
+    place.control.price("1000BONKUSDT", "0.00001234")
+    broker = EXCHANGES[place.name](
+        {"api_key": KEY, "api_secret": SECRET}, base_url=place.control.url, listing=Listing()
+    )
+    order = broker.submit(
+        buy("1234567", symbol="1000BONKUSDT", order_type=OrderType.LIMIT, limit_price=D("0.00001234"))
+    )
+    known = broker.find_order(order.client_order_id, "1000BONKUSDT")
+    assert known is not None
+    assert (known.filled_quantity, known.average_price) == (D(1_234_567), D("0.00001234"))
+    assert broker.position("1000BONKUSDT").quantity == D(1_234_567)
 
 
 class TestRegistry:
