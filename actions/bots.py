@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import psycopg2.errors
 
+from actions import limits as shared_limits
 from actions import safety
 from actions.acting import Acting, Refused, Tools
 from core import timeframe as timeframes
@@ -80,7 +81,8 @@ def create(
     """
     place = _place(tools, acting, connection_id)
     instrument = look_up(tools, place, symbol)
-    columns = {"position_size": position_size, **_checked(limits | {"position_size": position_size})}
+    columns = _checked(limits | {"position_size": position_size})
+    shared_limits.check(columns)
     wanted = _checked_timeframe(timeframe)
     try:
         with tools.database.transaction() as transaction:
@@ -135,6 +137,7 @@ def edit(tools: Tools, acting: Acting, bot_id: int, **changes: Any) -> None:
     try:
         with tools.database.transaction() as transaction:
             row = _bot(transaction, acting, bot_id)
+            shared_limits.check({**row, **checked})
             before = {name: row[name] for name in checked if row[name] != checked[name]}
             if not before:
                 return

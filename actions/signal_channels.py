@@ -7,9 +7,10 @@ from typing import Any
 
 import psycopg2.errors
 
+from actions import limits
 from actions.acting import Acting, Refused, Tools
+from actions.limits import HIGHEST_LEVERAGE, HUNDRED
 from core.bot import SizeMode
-from core.money import ZERO
 from core.order import MarginMode
 from database import connections, signal_channels
 from database.pool import Transaction
@@ -21,8 +22,6 @@ from signals.service import number_of
 LONGEST_NAME = 60
 MOST_CHANNELS = 50
 MOST_IDS = 100
-HIGHEST_LEVERAGE = 125
-HUNDRED = Decimal(100)
 
 _ID = re.compile(r"[1-9][0-9]{14,18}")
 _ABOVE_ZERO = {
@@ -164,15 +163,6 @@ def ids_of(given: Iterable[int | str] | str, field: str, what: str = "the list")
     return list(dict.fromkeys(int(part) for part in parts))
 
 
-def shares_of(text: str) -> list[Decimal] | None:
-    """Return shares for targets as they are typed, `50, 30, 20`; None for nothing; raise `Refused`."""
-    parts = text.replace("%", " ").replace(",", " ").replace("/", " ").split()
-    try:
-        return [Decimal(part) for part in parts] or None
-    except ArithmeticError:
-        raise Refused("Shares are percents, such as: 50, 30, 20", "target_shares") from None
-
-
 def _with_defaults(settings: Settings, columns: Mapping[str, Any]) -> dict[str, Any]:
     usual = defaults(settings)
     mode = columns.get("size_mode", usual["size_mode"])
@@ -208,18 +198,9 @@ def _checked(columns: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check_together(columns: Mapping[str, Any]) -> None:
     """Refuse settings that cannot stand beside each other."""
-    if columns["leverage"] > columns["max_leverage"]:
-        raise Refused(
-            f"The leverage of {columns['leverage']}x is above the highest that is allowed,"
-            f" {columns['max_leverage']}x.",
-            "leverage",
-        )
+    limits.check(columns)
     if columns["size_mode"] == SizeMode.RISK_PERCENT and columns["position_size"] > HUNDRED:
         raise Refused("More than 100 % of the account cannot be risked.", "position_size")
-    if columns.get("trailing_activation_percent") and not columns.get("trailing_stop_percent"):
-        raise Refused(
-            "Trailing begins only where there is a trailing stop: say its distance.", "trailing_stop_percent"
-        )
 
 
 def _checked_name(name: str) -> str:
@@ -242,14 +223,6 @@ def _checked_formats(formats: Iterable[str]) -> list[str]:
     return names
 
 
-def _checked_shares(shares: Iterable[Decimal]) -> list[Decimal] | None:
-    wanted = [Decimal(share) for share in shares]
-    if any(not share > ZERO for share in wanted) or sum(wanted, ZERO) > HUNDRED:
-        sentence = "Shares of the targets are percents above 0 that make at most 100 together."
-        raise Refused(sentence, "target_shares")
-    return wanted or None
-
-
 def _checked_leverage(field: str) -> Callable[[int], int]:
     def check(leverage: int) -> int:
         if not 1 <= leverage <= HIGHEST_LEVERAGE or leverage != int(leverage):
@@ -257,12 +230,6 @@ def _checked_leverage(field: str) -> Callable[[int], int]:
         return int(leverage)
 
     return check
-
-
-def _checked_trailing(percent: Decimal) -> Decimal:
-    if percent >= HUNDRED:
-        raise Refused("The trailing stop must be below 100 %.", "trailing_stop_percent")
-    return percent
 
 
 _CHECKS: dict[str, Callable[[Any], Any]] = {
@@ -276,8 +243,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "entry_mode": EntryMode,
     "leverage": _checked_leverage("leverage"),
     "max_leverage": _checked_leverage("max_leverage"),
-    "trailing_stop_percent": _checked_trailing,
-    "target_shares": _checked_shares,
+    "target_shares": lambda given: list(given) or None,
 }
 
 

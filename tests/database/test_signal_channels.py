@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from actions import limits
 from actions import signal_channels as actions
 from actions.acting import Refused
 from core.instrument import AssetClass, Instrument
@@ -67,7 +68,7 @@ class TestRegistering:
         registration = register(
             author_ids="700000000000000001, 700000000000000002", role_ids=[600_000_000_000_000_001],
             formats=["Standard", "emoji"], size_mode="notional", position_size=Decimal(250), leverage=25,
-            entry_mode="market", target_shares=actions.shares_of("50, 30 / 20%"), trailing_stop_percent=Decimal(2),
+            entry_mode="market", target_shares=limits.shares_of("50, 30 / 20%"), trailing_stop_percent=Decimal(2),
         )  # fmt: skip
         channel = found(office, registration)
         assert channel.author_ids == {AUTHOR, AUTHOR + 1}

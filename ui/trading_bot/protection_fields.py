@@ -1,14 +1,12 @@
 """The fields that bots and signal channels share: leverage, and protection beyond a stop and a target."""
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from typing import Any
 
 import streamlit as st
 
 from actions.acting import Refused
-from actions.signal_channels import HIGHEST_LEVERAGE, HUNDRED, shares_of
-from core.money import ZERO
+from actions.limits import HIGHEST_LEVERAGE, shares_of
 from core.order import MarginMode
 from core.wording import number
 from ui.inputs import Slots, amount, amount_input, whole
@@ -123,8 +121,6 @@ def read_lending(typed: Mapping[str, Any], *, optional: bool) -> dict[str, Any]:
         return {}
     leverage = read_whole(typed, "leverage", "Leverage", most=HIGHEST_LEVERAGE, optional=optional)
     most = read_whole(typed, "max_leverage", "Maximum leverage", most=HIGHEST_LEVERAGE, optional=optional)
-    if most is not None and (leverage or 1) > most:
-        raise Refused(f"The leverage of {leverage}x is above its maximum, {most}x.", "leverage")
     return {"leverage": leverage, "max_leverage": most, "margin_mode": typed["margin_mode"]}
 
 
@@ -133,12 +129,8 @@ def read_protection(typed: Mapping[str, Any]) -> dict[str, Any]:
     trailing = amount(typed["trailing_stop_percent"], "trailing_stop_percent", "Trailing stop", optional=True)
     begins = amount(typed["trailing_activation_percent"], "trailing_activation_percent", "Trailing begins at",
                     optional=True)  # fmt: skip
-    if trailing is not None and trailing >= HUNDRED:
-        raise Refused("The trailing stop must be below 100 %.", "trailing_stop_percent")
-    if begins is not None and trailing is None:
-        raise Refused("Say the trailing stop's distance too.", "trailing_stop_percent")
     return {
-        "target_shares": _shares(typed["target_shares"]),
+        "target_shares": shares_of(typed["target_shares"]),
         "break_even_after": read_whole(typed, "break_even_after", "Stop to the entry after target",
                                        most=MOST_TARGETS, optional=True),
         "trailing_stop_percent": trailing,
@@ -155,12 +147,3 @@ def read_whole(
     if value is not None and value > most:
         raise Refused(f"{label}: at most {most:,}, not {value:,}.", name)
     return value
-
-
-def _shares(text: str) -> list[Decimal] | None:
-    shares = shares_of(text)
-    if shares is None:
-        return None
-    if any(not (share.is_finite() and share > ZERO) for share in shares) or sum(shares, ZERO) > HUNDRED:
-        raise Refused("Shares are percents above 0 that make at most 100 together.", "target_shares")
-    return shares
