@@ -7,18 +7,23 @@ from enum import StrEnum
 
 
 class Fault(StrEnum):
-    """What becomes of one request: refused before it arrives, answered to nobody, or answered with a 503."""
+    """What becomes of one request: refused before it arrives, answered to nobody, or with a 503 or 429."""
 
     CUT = "CUT"
     ANSWER_LOST = "ANSWER_LOST"
     UNAVAILABLE = "UNAVAILABLE"
+    TOO_MANY = "TOO_MANY"
     SILENT = "SILENT"
 
 
-UNAVAILABLE = (
-    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 30\r\n"
+_REFUSED = (
+    b"HTTP/1.1 %b\r\nContent-Type: application/json\r\nContent-Length: 31\r\n"
     b'Connection: close\r\n\r\n{"error":"Nothing was stored"}\n'
 )
+ANSWERS = {
+    Fault.UNAVAILABLE: _REFUSED % b"503 Service Unavailable",
+    Fault.TOO_MANY: _REFUSED % b"429 Too Many Requests",
+}
 
 
 class Line:
@@ -59,8 +64,8 @@ class Line:
                     return
                 if fault is Fault.CUT:
                     break
-                if fault is Fault.UNAVAILABLE:
-                    bot.sendall(UNAVAILABLE)
+                if fault in ANSWERS:
+                    bot.sendall(ANSWERS[fault])
                     break
                 answer = self._answer(request)
                 if fault is Fault.ANSWER_LOST:

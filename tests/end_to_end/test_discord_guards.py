@@ -3,6 +3,7 @@
 import pytest
 
 from core.errors import Unavailable
+from discord_bot.wording import EDITED
 from tests.discord_room.lossy import Fault, Line
 from tests.discord_room.room import in_room, serving
 from tests.end_to_end.test_discord_signals import LONG
@@ -174,9 +175,13 @@ def test_an_edit_of_what_was_refused_is_not_said_to_have_been_executed(desk, ann
         room.register(ann)
         message = await room.ann.send(room.channel, "LONG BTC-USD Entry: 60000 TP: 65000")
         await room.until(lambda: room.replies(message.id))
+        [refusal] = room.replies(message.id)
         await room.ann.edit(message, LONG)
-        await room.told()
-        assert not any("executed" in reply for reply in room.replies(message.id))
+        await room.until(
+            lambda: [row["state"] for row in room.rows() if row["answered_at"]] == ["REFUSED", "EDITED"]
+        )
+        assert refusal.startswith("❌ ")
+        assert room.replies(message.id) == [refusal, EDITED]
 
     in_room(desk, served, play)
 

@@ -230,7 +230,7 @@ def end(desk, signal_id):
 @pytest.mark.parametrize(
     "faults",
     [
-        [Fault.ANSWER_LOST], [Fault.CUT], [Fault.UNAVAILABLE],
+        [Fault.ANSWER_LOST], [Fault.CUT], [Fault.UNAVAILABLE], [Fault.TOO_MANY],
         [Fault.UNAVAILABLE, Fault.ANSWER_LOST],
     ],
     ids=str,
