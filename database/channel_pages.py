@@ -21,9 +21,10 @@ def registrations(
                bots.bots, bots.holding, coalesce(came.counts, '{}'::jsonb) AS came, newest.seen_at AS last_seen_at
           FROM signal_channels AS channels
           JOIN user_api_keys AS connections ON connections.id = channels.connection_id
-         CROSS JOIN LATERAL (SELECT count(*) AS bots, count(*) FILTER (WHERE quantity <> 0) AS holding
-                               FROM user_bot_configs
-                              WHERE signal_channel_id = channels.id AND archived_at IS NULL) AS bots
+         CROSS JOIN LATERAL (SELECT count(*) AS bots,
+                                    count(*) FILTER (WHERE quantity <> 0 AND abs(quantity) >= dust_below) AS holding
+                               FROM user_bot_configs AS own JOIN lanes ON lanes.id = own.lane_id
+                              WHERE own.signal_channel_id = channels.id AND own.archived_at IS NULL) AS bots
          CROSS JOIN LATERAL (
                SELECT jsonb_object_agg(name, times) AS counts
                  FROM (SELECT coalesce(signals.state, messages.state) AS name, count(*) AS times

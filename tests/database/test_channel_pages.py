@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from actions import channel_bots
 from actions import connections as connection_actions
 from actions import signal_channels as actions
 from core.bot import SizeMode
@@ -186,6 +187,20 @@ class TestOneChannel:
         assert (made.break_even_after, made.role_ids) == (1, frozenset({GUILD}))
         assert {each.lower() for each in made.formats} == {"standard", "close"}
         assert "Messages of 1 author and 1 role, Close, Standard" in words(opened(registered))
+
+    def test_what_is_too_little_to_be_sold_counts_as_nothing_held(self, registered: Office) -> None:
+        own = channel(registered)
+        with registered.services.database.transaction() as transaction:
+            broker = registered.services.registry.broker(own.connection_id)
+            bot_id = channel_bots.make(transaction, own, broker.instrument("BTC/USD"))
+            transaction.execute("UPDATE lanes SET dust_below = 0.001")
+            transaction.execute("UPDATE user_bot_configs SET quantity = 0.001 WHERE id = %s", (bot_id,))
+        assert "1, 1 holding" in words(opened(registered, channel="1"))
+        with registered.services.database.transaction() as transaction:
+            transaction.execute("UPDATE user_bot_configs SET quantity = 0.0009 WHERE id = %s", (bot_id,))
+        said = words(opened(registered, channel="1"))
+        assert "holding" not in said
+        assert "hold something" not in said
 
     def test_archiving_asks_and_names_the_bots_that_stay(self, registered: Office) -> None:
         drawn = opened(registered, channel="1")
