@@ -1,0 +1,1 @@
+"""Reversal signals: bars, features, the two-stage model, the scan. The only room where floats carry prices."""

@@ -1,0 +1,37 @@
+"""A closed bar as a source gave it, and when bars open and close."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from core import timeframe as timeframes
+
+EPOCH = datetime(1970, 1, 5, tzinfo=UTC)
+DAY_SECONDS = 86_400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """One bar of a pair: `opened_at` is aware and UTC, `volume` None where the source has no real one."""
+
+    opened_at: datetime
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: Decimal | None = None
+
+
+def length(timeframe: str) -> timedelta:
+    """Return how long a bar of a timeframe lasts."""
+    return timedelta(seconds=timeframes.seconds(timeframe))
+
+
+def opening(moment: datetime, timeframe: str) -> datetime:
+    """Return when the bar that contains a moment opened; weeks begin on Monday, all in UTC."""
+    return moment - (moment - EPOCH) % length(timeframe)
+
+
+def last_closed(now: datetime, timeframe: str) -> datetime:
+    """Return when the newest bar that is closed at `now` opened."""
+    return opening(now, timeframe) - length(timeframe)

@@ -1,0 +1,1 @@
+"""Where bars come from; a new source is one module and one entry in `registry`."""
