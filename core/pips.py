@@ -10,7 +10,10 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
 
 CURRENCIES = frozenset(
-    ["USD", "EUR", "GBP", "JPY", "CHF", "AUD", "NZD", "CAD", "SEK", "NOK", "DKK", "PLN", "HUF", "CZK", "TRY", "ZAR", "MXN", "SGD", "HKD", "CNH", "CNY"]
+    (
+        *("USD", "EUR", "GBP", "JPY", "CHF", "AUD", "NZD", "CAD", "SEK", "NOK", "DKK"),
+        *("PLN", "HUF", "CZK", "TRY", "ZAR", "MXN", "SGD", "HKD", "CNH", "CNY"),
+    )
 )
 STANDARD_LOT = Decimal(100_000)
 PIP, YEN_PIP, TICK = Decimal("0.0001"), Decimal("0.01"), Decimal("0.01")
