@@ -107,7 +107,9 @@ def _missed_alert(bot: Bot, holding: Holding, signal: Signal) -> str | None:
         return None
     if not bot.follows_strategy:
         return None
-    return f"The strategy was {before} before this alert, bot {bot.name} is {holding.side}: an alert was lost."
+    return (
+        f"The strategy was {before} before this alert, bot {bot.name} is {holding.side}: an alert was lost."
+    )
 
 
 def _plan(bot: Bot, holding: Holding, signal: Signal, no_shorts: Refusal | None) -> Plan:

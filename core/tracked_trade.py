@@ -10,6 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
+from core.bar import Bar
 from core.pips import LARGEST_LOT, SMALLEST_LOT, Direction, Market
 
 BREAK_EVEN = Decimal(1)
@@ -34,45 +35,33 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Levels:
-    """Where a trade was opened and where it ends; `expires_at` None is never."""
+    """Where and when a trade was opened and where it ends; `expires_at` None is never.
+
+    Of a bar that opened before `entered_at` only the close is known to belong to the trade's own time.
+    """
 
     market: Market
     direction: Direction
     entry: Decimal
     stop: Decimal
     target: Decimal
+    entered_at: datetime
     expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
-    """Prices of a span of time, open to close; one that the trade was opened in is `partial`.
-
-    Of a partial span only the close is known to belong to the trade's own time.
-    """
-
-    opened_at: datetime
-    closed_at: datetime
-    open: Decimal
-    high: Decimal
-    low: Decimal
-    close: Decimal
-    partial: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """At what price and why a trade ended, in the span that closed at `at`."""
+    """At what price and why a trade ended, in the bar that closed at `at`."""
 
     price: Decimal
     reason: CloseReason
     at: datetime
 
 
-def follow(levels: Levels, spans: Iterable[Span]) -> Ending | None:
-    """Return where the trade ends in spans of time in their order, or None where it is open after them."""
-    for span in spans:
-        ending = _ending_in(levels, span)
+def follow(levels: Levels, bars: Iterable[Bar]) -> Ending | None:
+    """Return where the trade ends in bars in their order, or None where it is open after them."""
+    for bar in bars:
+        ending = _ending_in(levels, bar)
         if ending is not None:
             return ending
     return None
@@ -113,12 +102,12 @@ def bad_lots(lots: Decimal) -> str | None:
     return f"Lots go from {SMALLEST_LOT} to {LARGEST_LOT}; {lots} is outside."
 
 
-def _ending_in(levels: Levels, span: Span) -> Ending | None:
-    if levels.expires_at is not None and span.opened_at >= levels.expires_at:
-        return Ending(price=span.open, reason=CloseReason.TIME, at=span.opened_at)
-    worst, best = (span.low, span.high) if levels.direction is Direction.LONG else (span.high, span.low)
-    first, worst, best = (span.close,) * 3 if span.partial else (span.open, worst, best)
-    # In this order: a price that is beyond a level when the span begins was never at the level itself
+def _ending_in(levels: Levels, bar: Bar) -> Ending | None:
+    if levels.expires_at is not None and bar.opened_at >= levels.expires_at:
+        return Ending(price=bar.open, reason=CloseReason.TIME, at=bar.opened_at)
+    worst, best = (bar.low, bar.high) if levels.direction is Direction.LONG else (bar.high, bar.low)
+    first, worst, best = (bar.close,) * 3 if bar.opened_at < levels.entered_at else (bar.open, worst, best)
+    # In this order: a price that is beyond a level when the bar begins was never at the level itself
     looks = (
         (_is_lost(levels, first), first, CloseReason.STOP),
         (_is_won(levels, first), first, CloseReason.TARGET),
@@ -127,9 +116,9 @@ def _ending_in(levels: Levels, span: Span) -> Ending | None:
     )
     for ended, price, reason in looks:
         if ended:
-            return Ending(price=price, reason=reason, at=span.closed_at)
-    if levels.expires_at is not None and span.closed_at >= levels.expires_at:
-        return Ending(price=span.close, reason=CloseReason.TIME, at=span.closed_at)
+            return Ending(price=price, reason=reason, at=bar.closed_at)
+    if levels.expires_at is not None and bar.closed_at >= levels.expires_at:
+        return Ending(price=bar.close, reason=CloseReason.TIME, at=bar.closed_at)
     return None
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from core.bar import Bar
 from core.pips import MarketKind
-from reversal.bars import Bar
 
 
 class SourceUnavailable(Exception):

@@ -5,12 +5,12 @@ from decimal import Decimal
 
 import pytest
 
+from core.bar import Bar
 from core.pips import Direction, market_of
 from core.tracked_trade import (
     CloseReason,
     Levels,
     Result,
-    Span,
     bad_lots,
     contradiction,
     follow,
@@ -23,7 +23,7 @@ MINUTE = timedelta(minutes=1)
 STOP, TARGET, TIME = CloseReason.STOP, CloseReason.TARGET, CloseReason.TIME
 
 
-def levels(direction="long", expires_at=None):
+def levels(direction="long", expires_at=None, entered_at=START):
     """EUR/USD from the source description: 1.0854, 54 pips to the stop, 108 to the target."""
     long = direction == "long"
     return Levels(
@@ -32,22 +32,15 @@ def levels(direction="long", expires_at=None):
         entry=Decimal("1.0854"),
         stop=Decimal("1.0800" if long else "1.0908"),
         target=Decimal("1.0962" if long else "1.0746"),
+        entered_at=entered_at,
         expires_at=expires_at,
     )
 
 
-def span(prices, number=0, *, partial=False):
+def bar(prices, number=0):
     first, high, low, last = (Decimal(price) for price in prices.split())
     opened = START + number * MINUTE
-    return Span(
-        opened_at=opened,
-        closed_at=opened + MINUTE,
-        open=first,
-        high=high,
-        low=low,
-        close=last,
-        partial=partial,
-    )
+    return Bar(opened_at=opened, closed_at=opened + MINUTE, open=first, high=high, low=low, close=last)
 
 
 @pytest.mark.parametrize(
@@ -68,14 +61,15 @@ def span(prices, number=0, *, partial=False):
     ],
 )
 def test_a_bar_ends_a_trade_where_it_touches_first_and_both_is_the_stop(direction, prices, price, reason):
-    ending = follow(levels(direction), [span(prices)])
+    ending = follow(levels(direction), [bar(prices)])
     assert (ending and ending.price, ending and ending.reason) == (price and Decimal(price), reason)
 
 
 def test_of_the_bar_it_was_opened_in_only_the_close_counts():
+    inside = levels(entered_at=START + MINUTE / 2)
     before = "1.0850 1.0999 1.0700 1.0860"
-    assert follow(levels(), [span(before, partial=True)]) is None
-    ending = follow(levels(), [span("1.0850 1.0999 1.0700 1.0790", partial=True)])
+    assert follow(inside, [bar(before)]) is None
+    ending = follow(inside, [bar("1.0850 1.0999 1.0700 1.0790")])
     assert (ending.price, ending.reason) == (Decimal("1.0790"), STOP)
 
 
@@ -85,17 +79,17 @@ def test_the_first_of_several_bars_ends_it():
         "1.0850 1.0970 1.0850 1.0960",
         "1.0700 1.0700 1.0700 1.0700",
     )
-    ending = follow(levels(), [span(quiet), span(hit, 1), span(later, 2)])
+    ending = follow(levels(), [bar(quiet), bar(hit, 1), bar(later, 2)])
     assert (ending.reason, ending.at) == (TARGET, START + 2 * MINUTE)
 
 
 def test_time_ends_it_at_a_price_that_was_there():
     quiet = "1.0850 1.0860 1.0840 1.0855"
-    over = follow(levels(expires_at=START + MINUTE), [span(quiet), span("1.0700 1.0700 1.0700 1.0700", 1)])
+    over = follow(levels(expires_at=START + MINUTE), [bar(quiet), bar("1.0700 1.0700 1.0700 1.0700", 1)])
     assert (over.price, over.reason) == (Decimal("1.0855"), TIME)
-    long_over = follow(levels(expires_at=START - MINUTE), [span("1.0700 1.0700 1.0700 1.0700")])
+    long_over = follow(levels(expires_at=START - MINUTE), [bar("1.0700 1.0700 1.0700 1.0700")])
     assert (long_over.price, long_over.reason) == (Decimal("1.0700"), TIME)
-    stopped = follow(levels(expires_at=START + MINUTE), [span("1.0850 1.0860 1.0790 1.0855")])
+    stopped = follow(levels(expires_at=START + MINUTE), [bar("1.0850 1.0860 1.0790 1.0855")])
     assert stopped.reason is STOP
 
 
@@ -129,6 +123,8 @@ def test_levels_that_contradict_their_direction_are_told(direction, entry, stop,
     assert said == words if words is None else words in said
 
 
-@pytest.mark.parametrize(("lots", "good"), [("0.01", True), ("100", True), ("0.009", False), ("100.01", False)])
+@pytest.mark.parametrize(
+    ("lots", "good"), [("0.01", True), ("100", True), ("0.009", False), ("100.01", False)]
+)
 def test_lots_have_bounds(lots, good):
     assert (bad_lots(Decimal(lots)) is None) == good

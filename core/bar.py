@@ -1,4 +1,4 @@
-"""A closed bar as a source gave it, and when bars open and close."""
+"""One bar of a pair's prices, and when bars open and close; pure."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -6,15 +6,16 @@ from decimal import Decimal
 
 from core import timeframe as timeframes
 
+# A Monday, so that weeks begin on one
 EPOCH = datetime(1970, 1, 5, tzinfo=UTC)
-DAY_SECONDS = 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """One bar of a pair: `opened_at` is aware and UTC, `volume` None where the source has no real one."""
+    """Prices from `opened_at` to before `closed_at`, aware and UTC; `volume` None where there is no real one."""
 
     opened_at: datetime
+    closed_at: datetime
     open: Decimal
     high: Decimal
     low: Decimal
