@@ -1,0 +1,160 @@
+"""Bars of prices: each stored once as it first came, what was wrong with them, and how far they were fetched."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from core.bar import Bar, length
+from database.pool import Row, Transaction
+
+
+class FaultKind(StrEnum):
+    """What may be wrong with a bar; none of it is ever mended by us."""
+
+    MISSING = "MISSING"
+    LATE = "LATE"
+    CHANGED = "CHANGED"
+    IMPOSSIBLE = "IMPOSSIBLE"
+    MARKET_CLOSED = "MARKET_CLOSED"
+    MISALIGNED = "MISALIGNED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BarFault:
+    """One thing that is wrong at one bar's time, in words for people."""
+
+    opened_at: datetime
+    kind: FaultKind
+    words: str
+
+
+def store(
+    transaction: Transaction, pair: str, timeframe: str, source: str, bars: Sequence[Bar], now: datetime
+) -> int:
+    """Store bars that are closed and possible; return how many were new. One that is there stays as it is."""
+    return transaction.execute(
+        """
+        INSERT INTO market_bars (pair, timeframe, source, fetched_at, opened_at, open, high, low, close, volume)
+        SELECT %(pair)s, %(timeframe)s, %(source)s, %(now)s, new.*
+          FROM unnest(%(opened_at)s::timestamptz[], %(open)s::numeric[], %(high)s::numeric[], %(low)s::numeric[],
+                      %(close)s::numeric[], %(volume)s::numeric[]) AS new
+        ON CONFLICT DO NOTHING
+        """,
+        {"pair": pair, "timeframe": timeframe, "source": source, "now": now}
+        | {
+            name: [getattr(bar, name) for bar in bars]
+            for name in ("opened_at", "open", "high", "low", "close", "volume")
+        },
+    )
+
+
+def newest(
+    transaction: Transaction, pair: str, timeframe: str, *, closed_by: datetime, count: int
+) -> list[Bar]:
+    """Return the newest bars that are closed by a time, at most so many, oldest first."""
+    rows = transaction.all(
+        """
+        SELECT opened_at, open, high, low, close, volume FROM market_bars
+         WHERE pair = %s AND timeframe = %s AND opened_at <= %s ORDER BY opened_at DESC LIMIT %s
+        """,
+        (pair, timeframe, closed_by - length(timeframe), count),
+    )
+    return [_bar(row, timeframe) for row in reversed(rows)]
+
+
+def opened_from(
+    transaction: Transaction, pair: str, timeframe: str, since: datetime, *, closed_by: datetime
+) -> list[Bar]:
+    """Return the bars that opened at a time or later and are closed by another, oldest first."""
+    rows = transaction.all(
+        """
+        SELECT opened_at, open, high, low, close, volume FROM market_bars
+         WHERE pair = %s AND timeframe = %s AND opened_at >= %s AND opened_at <= %s ORDER BY opened_at
+        """,
+        (pair, timeframe, since, closed_by - length(timeframe)),
+    )
+    return [_bar(row, timeframe) for row in rows]
+
+
+def last_prices(transaction: Transaction, pairs: Collection[str], now: datetime) -> dict[str, Decimal]:
+    """Return the newest close of each pair that has bars, whatever their timeframe."""
+    rows = transaction.all(
+        """
+        SELECT wanted.pair, newest.close FROM unnest(%s::text[]) AS wanted (pair)
+         CROSS JOIN LATERAL (SELECT close FROM market_feeds AS feeds
+           CROSS JOIN LATERAL (SELECT opened_at, close FROM market_bars AS bars
+                                WHERE bars.pair = feeds.pair AND bars.timeframe = feeds.timeframe
+                                  AND opened_at <= %s ORDER BY opened_at DESC LIMIT 1) AS bar
+           WHERE feeds.pair = wanted.pair ORDER BY opened_at DESC LIMIT 1) AS newest
+        """,
+        (sorted(pairs), now),
+    )
+    return {row["pair"]: row["close"] for row in rows}
+
+
+def note_faults(
+    transaction: Transaction,
+    pair: str,
+    timeframe: str,
+    source: str,
+    faults: Iterable[BarFault],
+    now: datetime,
+) -> int:
+    """Record what was wrong, each thing once; return how much of it was new."""
+    return sum(
+        transaction.execute(
+            """
+            INSERT INTO bar_faults (pair, timeframe, source, opened_at, kind, words, found_at)
+            VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
+            """,
+            (pair, timeframe, source, fault.opened_at, fault.kind, fault.words, now),
+        )
+        for fault in faults
+    )
+
+
+def feed(transaction: Transaction, pair: str, timeframe: str) -> Row | None:
+    """Return how far a pair and timeframe was fetched, from where, and why it last failed."""
+    return transaction.maybe(
+        """
+        SELECT source, fetched_until, asked_at, failed_since, failure FROM market_feeds
+         WHERE pair = %s AND timeframe = %s
+        """,
+        (pair, timeframe),
+    )
+
+
+def note_fetched(
+    transaction: Transaction, pair: str, timeframe: str, source: str, until: datetime, now: datetime
+) -> None:
+    """Note that bars that opened before `until` were fetched."""
+    transaction.execute(
+        """
+        INSERT INTO market_feeds (pair, timeframe, source, fetched_until, asked_at) VALUES (%s, %s, %s, %s, %s)
+        ON CONFLICT (pair, timeframe) DO UPDATE SET source = excluded.source, asked_at = excluded.asked_at,
+               fetched_until = greatest(market_feeds.fetched_until, excluded.fetched_until),
+               failed_since = NULL, failure = NULL
+        """,
+        (pair, timeframe, source, until, now),
+    )
+
+
+def note_failure(
+    transaction: Transaction, pair: str, timeframe: str, source: str, words: str, now: datetime
+) -> None:
+    """Note that a source gave no bars, since when, and why."""
+    transaction.execute(
+        """
+        INSERT INTO market_feeds (pair, timeframe, source, asked_at, failed_since, failure)
+        VALUES (%(pair)s, %(timeframe)s, %(source)s, %(now)s, %(now)s, %(words)s)
+        ON CONFLICT (pair, timeframe) DO UPDATE SET source = excluded.source, asked_at = excluded.asked_at,
+               failed_since = coalesce(market_feeds.failed_since, excluded.failed_since), failure = excluded.failure
+        """,
+        {"pair": pair, "timeframe": timeframe, "source": source, "now": now, "words": words},
+    )
+
+
+def _bar(row: Row, timeframe: str) -> Bar:
+    return Bar(**row, closed_at=row["opened_at"] + length(timeframe))
