@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 FLOORS = (
     {"core"},
     {"settings", "encryption", "log", "database", "signals", "brokers", "bot_database"},
-    {"alerts", "watching"},
+    {"alerts", "watching", "reversal"},
     {"engine", "bot_engine", "intake", "channel_intake", "actions", "notifier"},
     {
         "gunicorn.conf",
@@ -22,6 +22,7 @@ FLOORS = (
         "jobs",
         "broker_watch",
         "mqtt_listener",
+        "reversal_watch",
         "discord_bot",
         "administration",
         "manage",
@@ -42,6 +43,8 @@ LOOPS = {
     "watching",
     "discord_bot",
     "broker_watch.py",
+    "reversal_watch.py",
+    "reversal",
     "webhook",
     "app.py",
     "ui",
