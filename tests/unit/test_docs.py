@@ -219,7 +219,7 @@ def columns_of_tables() -> dict[str, set[str]]:
     """Return the columns of every table that the migrations make, as their SQL says."""
     sql = re.sub(r"--.*", "", migrations())
     tables = {
-        name: set(re.findall(r"^    ([a-z_]+) +[A-Z]", body, re.MULTILINE))
+        name: set(re.findall(r"^    ([a-z_0-9]+) +[A-Z]", body, re.MULTILINE))
         for name, body in re.findall(r"^CREATE TABLE (\w+) \((.*?)^\);", sql, re.MULTILINE | re.DOTALL)
     }
     for name, added in re.findall(r"^ALTER TABLE (\w+)(.*?);", sql, re.MULTILINE | re.DOTALL):
