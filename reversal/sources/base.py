@@ -18,6 +18,14 @@ class SourceRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where the bars of a pair come from: the source's name, and whether it plays a recording."""
+
+    name: str
+    is_replay: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Allowance:
     """How often a source may be asked, by all processes together: `calls` within `seconds`."""
 
