@@ -1,24 +1,18 @@
-"""Who acts on whose things, with what, and how an action says no."""
+"""Who acts on whose things, and with what."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from actions.refused import Refused
 from database import audit
 from database.pool import Database, Transaction
 from encryption import Vault
 from settings import Settings
 
+__all__ = ("Acting", "Refused", "Tools")
+
 if TYPE_CHECKING:
     from brokers.registry import Registry
-
-
-class Refused(Exception):
-    """Show the sentence: nothing was changed. `field` names the input that it is about, if one is."""
-
-    def __init__(self, sentence: str, field: str | None = None) -> None:
-        super().__init__(sentence)
-        self.sentence = sentence
-        self.field = field
 
 
 class Tools(Protocol):
