@@ -25,6 +25,8 @@ EDITABLE = frozenset(
     {
         *("notifications_enabled", "enabled_timeframes", "preferred_pairs", "min_confidence"),
         *("only_ml_enhanced", "max_notifications_per_day", "notification_cooldown_minutes"),
+        *("only_with_edge", "running_update_minutes", "trade_limit_hours", "account_currency"),
+        "notification_channel_id",
     }
 )
 
