@@ -73,6 +73,7 @@ CREATE TABLE scans (
     id             BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     due_at         TIMESTAMPTZ NOT NULL UNIQUE,
     started_at     TIMESTAMPTZ NOT NULL,
+    attempts       INTEGER NOT NULL DEFAULT 1,
     finished_at    TIMESTAMPTZ,
     timeframes     TEXT[] NOT NULL,
     pairs          INTEGER,
@@ -118,9 +119,16 @@ CREATE TABLE user_trades (
     direction              TEXT NOT NULL CHECK (direction IN ('long', 'short')),
     entry_price            NUMERIC NOT NULL CHECK (entry_price > 0),
     entry_time             TIMESTAMPTZ NOT NULL,
-    lot_size               NUMERIC NOT NULL CHECK (lot_size BETWEEN 0.01 AND 100),
+    -- Of a bot's trade what was filled, which may be less than the smallest lot.
+    lot_size               NUMERIC NOT NULL CHECK (lot_size > 0 AND lot_size <= 100),
     stop_loss              NUMERIC NOT NULL CHECK (stop_loss > 0),
     take_profit            NUMERIC NOT NULL CHECK (take_profit > 0),
+    -- As it was opened; a stop that is moved later changes nothing of it.
+    reward_to_risk         NUMERIC,
+    -- Since when its levels are what they are, and what they were at the last look before.
+    levels_since           TIMESTAMPTZ,
+    stop_before            NUMERIC,
+    target_before          NUMERIC,
     notes                  TEXT NOT NULL DEFAULT '',
     account_currency       TEXT NOT NULL,
     source                 TEXT NOT NULL,
@@ -136,8 +144,9 @@ CREATE TABLE user_trades (
     current_price          NUMERIC,
     current_pips           NUMERIC,
     current_pnl            NUMERIC,
-    -- Bars that opened before this are not looked at again.
+    -- Bars that closed by this are not looked at again, but for those that came late: since `looked_at`.
     looked_until           TIMESTAMPTZ NOT NULL,
+    looked_at              TIMESTAMPTZ,
     expires_at             TIMESTAMPTZ,
     next_update_at         TIMESTAMPTZ,
     -- Where the order is the engine's: its connection, the bot that holds it, and the signal that opened it.
@@ -154,6 +163,7 @@ CREATE TABLE user_trades (
 );
 CREATE INDEX user_trades_open ON user_trades (pair) WHERE status = 'open';
 CREATE INDEX user_trades_user ON user_trades (user_id, id DESC) WHERE archived_at IS NULL;
+CREATE INDEX user_trades_to_archive ON user_trades (close_time) WHERE status <> 'open' AND archived_at IS NULL;
 CREATE INDEX user_trades_bot ON user_trades (bot_config_id) WHERE bot_config_id IS NOT NULL;
 
 CREATE TABLE signal_notifications (
@@ -196,6 +206,7 @@ ALTER TABLE user_trades ADD COLUMN signal_notification_id BIGINT UNIQUE
     REFERENCES signal_notifications (id) ON DELETE SET NULL;
 CREATE INDEX signal_notifications_waiting ON signal_notifications (next_attempt_at) WHERE next_attempt_at IS NOT NULL;
 CREATE INDEX signal_notifications_user ON signal_notifications (user_id, id DESC);
+CREATE INDEX signal_notifications_day ON signal_notifications (user_id, day);
 CREATE INDEX signal_notifications_pair ON signal_notifications (user_id, pair, created_at);
 
 CREATE TABLE trade_updates (
@@ -235,8 +246,11 @@ CREATE TABLE daily_statistics (
     trades_lost            INTEGER NOT NULL,
     average_reward_to_risk NUMERIC,
     average_holding_seconds INTEGER,
+    -- Of pairs of currencies; what counts points is left out.
     total_pips             NUMERIC NOT NULL,
+    -- In dollars, without the trades for which no rate was known.
     total_profit_loss      NUMERIC NOT NULL,
+    trades_unpriced        INTEGER NOT NULL,
     delivery_ms_p50        NUMERIC,
     delivery_ms_p99        NUMERIC,
     scans                  INTEGER NOT NULL,
