@@ -1,0 +1,266 @@
+"""Follow trades that a user has opened elsewhere: open, ignore, close, move their stop and target.
+
+Every process may call this: it needs neither keys nor brokers. What sends an order as well is
+`actions.executed_trades`.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from actions import trade_checks
+from actions.refused import Refused
+from actions.trade_checks import TradeRequest
+from core.pips import Market
+from core.tracked_trade import CloseReason, Result
+from core.trade_outcome import reward_to_risk
+from core.trade_wording import closed, duration, opened
+from core.wording import moment
+from database import audit, market_bars, tracked_trades, trade_updates
+from database.pool import Database, Row, Transaction
+from database.trade_rows import ending, prices_for, told_of, update, worth
+from database.trade_updates import UpdateKind
+from settings import Settings
+
+__all__ = (
+    "Closed",
+    "NoSuchTrade",
+    "Opened",
+    "Refused",
+    "TradeRequest",
+    "close_trade",
+    "ignore",
+    "open_trade",
+)
+
+MOST_OPEN = 1000
+OPENED, IGNORED = "opened", "ignored"
+
+
+class NoSuchTrade(Refused):
+    """Name a trade of the user: this one does not exist, or is another user's."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no such trade.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A trade that is followed from now; not `is_new` where the same request opened it before.
+
+    `remark` is what its owner should know of it, such as that nothing gives prices of its pair.
+    """
+
+    trade_id: int
+    is_new: bool
+    remark: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closed:
+    """A trade that its owner ended; `profit_loss` is None where no rate is known.
+
+    Where `is_pending` a bot holds it: its exit was asked for, and the figures come with its fills.
+    `message` says all of it.
+    """
+
+    trade_id: int
+    price: Decimal | None
+    pips: Decimal | None
+    profit_loss: Decimal | None
+    result: Result | None
+    duration: str
+    message: str
+    is_pending: bool = False
+
+
+def open_trade(
+    database: Database, settings: Settings, user_id: int, actor: str, request: TradeRequest, now: datetime
+) -> Opened:
+    """Follow a trade, and answer the signal it came of in the same transaction.
+
+    Asked twice with one request key it opens once. Raises `Refused` with the field and what is allowed, and
+    for a signal that has expired or was answered.
+    """
+    market = trade_checks.checked_market(request.pair)
+    with database.transaction() as transaction:
+        signal = _signal_of(transaction, user_id, request.notification_id)
+        before = tracked_trades.of_request(transaction, user_id, _key(user_id, request))
+        if before is not None:
+            return Opened(trade_id=before, is_new=False)
+        _check_answerable(signal, now)
+        return store_trade(transaction, user_id, actor, request, market, signal, now)
+
+
+def store_trade(
+    transaction: Transaction,
+    user_id: int,
+    actor: str,
+    request: TradeRequest,
+    market: Market,
+    signal: Row | None,
+    now: datetime,
+) -> Opened:
+    """Check and store a trade in the caller's transaction; `signal` is the notification it answers, locked."""
+    last = market_bars.last_prices(transaction, [market.pair], now).get(market.pair)
+    trade_checks.check(request, market, last, now)
+    timeframe = _timeframe(request, market, signal)
+    if tracked_trades.count_open(transaction, user_id) >= MOST_OPEN:
+        raise Refused(f"You have {MOST_OPEN} open trades; close one first.")
+    wishes = tracked_trades.wishes(transaction, user_id)
+    entered_at = min(request.entered_at or now, now)
+    hours, minutes = wishes["trade_limit_hours"], wishes["running_update_minutes"]
+    source = signal["source"] if signal else _source(transaction, market)
+    columns = {
+        "user_id": user_id,
+        "pair": market.pair,
+        "timeframe": timeframe,
+        "direction": request.direction,
+        "entry_price": request.entry,
+        "entry_time": entered_at,
+        "lot_size": request.lots,
+        "stop_loss": request.stop,
+        "take_profit": request.target,
+        "reward_to_risk": reward_to_risk(request.entry, request.stop, request.target),
+        "notes": request.notes.strip(),
+        "account_currency": wishes["account_currency"],
+        "source": source,
+        "looked_until": entered_at,
+        "expires_at": entered_at + timedelta(hours=hours) if hours else None,
+        "next_update_at": now + timedelta(minutes=minutes) if minutes else None,
+        "request_key": _key(user_id, request),
+        "signal_notification_id": request.notification_id,
+        "created_at": now,
+        "updated_at": now,
+    }
+    trade_id = tracked_trades.create(transaction, columns)
+    if trade_id is None:
+        found = tracked_trades.of_request(transaction, user_id, _key(user_id, request))
+        return Opened(trade_id=int(found or 0), is_new=False)
+    if request.notification_id is not None:
+        tracked_trades.note_answer(transaction, request.notification_id, OPENED, trade_id, now)
+    _note_opened(transaction, {"id": trade_id, **columns}, now)
+    _audit(transaction, user_id, actor, "trade open", trade_id, after=_plain(request))
+    return Opened(trade_id=trade_id, is_new=True, remark=_remark(market, source))
+
+
+def ignore(database: Database, user_id: int, notification_id: int, now: datetime) -> None:
+    """Answer a signal with no; raise `Refused` where it has expired or was answered."""
+    with database.transaction() as transaction:
+        _check_answerable(_signal_of(transaction, user_id, notification_id), now)
+        tracked_trades.note_answer(transaction, notification_id, IGNORED, None, now)
+
+
+def close_trade(
+    database: Database,
+    user_id: int,
+    actor: str,
+    trade_id: int,
+    now: datetime,
+    price: Decimal | None = None,
+) -> Closed:
+    """End one of the user's trades by hand, at a price or at the newest one known.
+
+    Raises `Refused` for one that ended before or is not the user's, and where no price is known.
+    """
+    with database.transaction() as transaction:
+        row = _open_trade(transaction, user_id, trade_id)
+        told, prices = told_of(row), prices_for(transaction, [row], now)
+        at = _closing_price(told.market, price, prices)
+        ended = worth(row, at, prices)
+        message = closed(told, CloseReason.BY_HAND, ended, now)
+        columns = ending(ended, CloseReason.BY_HAND, now, now)
+        tracked_trades.change(transaction, user_id, trade_id, columns)
+        told_by = update(trade_id, UpdateKind.BY_HAND, ended, message, send=False)
+        trade_updates.store(transaction, [told_by], now)
+        _audit(transaction, user_id, actor, "trade close", trade_id, after={"price": at, "pips": ended.steps})
+    return Closed(
+        trade_id=trade_id,
+        price=at,
+        pips=ended.steps,
+        profit_loss=ended.profit,
+        result=ended.result,
+        duration=duration(now - row["entry_time"]),
+        message=message,
+    )
+
+
+def _signal_of(transaction: Transaction, user_id: int, notification_id: int | None) -> Row | None:
+    if notification_id is None:
+        return None
+    signal = tracked_trades.notification_to_answer(transaction, user_id, notification_id)
+    if signal is None:
+        raise Refused("There is no such signal.")
+    return signal
+
+
+def _check_answerable(signal: Row | None, now: datetime) -> None:
+    if signal is None:
+        return
+    if signal["acknowledged"]:
+        trade_id = signal["trade_id"]
+        opened_before = f"You opened trade #{trade_id} from this signal already."
+        raise Refused(opened_before if trade_id else "You ignored this signal already.")
+    if signal["expires_at"] <= now:
+        raise Refused(f"This signal expired at {moment(signal['expires_at'])}.")
+
+
+def _timeframe(request: TradeRequest, market: Market, signal: Row | None) -> str | None:
+    if signal is None:
+        return trade_checks.checked_timeframe(request.timeframe)
+    if (signal["pair"], signal["signal_type"]) != (market.pair, request.direction.value):
+        meant = f"{signal['pair']} {signal['signal_type'].upper()}"
+        raise Refused(f"This signal is {meant}; open another trade without it.", "pair")
+    return str(signal["timeframe"])
+
+
+def _source(transaction: Transaction, market: Market) -> str:
+    return "none"
+
+
+def _remark(market: Market, source: str) -> str | None:
+    return None
+
+
+def _open_trade(transaction: Transaction, user_id: int, trade_id: int) -> Row:
+    row = tracked_trades.trade(transaction, user_id, trade_id, lock=True)
+    if row is None:
+        raise NoSuchTrade
+    if row["status"] != "open":
+        ended = f" at {moment(row['close_time'])}" if row["close_time"] else ""
+        raise Refused(f"Trade #{trade_id} was {row['status']}{ended} already.")
+    return row
+
+
+def _closing_price(market: Market, price: Decimal | None, prices: dict[str, Decimal]) -> Decimal:
+    at = prices.get(market.pair) if price is None else price
+    if at is None:
+        raise Refused(f"No price of {market.pair} is known: say at which price you closed.", "price")
+    if not at.is_finite() or at <= 0:
+        raise Refused(f"The price is a number above 0; {at} is not.", "price")
+    return at
+
+
+def _note_opened(transaction: Transaction, row: Row, now: datetime) -> None:
+    at_entry = worth(row, row["entry_price"], {})
+    message = opened(told_of(row), row["entry_price"])
+    note = update(row["id"], UpdateKind.OPENED, at_entry, message, send=False)
+    trade_updates.store(transaction, [note], now)
+
+
+def _audit(
+    transaction: Transaction, user_id: int, actor: str, action: str, trade_id: int, after: Row
+) -> None:
+    audit.record(
+        transaction, actor=actor, action=action, subject=f"trade {trade_id}", user_id=user_id, after=after
+    )
+
+
+def _plain(request: TradeRequest) -> Row:
+    names = ("pair", "direction", "entry", "lots", "stop", "target")
+    return {name: getattr(request, name) for name in names}
+
+
+def _key(user_id: int, request: TradeRequest) -> str:
+    # Keys of two users never meet
+    return f"{user_id}:{request.request_key}"

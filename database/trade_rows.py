@@ -1,0 +1,99 @@
+"""Rows of user_trades as the types that judge them and tell of them, and what a trade's end writes."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+
+from core.pips import Direction, market_of
+from core.tracked_trade import CloseReason, Levels
+from core.trade_outcome import Outcome, outcome, rate_pairs
+from core.trade_wording import Told
+from database import market_bars
+from database.pool import Row, Transaction
+from database.trade_updates import TradeUpdate, UpdateKind
+
+ENDING = (
+    *("status", "close_price", "close_time", "close_reason", "result", "pips", "profit_loss"),
+    *(
+        "profit_loss_percentage",
+        "current_price",
+        "current_pips",
+        "current_pnl",
+        "next_update_at",
+        "updated_at",
+    ),
+)
+
+
+def levels_of(row: Row) -> Levels:
+    """Return what a trade is judged by."""
+    return Levels(
+        market=market_of(row["pair"]),
+        direction=Direction(row["direction"]),
+        entry=row["entry_price"],
+        stop=row["stop_loss"],
+        target=row["take_profit"],
+        entered_at=row["entry_time"],
+        expires_at=row["expires_at"],
+    )
+
+
+def told_of(row: Row) -> Told:
+    """Return what its updates say of a trade."""
+    return Told(
+        trade_id=row["id"],
+        market=market_of(row["pair"]),
+        direction=Direction(row["direction"]),
+        lots=row["lot_size"],
+        currency=row["account_currency"],
+        entered_at=row["entry_time"],
+        source=row["source"],
+    )
+
+
+def worth(row: Row, price: Decimal, prices: dict[str, Decimal]) -> Outcome:
+    """Return what a trade is worth at a price; `prices` are the newest of each pair."""
+    return outcome(levels_of(row), row["lot_size"], row["account_currency"], price, prices)
+
+
+def prices_for(transaction: Transaction, rows: Iterable[Row], now: datetime) -> dict[str, Decimal]:
+    """Return the newest prices of trades' pairs and of what puts them into their accounts' currencies.
+
+    `rows` need pair and account_currency alone.
+    """
+    wanted: set[str] = set()
+    for pair, currency in {(row["pair"], row["account_currency"]) for row in rows}:
+        wanted |= {pair} | rate_pairs(market_of(pair), currency)
+    return market_bars.last_prices(transaction, wanted, now)
+
+
+def ending(ended: Outcome, reason: CloseReason, at: datetime, now: datetime) -> Row:
+    """Return the columns, as `ENDING` has them, of a trade that ended at a time, for a reason."""
+    return {
+        "status": "closed",
+        "close_price": ended.price,
+        "close_time": at,
+        "close_reason": reason,
+        "result": ended.result,
+        "pips": ended.steps,
+        "profit_loss": ended.profit,
+        "profit_loss_percentage": ended.percentage,
+        "current_price": ended.price,
+        "current_pips": ended.steps,
+        "current_pnl": ended.profit,
+        "next_update_at": None,
+        "updated_at": now,
+    }
+
+
+def update(trade_id: int, kind: UpdateKind, at: Outcome, message: str, *, send: bool) -> TradeUpdate:
+    """Return an update that tells what a trade is worth."""
+    return TradeUpdate(
+        trade_id=trade_id,
+        kind=kind,
+        price=at.price,
+        steps=at.steps,
+        pnl=at.profit,
+        message=message,
+        send=send,
+    )
