@@ -44,6 +44,7 @@ def parts(loaded: Settings, server: embedded.Server | None) -> list[Part]:
         Part(name="worker", command=(python, "jobs.py"), copies=loaded.workers),
         Part(name="watch", command=(python, "broker_watch.py")),
         Part(name="mqtt", command=(python, "mqtt_listener.py")),
+        Part(name="reversal", command=(python, "reversal_watch.py"), copies=loaded.reversal_watches),
         Part(name="dashboard", command=(*streamlit, *at, "--browser.gatherUsageStats=false")),
         Part(name="ready", command=(python, "run.py", "ready"), rank=20, once=True),
     ]

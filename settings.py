@@ -9,10 +9,12 @@ key that got lost would make every stored broker key unreadable.
 import base64
 import binascii
 import difflib
+import importlib.util
 import ipaddress
 import os
+import re
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -20,6 +22,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dotenv import dotenv_values
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
@@ -84,6 +87,33 @@ def _networks(value: str) -> tuple[str, ...]:
     return tuple(str(ipaddress.ip_network(part.strip(), strict=False)) for part in value.split(",") if part)
 
 
+def _one_of(*names: str) -> Callable[[str], str]:
+    def check(value: str) -> str:
+        if value not in names:
+            raise ValueError
+        return value
+
+    return check
+
+
+def _coin_source(value: str) -> str:
+    """Take the name of an exchange that the installed ccxt has, without importing it."""
+    if value in ("off", "alpaca", "csv"):
+        return value
+    package = importlib.util.find_spec("ccxt")
+    folder = Path(package.origin).parent if package and package.origin else None
+    if folder is None or not re.fullmatch(r"[a-z0-9]+", value) or not (folder / f"{value}.py").is_file():
+        raise ValueError
+    return value
+
+
+def _time_zone(value: str) -> str:
+    try:
+        return ZoneInfo(value).key
+    except (ZoneInfoNotFoundError, OSError):
+        raise ValueError from None
+
+
 def _switch(value: str) -> bool:
     if value.lower() not in ("true", "false"):
         raise ValueError
@@ -100,6 +130,13 @@ WebAddress = Annotated[str, AfterValidator(_web_address)]
 SecretAddress = Annotated[SecretStr, AfterValidator(_secret_address)]
 Folder = Annotated[Path, BeforeValidator(_folder)]
 Networks = Annotated[tuple[str, ...], BeforeValidator(_networks)]
+ForexSource = Annotated[str, AfterValidator(_one_of("replay", "alpha_vantage", "csv", "off"))]
+CoinSource = Annotated[str, AfterValidator(_coin_source)]
+StockSource = Annotated[str, AfterValidator(_one_of("replay", "alpaca", "csv", "off"))]
+ShortestTimeframe = Annotated[
+    str, AfterValidator(_one_of("1 Min", "5 Min", "15 Min", "30 Min", "1 Hour", "1 Day"))
+]
+TimeZone = Annotated[str, AfterValidator(_time_zone)]
 TopicPrefix = Annotated[str, AfterValidator(_topic_prefix)]
 Switch = Annotated[bool, BeforeValidator(_switch)]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -161,7 +198,33 @@ class Settings(BaseModel):
         200, description="a number from 10 to 100000"
     )
     blofin_base_url: WebAddress | None = Field(None, description=ADDRESS)
+
+    reversal_forex_source: ForexSource = Field("replay", description="replay, alpha_vantage, csv or off")
+    reversal_crypto_source: CoinSource = Field(
+        "off", description="off, alpaca, csv or the name that ccxt gives an exchange, such as kraken"
+    )
+    reversal_stock_source: StockSource = Field("replay", description="replay, alpaca, csv or off")
     alpha_vantage_api_key: SecretStr | None = Field(None, description=TEXT)
+    alpha_vantage_calls_per_minute: Annotated[int, Field(ge=1, le=1000)] = Field(
+        5, description="a number from 1 to 1000"
+    )
+    alpha_vantage_calls_per_day: Annotated[int, Field(ge=0, le=10_000)] = Field(
+        25, description="a number from 0 to 10000; 0 is without a limit"
+    )
+    alpha_vantage_shortest_timeframe: ShortestTimeframe = Field(
+        "1 Day", description="1 Min, 5 Min, 15 Min, 30 Min, 1 Hour or 1 Day"
+    )
+    alpha_vantage_base_url: WebAddress | None = Field(None, description=ADDRESS)
+    alpaca_data_key_id: SecretStr | None = Field(None, description=TEXT)
+    alpaca_data_secret_key: SecretStr | None = Field(None, description=TEXT)
+    alpaca_data_feed: Annotated[str, AfterValidator(_one_of("iex", "sip"))] = Field(
+        "iex", description="iex or sip"
+    )
+    reversal_ccxt_base_url: WebAddress | None = Field(None, description=ADDRESS)
+    reversal_csv_folder: Folder = Field(ROOT / ".dashtrade/bars", description="a folder")
+    reversal_csv_timezone: TimeZone = Field(
+        "UTC", description="the name of a time zone, such as America/New_York"
+    )
 
     order_send_window_seconds: Seconds = Field(10, description=SECONDS)
     order_doubt_seconds: Seconds = Field(30, description=SECONDS)
@@ -194,6 +257,14 @@ class Settings(BaseModel):
     mqtt_publish_prefix: TopicPrefix = Field("dashtrade/", description=PREFIX)
     heartbeat_timeout_seconds: Seconds = Field(90, description=SECONDS)
     heartbeat_check_interval: Seconds = Field(30, description=SECONDS)
+
+    reversal_watches: Annotated[int, Field(ge=0, le=16)] = Field(1, description="a number from 0 to 16")
+    reversal_scan_delay_seconds: Annotated[int, Field(ge=0, le=240)] = Field(
+        5, description="whole seconds, 0 to 240"
+    )
+    trades_archived_after_days: Annotated[int, Field(ge=1, le=3650)] = Field(
+        90, description="whole days, 1 to 3650"
+    )
 
     @property
     def database(self) -> str:

@@ -11,6 +11,7 @@ PARTS = (
     ("gunicorn", "webhook server"),
     ("jobs.py", "workers"),
     ("broker_watch.py", "broker watch"),
+    ("reversal_watch.py", "reversal watch"),
     ("streamlit", "dashboard"),
     ("mqtt_listener.py", "MQTT listener"),
     ("discord_bot", "Discord bot"),

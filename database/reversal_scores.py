@@ -80,5 +80,5 @@ def _score(row: Row) -> Score:
         source=row["source"],
         is_replay=row["source"] == REPLAY,
         edge_shown=row["edge_shown"],
-        factors={name: value for name, value in row["factors"]},
+        factors=dict(row["factors"]),
     )

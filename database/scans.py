@@ -12,6 +12,8 @@ from decimal import Decimal
 from database.notifications import NotificationKind, notify
 from database.pool import Row, Transaction
 
+# A scan that lives is never taken over
+LIMIT_SECONDS = 240
 TAKEN_OVER_AFTER = timedelta(minutes=5)
 TOLD_AFTER = 3
 LOOKED_BACK = timedelta(days=1)
@@ -85,12 +87,12 @@ def finish(transaction: Transaction, claim: Claim, looked: Looked, now: datetime
 
 
 def fail(transaction: Transaction, claim: Claim, words: str, now: datetime) -> bool:
-    """Write down why a scan that is not finished came to nothing; tell whether it was so."""
+    """Write down why a scan came to nothing, where nobody did yet; tell whether it was done now."""
     return (
         transaction.execute(
             """
             UPDATE scans SET finished_at = %s, failure = %s
-             WHERE id = %s AND started_at = %s AND (finished_at IS NULL OR failure IS NOT NULL)
+             WHERE id = %s AND started_at = %s AND finished_at IS NULL
             """,
             (now, words[:2000], claim.id, claim.started_at),
         )
@@ -103,7 +105,7 @@ def release(transaction: Transaction, claim: Claim) -> None:
     transaction.execute(
         """
         UPDATE scans SET started_at = started_at - %s
-         WHERE id = %s AND started_at = %s AND (finished_at IS NULL OR failure IS NOT NULL)
+         WHERE id = %s AND started_at = %s AND finished_at IS NULL
         """,
         (TAKEN_OVER_AFTER, claim.id, claim.started_at),
     )

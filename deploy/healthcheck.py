@@ -14,7 +14,13 @@ WEBHOOK = "http://webhook:8080"
 OWN_WEBHOOK = "http://127.0.0.1:8080"
 OWN_DASHBOARD = "http://127.0.0.1:5000"
 # As the parts name themselves in /health
-NAMES = {"worker": "worker", "watch": "broker watch", "mqtt": "mqtt listener", "discord": "discord bot"}
+NAMES = {
+    "worker": "worker",
+    "watch": "broker watch",
+    "reversal": "reversal watch",
+    "mqtt": "mqtt listener",
+    "discord": "discord bot",
+}
 SECONDS = 10
 
 

@@ -14,7 +14,7 @@ FLOORS = (
     {"core"},
     {"settings", "encryption", "log", "database", "signals", "brokers", "bot_database"},
     {"alerts", "watching", "reversal"},
-    {"engine", "bot_engine", "intake", "channel_intake", "actions", "notifier"},
+    {"engine", "bot_engine", "intake", "channel_intake", "reversal_intake", "actions", "notifier"},
     {
         "gunicorn.conf",
         "webhook",
