@@ -5,7 +5,7 @@ import streamlit as st
 from actions.acting import Refused
 from actions.people import require_admin
 from database.accounts import User
-from ui.admin import audit_log, backups, health, people, server
+from ui.admin import audit_log, backups, days, health, people, server
 from ui.admin.operator import operator
 from ui.calm import calm, tell_what_was_done
 from ui.services import services
@@ -13,6 +13,7 @@ from ui.services import services
 TABS = {
     "Health": health.draw,
     "Users": people.draw,
+    "Signals by day": days.draw,
     "Kill switch": server.draw,
     "Audit log": audit_log.draw,
     "Backups": backups.draw,
