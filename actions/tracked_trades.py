@@ -14,12 +14,14 @@ from actions.trade_checks import TradeRequest
 from core.pips import Market
 from core.tracked_trade import CloseReason, Result
 from core.trade_outcome import reward_to_risk
+from core.trade_walk import moved
 from core.trade_wording import closed, duration, opened
 from core.wording import moment
 from database import audit, market_bars, tracked_trades, trade_updates
 from database.pool import Database, Row, Transaction
-from database.trade_rows import ending, prices_for, told_of, update, worth
+from database.trade_rows import ending, levels_of, moved_of, prices_for, told_of, update, worth
 from database.trade_updates import UpdateKind
+from reversal.sources.replay import RECORDINGS, ReplaySource
 from settings import Settings
 
 __all__ = (
@@ -34,6 +36,7 @@ __all__ = (
 )
 
 MOST_OPEN = 1000
+NO_SOURCE = "none"
 OPENED, IGNORED = "opened", "ignored"
 
 
@@ -74,6 +77,16 @@ class Closed:
     is_pending: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edited:
+    """Where stop and target of a trade stand now; `price` is the newest, None where none is known."""
+
+    trade_id: int
+    stop: Decimal
+    target: Decimal
+    price: Decimal | None
+
+
 def open_trade(
     database: Database, settings: Settings, user_id: int, actor: str, request: TradeRequest, now: datetime
 ) -> Opened:
@@ -89,11 +102,12 @@ def open_trade(
         if before is not None:
             return Opened(trade_id=before, is_new=False)
         _check_answerable(signal, now)
-        return store_trade(transaction, user_id, actor, request, market, signal, now)
+        return store_trade(transaction, settings, user_id, actor, request, market, signal, now)
 
 
 def store_trade(
     transaction: Transaction,
+    settings: Settings,
     user_id: int,
     actor: str,
     request: TradeRequest,
@@ -110,7 +124,7 @@ def store_trade(
     wishes = tracked_trades.wishes(transaction, user_id)
     entered_at = min(request.entered_at or now, now)
     hours, minutes = wishes["trade_limit_hours"], wishes["running_update_minutes"]
-    source = signal["source"] if signal else _source(transaction, market)
+    source = signal["source"] if signal else _source(settings, market)
     columns = {
         "user_id": user_id,
         "pair": market.pair,
@@ -185,6 +199,42 @@ def close_trade(
     )
 
 
+def edit_levels(
+    database: Database,
+    user_id: int,
+    actor: str,
+    trade_id: int,
+    now: datetime,
+    *,
+    stop: Decimal | None = None,
+    target: Decimal | None = None,
+) -> Edited:
+    """Move stop or target of one of the user's open trades; None leaves one as it is.
+
+    They must stand on their sides of the price now, whatever the entry was: a stop may lock in a profit.
+    What bars have shown before counts by the levels of their time. Raises `Refused`.
+    """
+    with database.transaction() as transaction:
+        row = _open_trade(transaction, user_id, trade_id)
+        if row["signal_uuid"] is not None:
+            raise Refused("A bot holds this trade: its stop and target are at the bot and stay as they are.")
+        told = told_of(row)
+        price = prices_for(transaction, [row], now).get(row["pair"])
+        wanted = row["stop_loss"] if stop is None else stop, row["take_profit"] if target is None else target
+        trade_checks.check_moved(told.market, told.direction, *wanted, price=price, entry=row["entry_price"])
+        edited = Edited(trade_id=trade_id, stop=wanted[0], target=wanted[1], price=price)
+        if wanted == (row["stop_loss"], row["take_profit"]):
+            return edited
+        was = moved(levels_of(row), moved_of(row), row["looked_until"], now)
+        columns = {"stop_loss": edited.stop, "take_profit": edited.target, "updated_at": now}
+        columns |= {"levels_since": was.since, "stop_before": was.stop, "target_before": was.target}
+        tracked_trades.change(transaction, user_id, trade_id, columns)
+        before = {"stop": row["stop_loss"], "target": row["take_profit"]}
+        after = {"stop": edited.stop, "target": edited.target}
+        _audit(transaction, user_id, actor, "trade edit", trade_id, after, before)
+    return edited
+
+
 def _signal_of(transaction: Transaction, user_id: int, notification_id: int | None) -> Row | None:
     if notification_id is None:
         return None
@@ -214,12 +264,20 @@ def _timeframe(request: TradeRequest, market: Market, signal: Row | None) -> str
     return str(signal["timeframe"])
 
 
-def _source(transaction: Transaction, market: Market) -> str:
-    return "none"
+def _source(settings: Settings, market: Market) -> str:
+    """Return where prices of a market come from, by the settings; `NO_SOURCE` where nothing gives them.
+
+    By name alone: what asks a source has a broker's libraries behind it, and this runs in the Discord bot too.
+    """
+    name = str(getattr(settings, f"reversal_{market.kind.lower()}_source"))
+    is_recorded = market.pair in {recording.pair for recording in RECORDINGS}
+    return NO_SOURCE if name == "off" or (name == ReplaySource.name and not is_recorded) else name
 
 
 def _remark(market: Market, source: str) -> str | None:
-    return None
+    if source != NO_SOURCE:
+        return None
+    return f"Nothing gives prices of {market.pair} here, so only you can close this trade, with your price."
 
 
 def _open_trade(transaction: Transaction, user_id: int, trade_id: int) -> Row:
@@ -249,10 +307,22 @@ def _note_opened(transaction: Transaction, row: Row, now: datetime) -> None:
 
 
 def _audit(
-    transaction: Transaction, user_id: int, actor: str, action: str, trade_id: int, after: Row
+    transaction: Transaction,
+    user_id: int,
+    actor: str,
+    action: str,
+    trade_id: int,
+    after: Row,
+    before: Row | None = None,
 ) -> None:
     audit.record(
-        transaction, actor=actor, action=action, subject=f"trade {trade_id}", user_id=user_id, after=after
+        transaction,
+        actor=actor,
+        action=action,
+        subject=f"trade {trade_id}",
+        user_id=user_id,
+        before=before,
+        after=after,
     )
 
 

@@ -83,15 +83,23 @@ def check(request: TradeRequest, market: Market, last: Decimal | None, now: date
 
 
 def check_moved(
-    market: Market, direction: Direction, stop: Decimal, target: Decimal, price: Decimal, entry: Decimal
+    market: Market,
+    direction: Direction,
+    stop: Decimal,
+    target: Decimal,
+    *,
+    price: Decimal | None,
+    entry: Decimal,
 ) -> None:
-    """Raise `Refused` where moved levels are not on their sides of the price now.
+    """Raise `Refused` where moved levels are not on their sides of the price now, None where it is unknown.
 
     The entry says nothing here: a stop at break-even or beyond locks in what was won.
     """
     for field, level in (("stop", stop), ("target", target)):
         _check_number(level, field)
-    if contradiction(direction, price, stop, target) is not None:
+    if price is None and (target - stop) * direction.sign <= 0:
+        raise Refused("The stop loss and the take profit stand on different sides of the price.", "stop")
+    if price is not None and contradiction(direction, price, stop, target) is not None:
         stands = "below that, the take profit above"
         if direction is Direction.SHORT:
             stands = "above that, the take profit below"

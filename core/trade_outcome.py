@@ -9,6 +9,8 @@ from core.pips import BETWEEN, Market, rate_between
 from core.tracked_trade import Levels, Result, percentage, result_of
 
 HUNDREDTH = Decimal("0.01")
+# Of two of these the first is the base of the pair that markets quote.
+QUOTED_FIRST = ("EUR", "GBP", "AUD", "NZD", "USD", "CAD", "CHF", "NOK", "SEK", "DKK")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,3 +57,13 @@ def rate_pairs(market: Market, currency: str) -> frozenset[str]:
         return frozenset()
     names = sorted({market.quote, currency, BETWEEN})
     return frozenset(f"{one}/{other}" for one in names for other in names if one != other)
+
+
+def quoted_pair(one: str, other: str) -> str:
+    """Return two currencies as the pair that markets quote: `EUR/USD`, `USD/JPY`."""
+    first, last = sorted((one, other), key=lambda each: (_place(each), each))
+    return f"{first}/{last}"
+
+
+def _place(currency: str) -> int:
+    return QUOTED_FIRST.index(currency) if currency in QUOTED_FIRST else len(QUOTED_FIRST)

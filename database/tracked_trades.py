@@ -1,15 +1,25 @@
-"""Trades that users follow: opened, changed and ended one at a time, each by its owner's id.
+"""Trades that users follow: opened, changed, ended, listed, counted, and put away; each by its owner's id.
 
-What the monitor does to many at once is in `database.trade_watch`, what people read of lists and figures in
-`database.trade_history`.
+What the monitor does to many at once is in `database.trade_watch`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from core.performance import win_rate
+from core.pips import CURRENCIES
 from database.pool import Row, Transaction
 
+PAGE = 50
+EXPORTED_AT_ONCE = 2000
+EXPORTED = (
+    *("id", "pair", "timeframe", "direction", "source", "status", "close_reason", "result", "entry_time"),
+    *("entry_price", "lot_size", "stop_loss", "take_profit", "reward_to_risk", "close_time", "close_price"),
+    *("duration_seconds", "pips", "unit", "profit_loss", "account_currency", "profit_loss_percentage"),
+    *("bot", "connection", "notes", "archived_at"),
+)
 # What a trade is opened with, beside what is counted here.
 NEW = (
     *("user_id", "pair", "timeframe", "direction", "entry_price", "entry_time", "lot_size", "stop_loss"),
@@ -114,3 +124,128 @@ def archive(transaction: Transaction, before: datetime, limit: int) -> int:
         """,
         {"before": before, "limit": limit},
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradeFilters:
+    """Which of a user's trades are wanted; None takes all.
+
+    `since` and before `until` are about the entry. `status` is open, closed or cancelled. Those that were
+    archived are there `with_archived` only.
+    """
+
+    pair: str | None = None
+    timeframe: str | None = None
+    direction: str | None = None
+    status: str | None = None
+    result: str | None = None
+    close_reason: str | None = None
+    source: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    with_archived: bool = False
+
+
+ALL = TradeFilters()
+_CONDITIONS = {
+    "since": "trades.entry_time >= %(since)s",
+    "until": "trades.entry_time < %(until)s",
+}
+_IS_FOREX = """(split_part(trades.pair, '/', 1) = ANY(%(currencies)s)
+                AND split_part(trades.pair, '/', 2) = ANY(%(currencies)s))"""
+_ROWS = f"""
+    SELECT trades.*, CASE WHEN {_IS_FOREX} THEN 'pips' ELSE 'points' END AS unit,
+           extract(epoch FROM close_time - entry_time)::bigint AS duration_seconds,
+           bots.name AS bot, connections.label AS connection
+      FROM user_trades AS trades
+      LEFT JOIN user_bot_configs AS bots ON bots.id = trades.bot_config_id
+      LEFT JOIN user_api_keys AS connections ON connections.id = trades.connection_id
+     WHERE trades.user_id = %(user)s
+"""
+
+
+def open_of(transaction: Transaction, user_id: int) -> list[Row]:
+    """Return a user's open trades, the newest first: the columns of user_trades, and as `page` has them."""
+    sql = f"{_ROWS} AND trades.status = 'open' AND trades.archived_at IS NULL ORDER BY trades.id DESC"
+    return transaction.all(sql, _values(user_id, ALL))
+
+
+def page(
+    transaction: Transaction,
+    user_id: int,
+    filters: TradeFilters = ALL,
+    before: int | None = None,
+    count: int = PAGE,
+) -> list[Row]:
+    """Return a page of a user's trades, the newest first; `before` is the id of the page before's last.
+
+    Beside the columns of user_trades: `unit` (pips, points), `duration_seconds` (None while it is open), `bot`
+    and `connection` by name where the engine holds it.
+    """
+    older = " AND trades.id < %(before)s" if before is not None else ""
+    sql = f"{_ROWS} {_where(filters)} {older} ORDER BY trades.id DESC LIMIT %(count)s"
+    return transaction.all(sql, {**_values(user_id, filters), "before": before, "count": count})
+
+
+def csv_rows(transaction: Transaction, user_id: int, filters: TradeFilters = ALL) -> Iterator[Row]:
+    """Give all of a user's trades of the filters, the newest first, for `core.spreadsheet` with `EXPORTED`."""
+    sql = f"{_ROWS} {_where(filters)} ORDER BY trades.id DESC"
+    return transaction.each(sql, _values(user_id, filters), at_once=EXPORTED_AT_ONCE)
+
+
+def statistics(transaction: Transaction, user_id: int, filters: TradeFilters = ALL) -> Row:
+    """Return figures of a user's closed trades, of those the filters take.
+
+    trades, won, lost, breakeven, open; win_rate (0 to 100, of those won or lost; None without any);
+    average_reward_to_risk (as opened), average_seconds; total_pips of currencies and total_points of all
+    else, which are never added up; total_profit_loss in `currency`, the user's own, None without any;
+    in_other_currencies and without_rate: how many it leaves out; best and worst by profit: each a row
+    with id, pair, direction, pips, unit and profit_loss, or None.
+    """
+    values = _values(user_id, filters)
+    values["currency"] = wishes(transaction, user_id)["account_currency"]
+    found = transaction.one(f"{_FIGURES} {_where(filters)}", values)
+    ends = transaction.all(
+        " UNION ALL ".join(
+            f"(SELECT {_END} FROM ({_ROWS} {_where(filters)} AND trades.status = 'closed' AND profit_loss IS NOT NULL"
+            f" AND account_currency = %(currency)s) AS trades ORDER BY profit_loss {order}, id LIMIT 1)"
+            for order in ("DESC", "ASC")
+        ),
+        values,
+    )
+    best, worst = (ends[0], ends[-1]) if ends else (None, None)
+    rate = win_rate(found["won"], found["lost"])
+    return {**found, "win_rate": rate, "currency": values["currency"], "best": best, "worst": worst}
+
+
+_END = "id, pair, direction, pips, unit, profit_loss"
+_FIGURES = f"""
+    SELECT count(*) FILTER (WHERE closed) AS trades, count(*) FILTER (WHERE result = 'win') AS won,
+           count(*) FILTER (WHERE result = 'loss') AS lost,
+           count(*) FILTER (WHERE result = 'breakeven') AS breakeven,
+           count(*) FILTER (WHERE status = 'open') AS open,
+           round(avg(reward_to_risk) FILTER (WHERE closed), 2) AS average_reward_to_risk,
+           round(avg(extract(epoch FROM close_time - entry_time)) FILTER (WHERE closed))::bigint AS average_seconds,
+           coalesce(sum(pips) FILTER (WHERE closed AND is_forex), 0) AS total_pips,
+           coalesce(sum(pips) FILTER (WHERE closed AND NOT is_forex), 0) AS total_points,
+           sum(profit_loss) FILTER (WHERE closed AND account_currency = %(currency)s) AS total_profit_loss,
+           count(*) FILTER (WHERE closed AND profit_loss IS NOT NULL AND account_currency <> %(currency)s)
+               AS in_other_currencies,
+           count(*) FILTER (WHERE closed AND profit_loss IS NULL) AS without_rate
+      FROM user_trades AS trades, LATERAL (SELECT status = 'closed' AS closed, {_IS_FOREX} AS is_forex) AS kind
+     WHERE trades.user_id = %(user)s
+"""
+
+
+def _where(filters: TradeFilters) -> str:
+    wanted = [
+        name for name, value in asdict(filters).items() if value is not None and name != "with_archived"
+    ]
+    conditions = [_CONDITIONS.get(name, f"trades.{name} = %({name})s") for name in wanted]
+    if not filters.with_archived:
+        conditions.append("trades.archived_at IS NULL")
+    return "".join(f" AND {condition}" for condition in conditions)
+
+
+def _values(user_id: int, filters: TradeFilters) -> Row:
+    return {"user": user_id, "currencies": sorted(CURRENCIES), **asdict(filters)}

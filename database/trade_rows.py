@@ -1,12 +1,13 @@
 """Rows of user_trades as the types that judge them and tell of them, and what a trade's end writes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 
 from core.pips import Direction, market_of
 from core.tracked_trade import CloseReason, Levels
 from core.trade_outcome import Outcome, outcome, rate_pairs
+from core.trade_walk import Moved
 from core.trade_wording import Told
 from database import market_bars
 from database.pool import Row, Transaction
@@ -38,6 +39,13 @@ def levels_of(row: Row) -> Levels:
     )
 
 
+def moved_of(row: Row) -> Moved | None:
+    """Return what its levels were before they were moved, None where they never were."""
+    if row["levels_since"] is None:
+        return None
+    return Moved(since=row["levels_since"], stop=row["stop_before"], target=row["target_before"])
+
+
 def told_of(row: Row) -> Told:
     """Return what its updates say of a trade."""
     return Told(
@@ -51,7 +59,7 @@ def told_of(row: Row) -> Told:
     )
 
 
-def worth(row: Row, price: Decimal, prices: dict[str, Decimal]) -> Outcome:
+def worth(row: Row, price: Decimal, prices: Mapping[str, Decimal]) -> Outcome:
     """Return what a trade is worth at a price; `prices` are the newest of each pair."""
     return outcome(levels_of(row), row["lot_size"], row["account_currency"], price, prices)
 
