@@ -262,6 +262,7 @@ class Settings(BaseModel):
     reversal_scan_delay_seconds: Annotated[int, Field(ge=0, le=240)] = Field(
         5, description="whole seconds, 0 to 240"
     )
+    reversal_retrain_days: Annotated[int, Field(ge=0, le=365)] = Field(0, description="whole days, 0 to 365")
     trades_archived_after_days: Annotated[int, Field(ge=1, le=3650)] = Field(
         90, description="whole days, 1 to 3650"
     )

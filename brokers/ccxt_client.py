@@ -5,8 +5,6 @@ unknown code that came with success around it. So an answer is judged before ccx
 error of ours passes through ccxt as it is.
 """
 
-import importlib
-import importlib.util
 import json
 import logging
 import sys
@@ -27,34 +25,22 @@ from brokers.base import Mode
 from brokers.ccxt_venues import CCXT_NAMES, Venue
 from brokers.transport import retry_wait, transport_error
 from core.errors import BrokerError, Rejected, Unknown
+from core.one_module import one_module
 
 CONNECTIONS = 32
 PIECE_BYTES = 65_536
 
-_importing = threading.Lock()
 # ccxt writes every request's headers, keys among them, to its logger
 _silent = logging.getLogger("brokers.ccxt_client.silent")
 _silent.disabled = True
 
 
 def exchange_class(ccxt_id: str) -> Any:
-    """Return ccxt's class of one exchange without loading the hundred others (60 MB, 1.5 s).
-
-    `import ccxt` runs a package that imports them all. The one module is imported below an empty
-    package, which is forgotten again, so that `import ccxt` elsewhere still gives the whole.
-    """
-    with _importing:
-        already = "ccxt" in sys.modules
-        if not already:
-            spec = importlib.util.find_spec("ccxt")
-            if spec is None:
-                raise Rejected("The package ccxt is not installed.")
-            sys.modules["ccxt"] = importlib.util.module_from_spec(spec)
-        try:
-            return getattr(importlib.import_module(f"ccxt.{ccxt_id}"), ccxt_id)
-        finally:
-            if not already:
-                del sys.modules["ccxt"]
+    """Return ccxt's class of one exchange without loading the hundred others (60 MB, 1.5 s)."""
+    try:
+        return getattr(one_module("ccxt", ccxt_id), ccxt_id)
+    except ModuleNotFoundError:
+        raise Rejected("The package ccxt is not installed.") from None
 
 
 def open_client(

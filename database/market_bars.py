@@ -9,6 +9,8 @@ from enum import StrEnum
 from core.bar import Bar, length
 from database.pool import Row, Transaction
 
+FEED_LOCKS = 7_300_201
+
 
 class FaultKind(StrEnum):
     """What may be wrong with a bar; none of it is ever mended by us."""
@@ -119,7 +121,7 @@ def feed(transaction: Transaction, pair: str, timeframe: str) -> Row | None:
     """Return how far a pair and timeframe was fetched, from where, and why it last failed."""
     return transaction.maybe(
         """
-        SELECT source, fetched_until, asked_at, failed_since, failure FROM market_feeds
+        SELECT source, fetched_from, fetched_until, asked_at, failed_since, failure FROM market_feeds
          WHERE pair = %s AND timeframe = %s
         """,
         (pair, timeframe),
@@ -127,33 +129,95 @@ def feed(transaction: Transaction, pair: str, timeframe: str) -> Row | None:
 
 
 def note_fetched(
-    transaction: Transaction, pair: str, timeframe: str, source: str, until: datetime, now: datetime
+    transaction: Transaction,
+    pair: str,
+    timeframe: str,
+    source: str,
+    until: datetime | None,
+    now: datetime,
+    *,
+    since: datetime | None = None,
+    failure: str | None = None,
 ) -> None:
-    """Note that bars that opened before `until` were fetched."""
+    """Note that the bars that opened from `since` to before `until` were fetched; `failure` says what is wrong
+    all the same.
+    """
     transaction.execute(
         """
-        INSERT INTO market_feeds (pair, timeframe, source, fetched_until, asked_at) VALUES (%s, %s, %s, %s, %s)
+        INSERT INTO market_feeds (pair, timeframe, source, fetched_from, fetched_until, asked_at, failed_since, failure)
+        VALUES (%(pair)s, %(timeframe)s, %(source)s, %(since)s, %(until)s, %(now)s,
+                CASE WHEN %(failure)s::text IS NOT NULL THEN %(now)s END, %(failure)s)
         ON CONFLICT (pair, timeframe) DO UPDATE SET source = excluded.source, asked_at = excluded.asked_at,
+               fetched_from = least(market_feeds.fetched_from, excluded.fetched_from),
                fetched_until = greatest(market_feeds.fetched_until, excluded.fetched_until),
-               failed_since = NULL, failure = NULL
+               failed_since = CASE WHEN excluded.failure IS NOT NULL
+                                   THEN coalesce(market_feeds.failed_since, excluded.failed_since) END,
+               failure = excluded.failure
         """,
-        (pair, timeframe, source, until, now),
+        {"pair": pair, "timeframe": timeframe, "source": source, "since": since}
+        | {"until": until, "now": now, "failure": failure},
     )
 
 
 def note_failure(
-    transaction: Transaction, pair: str, timeframe: str, source: str, words: str, now: datetime
+    transaction: Transaction,
+    pair: str,
+    timeframe: str,
+    source: str,
+    words: str,
+    now: datetime,
+    *,
+    asked: bool = True,
 ) -> None:
-    """Note that a source gave no bars, since when, and why."""
+    """Note that a source gave no bars, since when, and why; `asked` says that it was asked at all."""
     transaction.execute(
         """
         INSERT INTO market_feeds (pair, timeframe, source, asked_at, failed_since, failure)
-        VALUES (%(pair)s, %(timeframe)s, %(source)s, %(now)s, %(now)s, %(words)s)
-        ON CONFLICT (pair, timeframe) DO UPDATE SET source = excluded.source, asked_at = excluded.asked_at,
+        VALUES (%(pair)s, %(timeframe)s, %(source)s, %(asked_at)s, %(now)s, %(words)s)
+        ON CONFLICT (pair, timeframe) DO UPDATE SET source = excluded.source,
+               asked_at = coalesce(excluded.asked_at, market_feeds.asked_at),
                failed_since = coalesce(market_feeds.failed_since, excluded.failed_since), failure = excluded.failure
         """,
-        {"pair": pair, "timeframe": timeframe, "source": source, "now": now, "words": words},
+        {"pair": pair, "timeframe": timeframe, "source": source, "now": now, "words": words}
+        | {"asked_at": now if asked else None},
     )
+
+
+def asked_in_turn(transaction: Transaction, source: str) -> list[tuple[str, str]]:
+    """Return the pairs and timeframes that a source was asked for: sound ones first, longest not asked first."""
+    rows = transaction.all(
+        """
+        SELECT pair, timeframe FROM market_feeds WHERE source = %s
+         ORDER BY failed_since IS NOT NULL, asked_at NULLS FIRST, pair, timeframe
+        """,
+        (source,),
+    )
+    return [(row["pair"], row["timeframe"]) for row in rows]
+
+
+def forget_other_sources(transaction: Transaction, pair: str, source: str) -> int:
+    """Forget a pair's bars that did not come from this source: no series is made of two; return how many."""
+    if not transaction.value(
+        "SELECT EXISTS (SELECT FROM market_feeds WHERE pair = %s AND source <> %s)", (pair, source)
+    ):
+        return 0
+    for table in ("market_feeds", "bar_faults"):
+        transaction.execute(f"DELETE FROM {table} WHERE pair = %s AND source <> %s", (pair, source))
+    return transaction.execute("DELETE FROM market_bars WHERE pair = %s AND source <> %s", (pair, source))
+
+
+def try_lock(transaction: Transaction, pair: str, timeframe: str) -> bool:
+    """Be the one that fetches a pair and timeframe, for as long as the connection lives or until `unlock`."""
+    return bool(
+        transaction.value(
+            "SELECT pg_try_advisory_lock(%s, hashtext(%s))", (FEED_LOCKS, f"{pair} {timeframe}")
+        )
+    )
+
+
+def unlock(transaction: Transaction, pair: str, timeframe: str) -> None:
+    """Let others fetch it."""
+    transaction.execute("SELECT pg_advisory_unlock(%s, hashtext(%s))", (FEED_LOCKS, f"{pair} {timeframe}"))
 
 
 def _bar(row: Row, timeframe: str) -> Bar:

@@ -1,4 +1,4 @@
-"""Token buckets that all processes on all machines share."""
+"""Allowances of calls that all processes on all machines share."""
 
 from datetime import datetime, timedelta
 
@@ -8,22 +8,16 @@ from database.pool import Transaction
 def take(transaction: Transaction, name: str, *, calls: int, within: timedelta, now: datetime) -> float:
     """Take one of the calls allowed within a time; return 0.0, or the seconds until there is one to take.
 
-    The bucket begins full and fills evenly. Whoever takes holds its row until the transaction ends.
+    However they fall, never more than `calls` are taken within any such time: a bucket that refills evenly would
+    give nearly twice as many after a rest. Whoever takes holds the row until the transaction ends. A call noted
+    by a clock that is ahead of ours counts as made now.
     """
-    per_second = calls / within.total_seconds()
+    transaction.execute("INSERT INTO rate_allowances (name) VALUES (%s) ON CONFLICT DO NOTHING", (name,))
+    row = transaction.one("SELECT taken FROM rate_allowances WHERE name = %s FOR UPDATE", (name,))
+    taken = sorted(min(each, now) for each in row["taken"])[-calls:]
+    if len(taken) == calls and (wait := (taken[0] + within - now).total_seconds()) > 0:
+        return float(wait)
     transaction.execute(
-        "INSERT INTO rate_allowances (name, tokens, counted_at) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
-        (name, calls, now),
-    )
-    row = transaction.one(
-        "SELECT tokens, counted_at FROM rate_allowances WHERE name = %s FOR UPDATE", (name,)
-    )
-    waited = max((now - row["counted_at"]).total_seconds(), 0.0)
-    tokens = min(row["tokens"] + waited * per_second, calls)
-    if tokens < 1:
-        return float((1 - tokens) / per_second)
-    transaction.execute(
-        "UPDATE rate_allowances SET tokens = %s, counted_at = greatest(counted_at, %s) WHERE name = %s",
-        (tokens - 1, now, name),
+        "UPDATE rate_allowances SET taken = %s::timestamptz[] WHERE name = %s", ([*taken, now][-calls:], name)
     )
     return 0.0

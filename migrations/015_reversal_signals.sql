@@ -31,11 +31,12 @@ CREATE TABLE bar_faults (
 );
 CREATE INDEX bar_faults_newest ON bar_faults (found_at DESC);
 
--- How far each pair and timeframe has been fetched, and why it last failed.
+-- How far each pair and timeframe has been fetched, back and forth, and why it last failed.
 CREATE TABLE market_feeds (
     pair           TEXT NOT NULL,
     timeframe      TEXT NOT NULL,
     source         TEXT NOT NULL,
+    fetched_from   TIMESTAMPTZ,
     fetched_until  TIMESTAMPTZ,
     asked_at       TIMESTAMPTZ,
     failed_since   TIMESTAMPTZ,
@@ -43,11 +44,10 @@ CREATE TABLE market_feeds (
     PRIMARY KEY (pair, timeframe)
 );
 
--- Token buckets that all processes share: what is left of each allowance, and when that was so.
+-- Allowances that all processes share: when the calls of each that still count were made, the oldest first.
 CREATE TABLE rate_allowances (
-    name        TEXT PRIMARY KEY,
-    tokens      DOUBLE PRECISION NOT NULL,
-    counted_at  TIMESTAMPTZ NOT NULL
+    name   TEXT PRIMARY KEY,
+    taken  TIMESTAMPTZ[] NOT NULL DEFAULT '{}'
 );
 
 CREATE TABLE model_versions (

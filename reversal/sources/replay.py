@@ -9,7 +9,7 @@ import csv
 import gzip
 import importlib.util
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 
 from core.bar import Bar, length
 from core.pips import MarketKind
-from reversal.sources.base import Allowance, SourceRefused
+from reversal.sources.base import AT_ONCE, Allowance, SourceRefused, freely
 
 NEW_YORK = ZoneInfo("America/New_York")
 
@@ -77,18 +77,30 @@ class ReplaySource:
 
     name = "replay"
     kinds = frozenset({MarketKind.FOREX, MarketKind.STOCK})
-    timeframes = ("1 Hour", "1 Day")
-    allowance: Allowance | None = None
+    allowances: tuple[Allowance, ...] = ()
+    settles = AT_ONCE
     is_replay = True
 
     def pairs(self) -> Sequence[str]:
         """Return the pairs that were recorded."""
         return [recording.pair for recording in RECORDINGS]
 
+    def timeframes(self, pair: str) -> Sequence[str]:
+        """Return the timeframe in which a pair was recorded, or none."""
+        return [recording.timeframe for recording in RECORDINGS if recording.pair == pair]
+
     def fetch(
-        self, pair: str, timeframe: str, since: datetime, until: datetime, *, now: datetime
+        self,
+        pair: str,
+        timeframe: str,
+        since: datetime,
+        until: datetime,
+        *,
+        now: datetime,
+        asking: Callable[[], None] = freely,
     ) -> Sequence[Bar]:
         """Return the bars played from `since` to before `until` that are closed by `now`."""
+        asking()
         recording = recording_of(pair, timeframe)
         return [bar for bar in _played(recording, since, until) if bar.closed_at <= now]
 

@@ -128,26 +128,6 @@ def test_every_setting_is_there_with_its_default_and_what_is_allowed() -> None:
     assert listed == expected
 
 
-def test_settings_said_to_have_no_effect_are_read_by_nothing_that_acts() -> None:
-    without_effect = re.findall(
-        r"^\| `([A-Z_]+)`", text("docs/settings.md").split("## Known, and without effect")[1], re.M
-    )
-    code = [
-        path
-        for path in ROOT.rglob("*.py")
-        if not set(path.relative_to(ROOT).parts) & {"tests", ".venv", "bench"}
-    ]
-    readers = {
-        name: [
-            str(path.relative_to(ROOT))
-            for path in code
-            if re.search(rf"\.{name.lower()}\b", path.read_text())
-        ]
-        for name in without_effect
-    }
-    assert {name: found for name, found in readers.items() if found} == {}
-
-
 def test_every_code_says_what_it_means_and_what_to_do() -> None:
     rows = re.findall(r"^\| `([A-Z_]+)` \| (.+?) \| (.+?) \|$", text("docs/trading.md"), re.MULTILINE)
     explained = [code for code, _, _ in rows]

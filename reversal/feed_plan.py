@@ -1,0 +1,97 @@
+"""Decide what to ask a source for, and when to leave it alone; pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from core.bar import length, opening
+from core.pips import MarketKind
+from reversal.market_hours import may_be, missing, openings
+
+# How many bars the first fetch brings, and the most it brings for longer ones to be built from.
+DEPTH, DEEPEST = 600, 6000
+# So many stored bars are asked for again: late ones come along, and changed ones show.
+OVERLAP = 5
+SHORT_PAUSE, LONG_PAUSE, LONGEST_PAUSE = timedelta(seconds=55), timedelta(minutes=5), timedelta(minutes=15)
+STALE_BARS, STALE_AFTER = 3, timedelta(minutes=15)
+# How much longer than its bars a stretch of time is, since markets close.
+DAILY_REACH, FOREX_REACH, STOCK_REACH = 1.6, 1.6, 6.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a pair and timeframe was fetched, and how the last time went."""
+
+    fetched_from: datetime | None = None
+    fetched_until: datetime | None = None
+    asked_at: datetime | None = None
+    failed_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """Bars that opened from `since` to before `until`."""
+
+    since: datetime
+    until: datetime
+
+
+def spans(
+    kind: MarketKind, timeframe: str, progress: Progress, *, depth: int, settled: datetime, now: datetime
+) -> Iterator[Span]:
+    """Give what to ask for now: what is newer than the newest bar, and what a greater depth lacks.
+
+    `settled` is the time up to which bars may be asked for, `now` less what a source takes to settle.
+    """
+    if not may_ask(timeframe, progress, settled=settled, now=now):
+        return
+    end = opening(settled, timeframe)
+    begin = end - reach(kind, timeframe, depth)
+    if progress.fetched_until is None or end - progress.fetched_until > DEEPEST * length(timeframe):
+        yield Span(since=begin, until=end)
+        return
+    fresh = openings(timeframe, progress.fetched_until, end)
+    if any(may_be(kind, timeframe, each) for each in fresh):
+        yield Span(since=progress.fetched_until - OVERLAP * length(timeframe), until=end)
+    if progress.fetched_from is not None and begin < progress.fetched_from and progress.failed_since is None:
+        yield from _older(timeframe, begin, progress.fetched_from, depth)
+
+
+def reach(kind: MarketKind, timeframe: str, count: int) -> timedelta:
+    """Return how far back so many bars reach, at least."""
+    if kind is MarketKind.CRYPTO or length(timeframe) >= timedelta(weeks=1):
+        return count * length(timeframe)
+    if length(timeframe) >= timedelta(days=1):
+        return count * length(timeframe) * DAILY_REACH
+    return count * length(timeframe) * (FOREX_REACH if kind is MarketKind.FOREX else STOCK_REACH)
+
+
+def may_ask(timeframe: str, progress: Progress, *, settled: datetime, now: datetime) -> bool:
+    """Tell whether a source that failed, or had nothing new, has been left alone for long enough."""
+    asked = progress.asked_at
+    if asked is None:
+        return True
+    if progress.failed_since is not None:
+        return now - asked >= _between(SHORT_PAUSE, asked - progress.failed_since, LONGEST_PAUSE)
+    if progress.fetched_until is None or asked - (now - settled) < opening(settled, timeframe):
+        return True
+    waited = asked - progress.fetched_until
+    pause = max(length(timeframe) / 30, _between(SHORT_PAUSE, waited / 10, LONG_PAUSE))
+    return now - asked >= pause
+
+
+def is_stale(kind: MarketKind, timeframe: str, until: datetime, settled: datetime) -> bool:
+    """Tell whether bars do not come that are due for long: three of them, and a quarter of an hour."""
+    due = missing(kind, timeframe, until, opening(settled, timeframe))
+    grace = max(STALE_BARS * length(timeframe), STALE_AFTER)
+    return bool(due) and settled - (due[0] + length(timeframe)) > grace
+
+
+def _older(timeframe: str, begin: datetime, known_from: datetime, depth: int) -> Iterator[Span]:
+    # What moves with the clock is no lack: a deeper look must be worth a request.
+    if known_from - begin > depth * length(timeframe) / 10:
+        yield Span(since=begin, until=known_from)
+
+
+def _between(least: timedelta, value: timedelta, most: timedelta) -> timedelta:
+    return min(max(least, value), most)

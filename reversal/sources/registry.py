@@ -1,0 +1,53 @@
+"""Say which source serves a pair: one setting for each kind of market."""
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+
+from core.pips import MarketKind, market_of
+from reversal.sources.alpaca_bars import alpaca_bars
+from reversal.sources.alpha_vantage import alpha_vantage
+from reversal.sources.base import BarSource
+from reversal.sources.ccxt_bars import ccxt_bars
+from reversal.sources.csv_folder import csv_folder
+from reversal.sources.replay import ReplaySource
+from settings import Settings
+
+OFF = "off"
+MAKERS: Mapping[str, Callable[[Settings], BarSource]] = {
+    "replay": lambda settings: ReplaySource(),
+    "alpha_vantage": alpha_vantage,
+    "alpaca": alpaca_bars,
+    "csv": csv_folder,
+}
+
+
+def source_of(pair: str, settings: Settings) -> BarSource | None:
+    """Return what gives a pair's bars, or None where its kind of market is off; raise ValueError for no pair."""
+    return source_for(market_of(pair).kind, settings)
+
+
+def source_for(kind: MarketKind, settings: Settings) -> BarSource | None:
+    """Return what gives the bars of a kind of market, or None where it is off."""
+    name = chosen(kind, settings)
+    return None if name == OFF else _made(name, settings)
+
+
+def chosen(kind: MarketKind, settings: Settings) -> str:
+    """Return the setting of a kind of market: a source's name, an exchange's, or off."""
+    return {
+        MarketKind.FOREX: settings.reversal_forex_source,
+        MarketKind.CRYPTO: settings.reversal_crypto_source,
+        MarketKind.STOCK: settings.reversal_stock_source,
+    }[kind]
+
+
+def setting_of(kind: MarketKind) -> str:
+    """Return the name of the setting that chooses the source of a kind of market."""
+    return f"REVERSAL_{kind}_SOURCE"
+
+
+@lru_cache(maxsize=16)
+def _made(name: str, settings: Settings) -> BarSource:
+    """Make a source once for a process: it keeps its connections, and an exchange its list of markets."""
+    maker = MAKERS.get(name)
+    return maker(settings) if maker else ccxt_bars(name, settings)
