@@ -9,16 +9,19 @@ import discord
 from discord import app_commands
 from discord.ext import tasks
 
-from discord_bot import addresses, slash
+from discord_bot import addresses, reversal_answers, slash
 from discord_bot.api import Api
 from discord_bot.backlog import Backlog
 from discord_bot.changes import note_deletion, note_edit
 from discord_bot.desk import Desk
 from discord_bot.incoming import Incoming
+from discord_bot.reversal_presses import SignalButton
+from discord_bot.reversal_sending import Sending
 from discord_bot.standing import Standing
 from discord_bot.telling import Telling
 
 TELL_SECONDS = 1.0
+SEND_SECONDS = 1.0
 STAND_SECONDS = 10.0
 LOOK_FOR_INTENT_SECONDS = 60.0
 
@@ -46,6 +49,7 @@ class DiscordBot(discord.Client):
         self.api = Api(desk.settings)
         self.standing = Standing(self)
         self.telling = Telling(self)
+        self.sending = Sending(self)
         self.incoming = Incoming(self)
         self.backlog = Backlog(self, process)
         self.paces: dict[int, app_commands.Cooldown] = {}
@@ -58,15 +62,16 @@ class DiscordBot(discord.Client):
         settings = self.desk.settings
         if settings.discord_base_url is not None:
             await addresses.use_its_gateway(self)
+        self.add_dynamic_items(SignalButton)
         await slash.register(self.tree, settings.discord_guild_id, self.standing)
         await self.backlog.look_when()
         self.api.open()
-        for loop in (self.tell, self.stand, self.look_for_intent):
+        for loop in (self.tell, self.send_signals, self.stand, self.look_for_intent):
             loop.start()
 
     async def close(self) -> None:
         """Leave Discord; what is under way is taken up from its rows by the next client."""
-        for loop in (self.tell, self.stand, self.look_for_intent):
+        for loop in (self.tell, self.send_signals, self.stand, self.look_for_intent):
             loop.cancel()
         for task in self._work:
             task.cancel()
@@ -114,6 +119,10 @@ class DiscordBot(discord.Client):
         """Take a message in, in the order of its channel."""
         await self.incoming.take(message, is_missed=self.is_catching_up)
 
+    async def on_interaction(self, interaction: discord.Interaction[Any]) -> None:
+        """Take a form that was sent in; commands and buttons find their own way."""
+        await reversal_answers.take_form(interaction)
+
     async def on_raw_message_edit(self, payload: discord.RawMessageUpdateEvent) -> None:
         """Note an edit of a signal, which changes nothing."""
         await note_edit(self.desk, payload)
@@ -135,6 +144,11 @@ class DiscordBot(discord.Client):
     async def tell(self) -> None:
         """Tell in the channels what became of their signals."""
         await self._guard(self.telling.tell_some())
+
+    @tasks.loop(seconds=SEND_SECONDS)
+    async def send_signals(self) -> None:
+        """Send what the scan and the trades that are followed have for people."""
+        await self._guard(self.sending.send_some())
 
     @tasks.loop(seconds=STAND_SECONDS)
     async def stand(self) -> None:

@@ -1,0 +1,210 @@
+"""Bring signals and trade updates from their rows to the people they are for, each user apart from the others.
+
+A message is claimed before it is sent and sent under a nonce of its own, so that Discord tells copies. It goes
+to the channel that the user chose, else to their direct messages; where Discord takes neither, it goes to
+DISCORD_CHANNEL_ID with a mention, and else its row says why it was not sent.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import discord
+
+from alerts.discord_answers import seconds
+from alerts.neutral import shortened
+from database import notification_sending
+from database.notification_sending import Parcel, Recipient
+from discord_bot import reversal_buttons, reversal_embed, trade_words
+
+if TYPE_CHECKING:
+    from discord_bot.client import DiscordBot
+
+AT_ONCE = 4
+IN_A_TURN = 20
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 2.0, 600.0
+GIVE_UP_AFTER = timedelta(hours=24)
+SEEN_FOR = timedelta(minutes=10)
+LONGEST_WORDS = 400
+# Discord's: messages opened too fast; none to this user, no server in common, no such recipient
+OPENING_TOO_FAST = 40003
+NOT_IN_PRIVATE = frozenset({50007, 50278, 50033})
+NOT_LINKED = "No Discord account is linked."
+CLOSED = "The account is closed."
+SWITCHED_OFF = "Notifications were switched off."
+NOT_SEEN = "the bot does not see channel {}"
+NOT_THERE = "the linked Discord account cannot see channel {}"
+
+logger = logging.getLogger("discord_bot")
+
+
+class NotThere(Exception):
+    """Say why a place takes nothing for a user; another one may."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a message can go: a channel, or direct messages (None); `is_shared` where nobody chose it."""
+
+    channel_id: int | None
+    is_shared: bool = False
+
+
+class Sending:
+    """Send what is due; one task for each user, so that nobody waits for another's refusal."""
+
+    def __init__(self, client: "DiscordBot") -> None:
+        self._client = client
+        self._desk = client.desk
+        self._busy: dict[int, asyncio.Task[None]] = {}
+        self._seen: dict[tuple[int, int], datetime] = {}
+
+    async def send_some(self) -> None:
+        """Begin to send to users for whom something is due."""
+        free = AT_ONCE - len(self._busy)
+        if free <= 0 or not self._client.is_ready():
+            return
+        now = discord.utils.utcnow()
+        for user_id in await self._desk.ask(notification_sending.users_due, now, list(self._busy), free):
+            task = self._client.carry_on(self._serve(user_id))
+            self._busy[user_id] = task
+            task.add_done_callback(lambda _, done=user_id: self._busy.pop(done, None))  # type: ignore[misc]
+
+    async def _serve(self, user_id: int) -> None:
+        for _ in range(IN_A_TURN):
+            now = discord.utils.utcnow()
+            parcel = await self._desk.ask(notification_sending.next_parcel, user_id, now)
+            if parcel is None:
+                return
+            await self._send(parcel)
+
+    async def _send(self, parcel: Parcel) -> None:
+        why = _unsendable(parcel.recipient)
+        if why is not None:
+            await self._fail(parcel, why)
+            return
+        reasons = []
+        for place in self._places(parcel.recipient):
+            try:
+                message = await self._send_to(place, parcel)
+            except (discord.HTTPException, NotThere) as error:
+                if _is_passing(error):
+                    await self._try_later(parcel, error)
+                    return
+                reasons.append(_words(error))
+                if not _lets_others_try(error):
+                    break
+            except (aiohttp.ClientError, OSError, TimeoutError) as error:
+                await self._try_later(parcel, error)
+                return
+            else:
+                now = discord.utils.utcnow()
+                await self._desk.ask(
+                    notification_sending.note_sent, parcel, message.channel.id, message.id, now
+                )
+                return
+        await self._fail(parcel, "; ".join(reasons))
+
+    def _places(self, recipient: Recipient) -> list[Place]:
+        chosen = [Place(channel_id=recipient.channel_id)] if recipient.channel_id else []
+        own = self._desk.settings.discord_channel_id
+        last = [Place(channel_id=own, is_shared=True)] if own and own != recipient.channel_id else []
+        return [*chosen, Place(channel_id=None), *last]
+
+    async def _send_to(self, place: Place, parcel: Parcel) -> discord.Message:
+        discord_id = parcel.recipient.discord_id or 0
+        whom = discord.Object(discord_id)
+        content, more = _content(parcel, in_private=not place.is_shared)
+        if place.channel_id is None:
+            channel = await self._client.create_dm(whom)
+            return await channel.send(content, nonce=parcel.nonce, **more)
+        if not place.is_shared:
+            await self._check_seen(place.channel_id, discord_id)
+        room = self._client.get_partial_messageable(place.channel_id)
+        mentions = discord.AllowedMentions(everyone=False, roles=False, users=[whom])
+        text = f"<@{discord_id}> {content}"
+        return await room.send(text, nonce=parcel.nonce, allowed_mentions=mentions, **more)
+
+    async def _check_seen(self, channel_id: int, discord_id: int) -> None:
+        """Raise `NotThere` unless the user may read the channel: anybody's number can be typed in."""
+        now = discord.utils.utcnow()
+        until = self._seen.get((channel_id, discord_id))
+        if until is not None and until > now:
+            return
+        channel = self._client.get_channel(channel_id)
+        if not isinstance(channel, discord.abc.GuildChannel | discord.Thread):
+            raise NotThere(NOT_SEEN.format(channel_id))
+        try:
+            member = await channel.guild.fetch_member(discord_id)
+        except discord.NotFound:
+            raise NotThere(NOT_THERE.format(channel_id)) from None
+        if not channel.permissions_for(member).view_channel:
+            raise NotThere(NOT_THERE.format(channel_id))
+        self._seen = {key: until for key, until in self._seen.items() if until > now}
+        self._seen[channel_id, discord_id] = now + SEEN_FOR
+
+    async def _try_later(self, parcel: Parcel, error: Exception) -> None:
+        now = discord.utils.utcnow()
+        if parcel.signal is None and now - parcel.created_at > GIVE_UP_AFTER:
+            await self._fail(parcel, f"Discord could not be reached for a day: {_words(error)}")
+            return
+        pause = min(FIRST_PAUSE_SECONDS * 2.0 ** (parcel.attempts - 1), LONGEST_PAUSE_SECONDS)
+        at = now + timedelta(seconds=max(pause, _retry_after(error)))
+        logger.warning("%s is sent later, at %s: %s", parcel.nonce, at.isoformat(), _words(error))
+        await self._desk.ask(notification_sending.note_later, parcel, _words(error), at)
+
+    async def _fail(self, parcel: Parcel, words: str) -> None:
+        logger.warning("%s cannot be sent to user %s: %s", parcel.nonce, parcel.recipient.user_id, words)
+        await self._desk.ask(notification_sending.note_failed, parcel, words, discord.utils.utcnow())
+
+
+def _content(parcel: Parcel, *, in_private: bool) -> tuple[str, dict[str, Any]]:
+    row = parcel.signal
+    if row is None:
+        return trade_words.updates(parcel.updates, in_private=in_private), {}
+    view = reversal_buttons.below_signal(row["id"], answered=False)
+    return reversal_embed.title(row), {"embed": reversal_embed.embed(row), "view": view}
+
+
+def _unsendable(recipient: Recipient) -> str | None:
+    reasons = (
+        (not recipient.is_active, CLOSED),
+        (recipient.discord_id is None, NOT_LINKED),
+        (not recipient.wants_notifications, SWITCHED_OFF),
+    )
+    return next((words for holds, words in reasons if holds), None)
+
+
+def _is_passing(error: Exception) -> bool:
+    """Tell what may be otherwise in a while, also where something on the way answered instead of Discord."""
+    if not isinstance(error, discord.HTTPException):
+        return False
+    is_page = error.code == 0 and error.text.lstrip().startswith("<")
+    return error.status in (408, 429) or error.status >= 500 or is_page or error.code == OPENING_TOO_FAST
+
+
+def _lets_others_try(error: Exception) -> bool:
+    """Tell a place that takes nothing from a message that no place takes."""
+    if not isinstance(error, discord.HTTPException):
+        return True
+    return error.status in (403, 404) or error.code in NOT_IN_PRIVATE
+
+
+def _retry_after(error: Exception) -> float:
+    if not isinstance(error, discord.HTTPException):
+        return 0.0
+    try:
+        return seconds(error.response.headers.get("Retry-After", "0")) or 0.0
+    except ValueError:
+        return 0.0
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, discord.HTTPException):
+        said = " ".join(error.text.split()) if not error.text.lstrip().startswith("<") else ""
+        code = f" (code {error.code})" if error.code else ""
+        return shortened(f"Discord answered {error.status}{code}: {said}".rstrip(": "), LONGEST_WORDS)
+    return shortened(str(error) or type(error).__name__, LONGEST_WORDS)
