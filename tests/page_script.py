@@ -7,7 +7,7 @@ import importlib
 
 import streamlit as st
 
-from ui.places import DISCORD, OVERVIEW, SETTINGS, SIGNALS, TRADING_BOT
+from ui.places import DISCORD, OVERVIEW, REVERSAL_SIGNALS, SETTINGS, SIGNALS, TRADE_JOURNAL, TRADING_BOT
 
 
 def part() -> None:
@@ -16,5 +16,6 @@ def part() -> None:
     getattr(importlib.import_module(module), name)(st.session_state["user"])
 
 
-others = [st.Page(place) for place in (OVERVIEW, TRADING_BOT, SIGNALS, DISCORD, SETTINGS)]
+OTHERS = (OVERVIEW, TRADING_BOT, SIGNALS, REVERSAL_SIGNALS, TRADE_JOURNAL, DISCORD, SETTINGS)
+others = [st.Page(place) for place in OTHERS]
 st.navigation([st.Page(part, default=True), *others], position="hidden").run()

@@ -6,7 +6,7 @@ from database.accounts import User
 from ui import tabs
 from ui.alert_pages import channels, choices, history
 from ui.calm import calm, tell_what_was_done
-from ui.channel_pages import account
+from ui.channel_pages import account, reversal_settings
 from ui.channel_pages import page as signal_channels
 
 TABS = {
@@ -15,6 +15,7 @@ TABS = {
     "History": history.draw,
     "Signal channels": signal_channels.draw,
     account.TAB: account.draw,
+    reversal_settings.TAB: reversal_settings.draw,
 }
 
 

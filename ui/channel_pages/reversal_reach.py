@@ -1,0 +1,88 @@
+"""What a user's wishes let through: for each chosen pair and timeframe, whether a signal could come at all."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from actions.discord_settings import timeframes_of
+from core.pips import market_of
+from database import reversal_reading
+from database.pool import Row
+from reversal import feeding
+from reversal.sources.registry import source_of
+from ui.drawing import table
+from ui.reversal_pages import record_words
+from ui.reversal_pages.told import pairs_of
+from ui.reversal_pages.words import REPLAY_MARK
+from ui.services import services
+
+NO_PRICES = "✕ no prices of it here"
+NOT_SENT = "✕ no edge shown: not sent"
+WITH_MARK = "● sent, marked “no edge shown”"
+SENT = "● sent"
+NO_MODEL = "○ not known: no model yet"
+NOTHING_COMES = (
+    "As it is set, no signal will be sent to you: the model has shown no edge for what you chose. That is honest, not"
+    " broken. Switch “Only where an edge was shown” off to be sent its signals with that mark."
+)
+MOST = 60
+
+
+def offered() -> list[tuple[str, str]]:
+    """Return the pairs and timeframes that there are prices of."""
+    return feeding.offered(services().settings)
+
+
+def draw(row: Row, known: Sequence[tuple[str, str]]) -> None:
+    """Draw what may come of what was chosen."""
+    with services().database.transaction() as transaction:
+        model = reversal_reading.model(transaction)
+    reports = None if model is None else record_words.reports_of(model["metrics"])
+    rows = reach(row, known, reports)
+    if not rows:
+        return
+    if any(NOT_SENT == each["Signals"] for each in rows) and not any("●" in each["Signals"] for each in rows):
+        st.warning(NOTHING_COMES, icon=":material/trending_flat:")
+    with st.expander("What can come of your choice", icon=":material/checklist:"):
+        shown = [{**each, "Prices": _prices(each["Pair"])} for each in rows[:MOST]]
+        table(pd.DataFrame(shown), "", key="reversal-reach")
+
+
+def reach(
+    row: Row, known: Collection[tuple[str, str]], reports: Mapping[str, Mapping[str, Any]] | None
+) -> list[dict[str, str]]:
+    """Return a line for each chosen pair and timeframe, with whether its signals are sent."""
+    return [
+        {
+            "Pair": pair,
+            "Timeframe": timeframe,
+            "Signals": _sent((pair, timeframe) in known, _edge(reports, pair, timeframe), row),
+        }
+        for pair in pairs_of(row)
+        for timeframe in timeframes_of(row)
+    ]
+
+
+def _edge(reports: Mapping[str, Mapping[str, Any]] | None, pair: str, timeframe: str) -> bool | None:
+    if reports is None:
+        return None
+    return bool((reports.get(f"{pair} {timeframe}") or {}).get("edge_shown"))
+
+
+def _sent(has_prices: bool, has_edge: bool | None, row: Row) -> str:
+    if not has_prices:
+        return NO_PRICES
+    if has_edge is None:
+        return NO_MODEL
+    if has_edge:
+        return SENT
+    return NOT_SENT if row["only_with_edge"] else WITH_MARK
+
+
+def _prices(pair: str) -> str:
+    source = source_of(market_of(pair).pair, services().settings)
+    if source is None:
+        return "off"
+    return REPLAY_MARK if source.is_replay else source.name
