@@ -24,7 +24,8 @@ import log
 from database import duties, health, reversal_wants, scans
 from database.pool import Database
 from database.scans import Claim, Looked
-from reversal import choosing, closing_day
+from reversal import choosing, closing_day, monitor
+from reversal.wanted import wanted
 from settings import Settings, load
 
 PART = "reversal watch"
@@ -114,16 +115,28 @@ class ReversalWatch:
         for due_at, timeframes in due.items():
             with self._database.transaction() as transaction:
                 claim = scans.claim(transaction, due_at, timeframes, self._now())
-                wanted = claim is not None and reversal_wants.union(transaction, timeframes)
+                is_wanted = claim is not None and bool(wanted(transaction, self._settings, timeframes))
             if claim is not None:
-                self._carry_out(claim, is_wanted=bool(wanted))
+                self._carry_out(claim, is_wanted=is_wanted)
                 self._offer_at = 0.0
+        if time.monotonic() >= self._offer_at:
+            self._offer_at = time.monotonic() + OFFER_SECONDS
+            self._offer()
         return LOOK_SECONDS
+
+    def _offer(self) -> None:
+        with self._database.transaction() as transaction:
+            has_bots = bool(reversal_wants.bots(transaction))
+        if has_bots:
+            # The inbox and what it needs are loaded only where a bot trades scores
+            import reversal_intake
+
+            for uuid in reversal_intake.offer(self._database, self._now()):
+                with log.about_signal(uuid):
+                    logger.info("a bot was given a signal")
 
     def follow_trades(self) -> float:
         """Look at the open tracked trades, if no other process does now."""
-        from reversal import monitor
-
         with duties.alone(self._database, duties.Duty.FOLLOW_TRADES) as is_ours:
             if is_ours:
                 monitor.look(self._database, self._settings, self._now())

@@ -94,8 +94,11 @@ class Bot:
 
     @property
     def follows_strategy(self) -> bool:
-        """Tell whether its signals come from a strategy with a position of its own; people's messages do not."""
-        return not self.source.startswith("discord")
+        """Tell whether its signals come from a strategy with a position of its own.
+
+        People's messages do not, nor do scores: each of theirs stands alone.
+        """
+        return not self.source.startswith(("discord", "reversal"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """The inbox: what came in, whose it is, which number it has in its lane, and whether it came before."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -209,6 +209,20 @@ def first_of_message(transaction: Transaction, sender: Sender, arrival: Arrival)
         """,
         (sender.signal_channel_id, arrival.message_id),
     )
+
+
+def sender_ids(transaction: Transaction, bot_ids: Sequence[int], ids: Sequence[str]) -> set[str]:
+    """Return which of the senders' ids the bots have a signal of already."""
+    rows = transaction.all(
+        """
+        SELECT sender_id FROM unnest(%s::bigint[], %s::text[]) AS asked (bot, sender)
+          JOIN user_bot_configs AS bots ON bots.id = asked.bot
+          JOIN signals ON signals.user_id = bots.user_id AND signals.sender_id = asked.sender
+                      AND signals.bot_config_id = asked.bot
+        """,
+        (list(bot_ids), list(ids)),
+    )
+    return {row["sender_id"] for row in rows}
 
 
 def count_copy(transaction: Transaction, signal_id: int, now: datetime) -> None:

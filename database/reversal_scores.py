@@ -20,8 +20,8 @@ def store(transaction: Transaction, scores: Iterable[Score], now: datetime) -> N
         transaction.execute(_STORE, _columns(score) | {"now": now})
 
 
-def signals(transaction: Transaction, now: datetime) -> list[tuple[Score, datetime]]:
-    """Return the signals that have not expired, each with when it was scored."""
+def signals(transaction: Transaction, now: datetime) -> list[Score]:
+    """Return the signals that have not expired."""
     rows = transaction.all(
         """
         SELECT * FROM reversal_scores
@@ -30,7 +30,7 @@ def signals(transaction: Transaction, now: datetime) -> list[tuple[Score, dateti
         """,
         (now,),
     )
-    return [(_score(row), row["scored_at"]) for row in rows]
+    return [_score(row) for row in rows]
 
 
 _STORE = """
