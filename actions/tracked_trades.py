@@ -17,9 +17,10 @@ from core.trade_outcome import reward_to_risk
 from core.trade_walk import moved
 from core.trade_wording import closed, duration, opened
 from core.wording import moment
-from database import audit, market_bars, tracked_trades, trade_updates
+from database import audit, tracked_trades, trade_updates
 from database.pool import Database, Row, Transaction
-from database.trade_rows import ending, levels_of, moved_of, prices_for, told_of, update, worth
+from database.trade_prices import prices_for
+from database.trade_rows import ending, levels_of, moved_of, told_of, update, worth
 from database.trade_updates import UpdateKind
 from reversal.sources.replay import RECORDINGS, ReplaySource
 from settings import Settings
@@ -116,18 +117,18 @@ def store_trade(
     now: datetime,
 ) -> Opened:
     """Check and store a trade in the caller's transaction; `signal` is the notification it answers, locked."""
-    last = market_bars.last_prices(transaction, [market.pair], now).get(market.pair)
-    trade_checks.check(request, market, last, now)
+    wishes = tracked_trades.wishes(transaction, user_id)
+    source = signal["source"] if signal else _source(settings, market)
+    about = {"pair": market.pair, "source": source, "account_currency": wishes["account_currency"]}
+    trade_checks.check(request, market, prices_for(transaction, [about], now).own(about), now)
     timeframe = _timeframe(request, market, signal)
     if tracked_trades.count_open(transaction, user_id) >= MOST_OPEN:
         raise Refused(f"You have {MOST_OPEN} open trades; close one first.")
-    wishes = tracked_trades.wishes(transaction, user_id)
     entered_at = min(request.entered_at or now, now)
     hours, minutes = wishes["trade_limit_hours"], wishes["running_update_minutes"]
-    source = signal["source"] if signal else _source(settings, market)
     columns = {
+        **about,
         "user_id": user_id,
-        "pair": market.pair,
         "timeframe": timeframe,
         "direction": request.direction,
         "entry_price": request.entry,
@@ -137,8 +138,6 @@ def store_trade(
         "take_profit": request.target,
         "reward_to_risk": reward_to_risk(request.entry, request.stop, request.target),
         "notes": request.notes.strip(),
-        "account_currency": wishes["account_currency"],
-        "source": source,
         "looked_until": entered_at,
         "expires_at": entered_at + timedelta(hours=hours) if hours else None,
         "next_update_at": now + timedelta(minutes=minutes) if minutes else None,
@@ -180,8 +179,8 @@ def close_trade(
     with database.transaction() as transaction:
         row = _open_trade(transaction, user_id, trade_id)
         told, prices = told_of(row), prices_for(transaction, [row], now)
-        at = _closing_price(told.market, price, prices)
-        ended = worth(row, at, prices)
+        at = _closing_price(told.market, prices.own(row) if price is None else price)
+        ended = worth(row, at, prices.rates(row))
         message = closed(told, CloseReason.BY_HAND, ended, now)
         columns = ending(ended, CloseReason.BY_HAND, now, now)
         tracked_trades.change(transaction, user_id, trade_id, columns)
@@ -219,7 +218,7 @@ def edit_levels(
         if row["signal_uuid"] is not None:
             raise Refused("A bot holds this trade: its stop and target are at the bot and stay as they are.")
         told = told_of(row)
-        price = prices_for(transaction, [row], now).get(row["pair"])
+        price = prices_for(transaction, [row], now).own(row)
         wanted = row["stop_loss"] if stop is None else stop, row["take_profit"] if target is None else target
         trade_checks.check_moved(told.market, told.direction, *wanted, price=price, entry=row["entry_price"])
         edited = Edited(trade_id=trade_id, stop=wanted[0], target=wanted[1], price=price)
@@ -290,13 +289,11 @@ def _open_trade(transaction: Transaction, user_id: int, trade_id: int) -> Row:
     return row
 
 
-def _closing_price(market: Market, price: Decimal | None, prices: dict[str, Decimal]) -> Decimal:
-    at = prices.get(market.pair) if price is None else price
-    if at is None:
+def _closing_price(market: Market, price: Decimal | None) -> Decimal:
+    if price is None:
         raise Refused(f"No price of {market.pair} is known: say at which price you closed.", "price")
-    if not at.is_finite() or at <= 0:
-        raise Refused(f"The price is a number above 0; {at} is not.", "price")
-    return at
+    trade_checks.check_number(price, "price")
+    return price
 
 
 def _note_opened(transaction: Transaction, row: Row, now: datetime) -> None:

@@ -72,7 +72,7 @@ def checked_timeframe(timeframe: str | None) -> str | None:
 def check(request: TradeRequest, market: Market, last: Decimal | None, now: datetime) -> None:
     """Raise `Refused` for the first thing that is wrong; `last` is the newest price where one is known."""
     for field in ("entry", "lots", "stop", "target"):
-        _check_number(getattr(request, field), field)
+        check_number(getattr(request, field), field)
     _check_levels(request)
     _check_distances(request, market, last)
     _check_time(request.entered_at, now)
@@ -96,7 +96,7 @@ def check_moved(
     The entry says nothing here: a stop at break-even or beyond locks in what was won.
     """
     for field, level in (("stop", stop), ("target", target)):
-        _check_number(level, field)
+        check_number(level, field)
     if price is None and (target - stop) * direction.sign <= 0:
         raise Refused("The stop loss and the take profit stand on different sides of the price.", "stop")
     if price is not None and contradiction(direction, price, stop, target) is not None:
@@ -112,7 +112,8 @@ def check_moved(
     _check_width(market, entry, target, "target")
 
 
-def _check_number(value: Decimal, field: str) -> None:
+def check_number(value: Decimal, field: str) -> None:
+    """Raise `Refused` for what is no price or size."""
     if not value.is_finite() or not 0 < value < LARGEST:
         raise Refused(f"{field.capitalize()} is a number above 0; {value} is not.", field)
 

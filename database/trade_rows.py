@@ -1,16 +1,15 @@
 """Rows of user_trades as the types that judge them and tell of them, and what a trade's end writes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 
 from core.pips import Direction, market_of
 from core.tracked_trade import CloseReason, Levels
-from core.trade_outcome import Outcome, outcome, rate_pairs
+from core.trade_outcome import Outcome, outcome
 from core.trade_walk import Moved
 from core.trade_wording import Told
-from database import market_bars
-from database.pool import Row, Transaction
+from database.pool import Row
 from database.trade_updates import TradeUpdate, UpdateKind
 
 ENDING = (
@@ -62,17 +61,6 @@ def told_of(row: Row) -> Told:
 def worth(row: Row, price: Decimal, prices: Mapping[str, Decimal]) -> Outcome:
     """Return what a trade is worth at a price; `prices` are the newest of each pair."""
     return outcome(levels_of(row), row["lot_size"], row["account_currency"], price, prices)
-
-
-def prices_for(transaction: Transaction, rows: Iterable[Row], now: datetime) -> dict[str, Decimal]:
-    """Return the newest prices of trades' pairs and of what puts them into their accounts' currencies.
-
-    `rows` need pair and account_currency alone.
-    """
-    wanted: set[str] = set()
-    for pair, currency in {(row["pair"], row["account_currency"]) for row in rows}:
-        wanted |= {pair} | rate_pairs(market_of(pair), currency)
-    return market_bars.last_prices(transaction, wanted, now)
 
 
 def ending(ended: Outcome, reason: CloseReason, at: datetime, now: datetime) -> Row:

@@ -56,10 +56,11 @@ def is_mine(transaction: Transaction, pair: str) -> bool:
     return transaction.value(sql, (pair,)) is True
 
 
-def open_trades(transaction: Transaction, pair: str) -> list[Row]:
+def open_trades(transaction: Transaction, pair: str, *, is_replay: bool) -> list[Row]:
     """Return a pair's open trades and hold them: who changes one waits, and who changed one is seen.
 
-    Beside the columns of user_trades: `rhythm` in minutes, 0 for never, and `told`, whether their user is.
+    Bars of a recording judge trades in it, real ones those in a real market. Beside the columns of
+    user_trades: `rhythm` in minutes, 0 for never, and `told`, whether their user is.
     """
     return transaction.all(
         """
@@ -68,9 +69,10 @@ def open_trades(transaction: Transaction, pair: str) -> list[Row]:
           FROM user_trades AS trades JOIN users ON users.id = trades.user_id
           LEFT JOIN user_discord_settings AS settings ON settings.user_id = trades.user_id
          WHERE trades.pair = %s AND trades.status = 'open' AND trades.signal_uuid IS NULL
+           AND (trades.source = 'replay') = %s
          ORDER BY trades.id FOR NO KEY UPDATE OF trades
         """,
-        (pair,),
+        (pair, is_replay),
     )
 
 

@@ -4,19 +4,28 @@ What is decided is written with how far was looked, so that a death at any point
 it. Whoever edits or closes a trade meanwhile holds its row or waits for it: the second sees the first.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from decimal import Decimal
 
 from core.tracked_trade import Ending
 from core.trade_walk import walk
 from core.trade_wording import closed, running
 from database import trade_updates, trade_watch
 from database.pool import Row, Transaction
+from database.trade_prices import Prices
 from database.trade_rows import ending, levels_of, moved_of, told_of, update, worth
 from database.trade_updates import TradeUpdate, UpdateKind
 from database.trade_watch import Seen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feed:
+    """The bars that judge a pair; with `is_replay` they are of a recording."""
+
+    pair: str
+    timeframe: str
+    is_replay: bool
 
 
 @dataclass(slots=True, kw_only=True)
@@ -28,20 +37,15 @@ class Verdicts:
     updates: list[TradeUpdate] = field(default_factory=list)
 
 
-def judge(
-    transaction: Transaction, pair: str, timeframe: str, prices: Mapping[str, Decimal], now: datetime
-) -> Verdicts | None:
-    """Judge a pair's open trades and write what came of it; None where another process does it now.
-
-    `prices` are the newest of the pairs that put profits into the accounts' currencies.
-    """
-    if not trade_watch.is_mine(transaction, pair):
+def judge(transaction: Transaction, feed: Feed, prices: Prices, now: datetime) -> Verdicts | None:
+    """Judge a pair's open trades and write what came of it; None where another process does it now."""
+    if not trade_watch.is_mine(transaction, feed.pair):
         return None
-    trades = trade_watch.open_trades(transaction, pair)
+    trades = trade_watch.open_trades(transaction, feed.pair, is_replay=feed.is_replay)
     verdicts = Verdicts()
     if not trades:
         return verdicts
-    seen = trade_watch.bars(transaction, pair, timeframe, trades, now)
+    seen = trade_watch.bars(transaction, feed.pair, feed.timeframe, trades, now)
     for trade in trades:
         _judge_one(verdicts, trade, [each for each in seen if trade_watch.is_new(each, trade)], prices, now)
     trade_watch.end(transaction, verdicts.ended)
@@ -50,9 +54,7 @@ def judge(
     return verdicts
 
 
-def _judge_one(
-    verdicts: Verdicts, trade: Row, seen: Sequence[Seen], prices: Mapping[str, Decimal], now: datetime
-) -> None:
+def _judge_one(verdicts: Verdicts, trade: Row, seen: Sequence[Seen], prices: Prices, now: datetime) -> None:
     if not seen:
         return
     found = walk(levels_of(trade), moved_of(trade), (each.bar for each in seen))
@@ -62,17 +64,15 @@ def _judge_one(
         _end(verdicts, trade, found, prices, now)
 
 
-def _end(verdicts: Verdicts, trade: Row, found: Ending, prices: Mapping[str, Decimal], now: datetime) -> None:
-    ended = worth(trade, found.price, prices)
+def _end(verdicts: Verdicts, trade: Row, found: Ending, prices: Prices, now: datetime) -> None:
+    ended = worth(trade, found.price, prices.rates(trade))
     message = closed(told_of(trade), found.reason, ended, found.at)
     verdicts.ended.append({"id": trade["id"], **ending(ended, found.reason, found.at, now)})
     kind = UpdateKind(found.reason.value)
     verdicts.updates.append(update(trade["id"], kind, ended, message, send=trade["told"]))
 
 
-def _look(
-    verdicts: Verdicts, trade: Row, seen: Sequence[Seen], prices: Mapping[str, Decimal], now: datetime
-) -> None:
+def _look(verdicts: Verdicts, trade: Row, seen: Sequence[Seen], prices: Prices, now: datetime) -> None:
     newest = seen[-1].bar
     is_fresh = newest.closed_at > trade["looked_until"]
     price = newest.close if is_fresh else trade["current_price"]
@@ -87,7 +87,7 @@ def _look(
         "updated_at": now,
     }
     if price is not None:
-        stands = worth(trade, price, prices)
+        stands = worth(trade, price, prices.rates(trade))
         row |= {"current_pips": stands.steps, "current_pnl": stands.profit}
         if is_fresh and _is_due(trade, now):
             message = running(told_of(trade), stands, now)

@@ -4,10 +4,9 @@ Any number of processes may do it: a pair is judged by one at a time, and each l
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
 
 import psycopg2
 
@@ -16,9 +15,9 @@ from core.pips import BETWEEN, CURRENCIES, market_of
 from core.trade_outcome import quoted_pair
 from database import trade_watch
 from database.pool import Database, Row
-from database.trade_rows import prices_for
+from database.trade_prices import Prices, prices_for
 from reversal import feeding
-from reversal.judging import judge
+from reversal.judging import Feed, judge
 from reversal.sources.registry import source_of
 from settings import Settings
 
@@ -46,36 +45,41 @@ def look(database: Database, settings: Settings, now: datetime) -> Looked:
     """
     with database.transaction() as transaction:
         found = trade_watch.pairs(transaction)
-    timeframes = {pair: feeding.finest(pair, settings) for pair in {row["pair"] for row in found}}
-    judged = {pair: timeframe for pair, timeframe in timeframes.items() if timeframe is not None}
-    wanted = set(judged.items()) | _rate_feeds(found, settings)
-    looked = Looked(pairs=len(judged))
+    feeds = _feeds(found, settings)
+    wanted = {(feed.pair, feed.timeframe) for feed in feeds} | _rate_feeds(found, settings)
+    looked = Looked(pairs=len(feeds))
     if wanted:
         failed = feeding.refresh(database, settings, wanted, now)
-        looked.failures.update({" ".join(feed): words for feed, words in failed.items()})
+        looked.failures.update({" ".join(each): words for each, words in failed.items()})
     with database.transaction() as transaction:
         prices = prices_for(transaction, found, now)
-    for pair in sorted(judged):
-        _judge(database, looked, pair, judged[pair], prices, now)
+    for feed in feeds:
+        _judge(database, looked, feed, prices, now)
     return looked
 
 
-def _judge(
-    database: Database,
-    looked: Looked,
-    pair: str,
-    timeframe: str,
-    prices: Mapping[str, Decimal],
-    now: datetime,
-) -> None:
+def _feeds(found: Iterable[Row], settings: Settings) -> list[Feed]:
+    """Return the bars that judge the pairs; those that nothing gives prices of are left to their owners."""
+    pairs = sorted({row["pair"] for row in found})
+    return [feed for pair in pairs if (feed := _feed_of(pair, settings)) is not None]
+
+
+def _feed_of(pair: str, settings: Settings) -> Feed | None:
+    source, finest = source_of(pair, settings), feeding.finest(pair, settings)
+    if source is None or finest is None:
+        return None
+    return Feed(pair=pair, timeframe=finest, is_replay=source.is_replay)
+
+
+def _judge(database: Database, looked: Looked, feed: Feed, prices: Prices, now: datetime) -> None:
     try:
         with database.transaction() as transaction:
-            verdicts = judge(transaction, pair, timeframe, prices, now)
+            verdicts = judge(transaction, feed, prices, now)
     except psycopg2.OperationalError:
         raise
     except Exception as error:
-        logger.exception("the trades of %s cannot be judged", pair)
-        looked.failures[pair] = f"{type(error).__name__}: {error}"
+        logger.exception("the trades of %s cannot be judged", feed.pair)
+        looked.failures[feed.pair] = f"{type(error).__name__}: {error}"
         return
     if verdicts is not None:
         looked.closed += len(verdicts.ended)
@@ -97,7 +101,7 @@ def _feed(one: str, other: str, settings: Settings) -> set[tuple[str, str]]:
     if one == other:
         return set()
     pair = quoted_pair(one, other)
-    source, finest = source_of(pair, settings), feeding.finest(pair, settings)
-    if source is None or finest is None or (source.pairs() and pair not in source.pairs()):
+    feed, source = _feed_of(pair, settings), source_of(pair, settings)
+    if feed is None or source is None or (source.pairs() and pair not in source.pairs()):
         return set()
-    return {(pair, max(finest, RATES, key=length))}
+    return {(pair, max(feed.timeframe, RATES, key=length))}

@@ -5,9 +5,10 @@ from decimal import Decimal
 import pytest
 
 from core.pips import Direction
-from database import market_bars
+from database import trade_watch
 from database.pool import Database
-from reversal.judging import judge
+from database.trade_prices import prices_for
+from reversal.judging import Feed, judge
 from tests.database.trade_desk import TradeDesk
 
 
@@ -16,9 +17,11 @@ def desk(database: Database) -> TradeDesk:
     return TradeDesk(database)
 
 
-def look(desk, prices=None, pair="EUR/USD", timeframe="1 Min"):
+def look(desk, pair="EUR/USD", timeframe="1 Min", *, is_replay=False):
     with desk.database.transaction() as transaction:
-        return judge(transaction, pair, timeframe, prices or {}, desk.now)
+        found = trade_watch.pairs(transaction)
+        feed = Feed(pair=pair, timeframe=timeframe, is_replay=is_replay)
+        return judge(transaction, feed, prices_for(transaction, found, desk.now), desk.now)
 
 
 def bar(desk, prices, **more):

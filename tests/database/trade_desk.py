@@ -22,7 +22,8 @@ class TradeDesk:
 
     def __init__(self, database: Database, **settings: str) -> None:
         self.database = database
-        self.settings = Settings(database_url=database.url, public_url="http://127.0.0.1", **settings)
+        usual = {"public_url": "http://127.0.0.1", "reversal_forex_source": "csv"}
+        self.settings = Settings(**{"database_url": database.url, **usual, **settings})
         self.now = START
         self._keys = itertools.count()
         with database.transaction() as transaction:
