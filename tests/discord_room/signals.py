@@ -3,7 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
+from actions import tracked_trades
 from core.pips import Direction
 from core.reversal import Score
 from database import discord_accounts, signal_notifications, trade_updates
@@ -69,3 +71,22 @@ def wishes(desk: Any, user_id: int, **changes: Any) -> None:
     """Store what a user wants."""
     with desk.database.transaction() as transaction:
         discord_accounts.change_settings(transaction, user_id, changes)
+
+
+def trade(desk: Any, user_id: int, **changes: Any) -> int:
+    """Open a trade of a user as the dashboard does, and return its number."""
+    given = {
+        "pair": "EUR/USD",
+        "direction": Direction.LONG,
+        "entry": Decimal("1.0854"),
+        "lots": Decimal("0.5"),
+        "stop": Decimal("1.0800"),
+        "target": Decimal("1.0962"),
+        "request_key": uuid4().hex,
+        **changes,
+    }
+    request = tracked_trades.TradeRequest(**given)
+    opened = tracked_trades.open_trade(
+        desk.database, desk.settings, user_id, "test", request, datetime.now(UTC)
+    )
+    return opened.trade_id
