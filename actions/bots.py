@@ -21,6 +21,8 @@ from core.wording import number
 from database import bot_list, bots, connections, risk
 from database.kill_switch import Change, Scope, Wanted
 from database.pool import Row, Transaction
+from database.reversal_wants import SOURCE as REVERSAL
+from database.reversal_wants import pair_of_lane
 from intake import TRADINGVIEW
 
 DEFAULT_TIMEFRAME = "15 Min"
@@ -84,6 +86,9 @@ def create(
     columns = _checked(limits | {"position_size": position_size})
     shared_limits.check(columns)
     wanted = _checked_timeframe(timeframe)
+    source = source.strip().lower()
+    if source == REVERSAL:
+        _check_reversal(tools, place, instrument, wanted)
     try:
         with tools.database.transaction() as transaction:
             _lock_place(transaction, acting, connection_id)
@@ -93,8 +98,8 @@ def create(
                 connection_id=connection_id,
                 instrument=instrument,
                 timeframe=wanted,
-                source=source.strip().lower(),
-                name=_checked_name(name),
+                source=source,
+                name=_checked_name(name) or _name_for(source, instrument.symbol, wanted),
                 **columns,
             )
             row = bots.bot_row(transaction, bot_id)
@@ -133,6 +138,7 @@ def edit(tools: Tools, acting: Acting, bot_id: int, **changes: Any) -> None:
             raise Refused("Give the bot a name", "name")
     if "timeframe" in checked:
         checked["timeframe"] = _checked_timeframe(checked["timeframe"])
+        _check_timeframe_of(tools, acting, bot_id, checked["timeframe"])
     row: Row = {}
     try:
         with tools.database.transaction() as transaction:
@@ -241,6 +247,28 @@ def _lock_place(transaction: Transaction, acting: Acting, connection_id: int) ->
     if place is None:
         raise Refused("There is no such connection.", "connection")
     return place
+
+
+def _check_reversal(tools: Tools, place: Row, instrument: Instrument, timeframe: str | None) -> None:
+    # Only here, since the sources of prices have a broker's libraries behind them
+    from actions import reversal_bots
+
+    reversal_bots.check(tools.settings, place, instrument, timeframe)
+
+
+def _check_timeframe_of(tools: Tools, acting: Acting, bot_id: int, timeframe: str | None) -> None:
+    with tools.database.transaction() as transaction:
+        row = _bot(transaction, acting, bot_id)
+        pair = pair_of_lane(transaction, row["lane_id"]) if row["source"] == REVERSAL else None
+    if pair is not None:
+        from actions import reversal_bots
+
+        reversal_bots.check_pair(tools.settings, pair, timeframe)
+
+
+def _name_for(source: str, symbol: str, timeframe: str | None) -> str | None:
+    """Return the name of a bot beside which one for alerts has the usual one."""
+    return f"{symbol} {timeframe} reversals" if source == REVERSAL else None
 
 
 def _checked_name(name: str | None) -> str | None:

@@ -65,7 +65,12 @@ def _limits(command: Command) -> Command:
 @click.argument("symbol")
 @click.argument("timeframe", type=Timeframe())
 @click.option("--connection", help="Label or id; needed where there are several.")
-@click.option("--source", default="tradingview", show_default=True, help="Whose signals it follows.")
+@click.option(
+    "--source",
+    default="tradingview",
+    show_default=True,
+    help="Whose signals it follows; reversal: it trades reversal signals by itself.",
+)
 @click.option("--name", help="Default: symbol and timeframe.")
 @_limits
 @pass_console

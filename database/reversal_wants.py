@@ -135,6 +135,12 @@ def pair_of(symbol: str, asset_class: AssetClass, base_asset: str | None) -> str
     return _pair(f"{base}/{quote}") if base and quote and quote != key else None
 
 
+def pair_of_lane(transaction: Transaction, lane_id: int) -> str | None:
+    """Return the pair that a lane trades; None where it has none."""
+    row = transaction.one("SELECT symbol, asset_class, base_asset FROM lanes WHERE id = %s", (lane_id,))
+    return pair_of(row["symbol"], AssetClass(row["asset_class"]), row["base_asset"])
+
+
 def _bot(row: Row) -> ScoreBot | None:
     pair = pair_of(row["symbol"], AssetClass(row.pop("asset_class")), row.pop("base_asset"))
     return None if pair is None else ScoreBot(**row, pair=pair)

@@ -17,6 +17,8 @@ from signals.message import shown
 from signals.problems import BadValue, FieldProblem
 
 DEFAULT_SOURCE = "api"
+# What DashTrade makes itself: scores of reversals
+OUR_OWN = frozenset({"reversal"})
 MOST_ROLES = 250
 LARGEST_ID = 2**63 - 1
 # These become parts of the signal itself.
@@ -102,6 +104,8 @@ def _read_source(raw: object) -> str:
     source = read_text(raw, allowed).lower()
     if not _SOURCE.fullmatch(source):
         raise BadValue(allowed)
+    if source in OUR_OWN:
+        raise BadValue(f"{allowed}; {source} is DashTrade's own, and nobody else's signals go by it")
     return source
 
 

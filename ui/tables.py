@@ -40,7 +40,7 @@ SIGNAL_SIGNS = {
     "REFUSED": "⊘ refused",
     "FAILED": "✕ failed",
 }
-SOURCES = {"tradingview": "Webhook", "replay": "↻ Replay on paper"}
+SOURCES = {"tradingview": "Webhook", "replay": "↻ Replay on paper", "reversal": "Reversal signals"}
 RISK_KINDS = {
     "STOP": "Stop reached",
     "TARGET": "Target reached",

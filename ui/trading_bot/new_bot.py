@@ -14,6 +14,11 @@ from ui.services import services
 from ui.trading_bot import bot_fields
 
 MADE = "bots made on this page"
+SOURCES = {"tradingview": "TradingView alerts", "reversal": "Reversal signals, by itself"}
+SOURCE_HELP = (
+    "Reversal signals: the bot trades what the scan finds in its symbol and timeframe, with the signal's stop and"
+    " target, from your minimum confidence on. Or type the name that a service sends as its source."
+)
 
 
 def draw(user: User, places: list[Row]) -> None:
@@ -40,9 +45,11 @@ def draw(user: User, places: list[Row]) -> None:
                 "Name", key=f"{key}-name", placeholder="symbol and timeframe", autocomplete="off"
             )
             slots["name"] = st.empty()
-            source = st.text_input(
-                "Follows signals of", "tradingview", key=f"{key}-source", autocomplete="off"
-            )
+            source = st.selectbox(
+                "Follows signals of", list(SOURCES), format_func=lambda name: SOURCES.get(name, name),
+                key=f"{key}-source", accept_new_options=True, help=SOURCE_HELP,
+            )  # fmt: skip
+            slots["source"] = st.empty()
             typed |= bot_fields.advanced_fields(bot_fields.NEW, key, slots, modes)
         if st.form_submit_button("Create Bot", type="primary", icon=":material/smart_toy:"):
             with calm(slots), st.spinner("Looking the symbol up at the broker…"):
