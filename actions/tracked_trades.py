@@ -17,7 +17,7 @@ from core.trade_outcome import reward_to_risk
 from core.trade_walk import moved
 from core.trade_wording import closed, duration, opened
 from core.wording import moment
-from database import audit, tracked_trades, trade_updates
+from database import audit, bot_list, risk, tracked_trades, trade_fills, trade_updates
 from database.pool import Database, Row, Transaction
 from database.trade_prices import prices_for
 from database.trade_rows import ending, levels_of, moved_of, told_of, update, worth
@@ -98,11 +98,11 @@ def open_trade(
     """
     market = trade_checks.checked_market(request.pair)
     with database.transaction() as transaction:
-        signal = _signal_of(transaction, user_id, request.notification_id)
-        before = tracked_trades.of_request(transaction, user_id, _key(user_id, request))
+        signal = signal_of(transaction, user_id, request.notification_id)
+        before = tracked_trades.of_request(transaction, user_id, key_of(user_id, request))
         if before is not None:
             return Opened(trade_id=before, is_new=False)
-        _check_answerable(signal, now)
+        check_answerable(signal, now)
         return store_trade(transaction, settings, user_id, actor, request, market, signal, now)
 
 
@@ -115,10 +115,15 @@ def store_trade(
     market: Market,
     signal: Row | None,
     now: datetime,
+    *,
+    is_ordered: bool = False,
 ) -> Opened:
-    """Check and store a trade in the caller's transaction; `signal` is the notification it answers, locked."""
+    """Check and store a trade in the caller's transaction; `signal` is the notification it answers, locked.
+
+    One that `is_ordered` is opened by its order's fills, and they tell of it.
+    """
     wishes = tracked_trades.wishes(transaction, user_id)
-    source = signal["source"] if signal else _source(settings, market)
+    source = source_of(settings, market, signal)
     about = {"pair": market.pair, "source": source, "account_currency": wishes["account_currency"]}
     trade_checks.check(request, market, prices_for(transaction, [about], now).own(about), now)
     timeframe = _timeframe(request, market, signal)
@@ -141,18 +146,19 @@ def store_trade(
         "looked_until": entered_at,
         "expires_at": entered_at + timedelta(hours=hours) if hours else None,
         "next_update_at": now + timedelta(minutes=minutes) if minutes else None,
-        "request_key": _key(user_id, request),
+        "request_key": key_of(user_id, request),
         "signal_notification_id": request.notification_id,
         "created_at": now,
         "updated_at": now,
     }
     trade_id = tracked_trades.create(transaction, columns)
     if trade_id is None:
-        found = tracked_trades.of_request(transaction, user_id, _key(user_id, request))
+        found = tracked_trades.of_request(transaction, user_id, key_of(user_id, request))
         return Opened(trade_id=int(found or 0), is_new=False)
     if request.notification_id is not None:
         tracked_trades.note_answer(transaction, request.notification_id, OPENED, trade_id, now)
-    _note_opened(transaction, {"id": trade_id, **columns}, now)
+    if not is_ordered:
+        _note_opened(transaction, {"id": trade_id, **columns}, now)
     _audit(transaction, user_id, actor, "trade open", trade_id, after=_plain(request))
     return Opened(trade_id=trade_id, is_new=True, remark=_remark(market, source))
 
@@ -160,7 +166,7 @@ def store_trade(
 def ignore(database: Database, user_id: int, notification_id: int, now: datetime) -> None:
     """Answer a signal with no; raise `Refused` where it has expired or was answered."""
     with database.transaction() as transaction:
-        _check_answerable(_signal_of(transaction, user_id, notification_id), now)
+        check_answerable(signal_of(transaction, user_id, notification_id), now)
         tracked_trades.note_answer(transaction, notification_id, IGNORED, None, now)
 
 
@@ -178,6 +184,8 @@ def close_trade(
     """
     with database.transaction() as transaction:
         row = _open_trade(transaction, user_id, trade_id)
+        if row["signal_uuid"] is not None:
+            return _ask_bot(transaction, actor, row, now)
         told, prices = told_of(row), prices_for(transaction, [row], now)
         at = _closing_price(told.market, prices.own(row) if price is None else price)
         ended = worth(row, at, prices.rates(row))
@@ -234,7 +242,8 @@ def edit_levels(
     return edited
 
 
-def _signal_of(transaction: Transaction, user_id: int, notification_id: int | None) -> Row | None:
+def signal_of(transaction: Transaction, user_id: int, notification_id: int | None) -> Row | None:
+    """Return the notification that is answered, locked, or None for no notification; raise `Refused`."""
     if notification_id is None:
         return None
     signal = tracked_trades.notification_to_answer(transaction, user_id, notification_id)
@@ -243,7 +252,8 @@ def _signal_of(transaction: Transaction, user_id: int, notification_id: int | No
     return signal
 
 
-def _check_answerable(signal: Row | None, now: datetime) -> None:
+def check_answerable(signal: Row | None, now: datetime) -> None:
+    """Raise `Refused` for a signal that was answered or has expired."""
     if signal is None:
         return
     if signal["acknowledged"]:
@@ -263,11 +273,13 @@ def _timeframe(request: TradeRequest, market: Market, signal: Row | None) -> str
     return str(signal["timeframe"])
 
 
-def _source(settings: Settings, market: Market) -> str:
-    """Return where prices of a market come from, by the settings; `NO_SOURCE` where nothing gives them.
+def source_of(settings: Settings, market: Market, signal: Row | None) -> str:
+    """Return where the prices of a trade come from: the signal's source, else by the settings, or `NO_SOURCE`.
 
     By name alone: what asks a source has a broker's libraries behind it, and this runs in the Discord bot too.
     """
+    if signal is not None:
+        return str(signal["source"])
     name = str(getattr(settings, f"reversal_{market.kind.lower()}_source"))
     is_recorded = market.pair in {recording.pair for recording in RECORDINGS}
     return NO_SOURCE if name == "off" or (name == ReplaySource.name and not is_recorded) else name
@@ -287,6 +299,26 @@ def _open_trade(transaction: Transaction, user_id: int, trade_id: int) -> Row:
         ended = f" at {moment(row['close_time'])}" if row["close_time"] else ""
         raise Refused(f"Trade #{trade_id} was {row['status']}{ended} already.")
     return row
+
+
+def _ask_bot(transaction: Transaction, actor: str, row: Row, now: datetime) -> Closed:
+    """Ask the bot that holds a trade for its exit; its fills end the trade."""
+    if trade_fills.is_undecided(transaction, row["signal_uuid"]):
+        raise Refused("Its order has not gone out yet: try again once it has, or disable its bot.")
+    bot_id, trade_id = row["bot_config_id"], row["id"]
+    if not bot_list.is_closing_by_hand(transaction, bot_id):
+        risk.ask_exit(transaction, bot_id, "MANUAL_CLOSE", sentence=f"Trade #{trade_id} was closed by hand.")
+        _audit(transaction, row["user_id"], actor, "trade close", trade_id, after={"bot": bot_id})
+    return Closed(
+        trade_id=trade_id,
+        price=None,
+        pips=None,
+        profit_loss=None,
+        result=None,
+        duration=duration(now - row["entry_time"]),
+        message=f"Trade #{trade_id} is being closed by its bot; the figures come with its fills.",
+        is_pending=True,
+    )
 
 
 def _closing_price(market: Market, price: Decimal | None) -> Decimal:
@@ -328,6 +360,7 @@ def _plain(request: TradeRequest) -> Row:
     return {name: getattr(request, name) for name in names}
 
 
-def _key(user_id: int, request: TradeRequest) -> str:
+def key_of(user_id: int, request: TradeRequest) -> str:
+    """Return what a request is stored under."""
     # Keys of two users never meet
     return f"{user_id}:{request.request_key}"

@@ -89,14 +89,14 @@ def _look(verdicts: Verdicts, trade: Row, seen: Sequence[Seen], prices: Prices, 
     if price is not None:
         stands = worth(trade, price, prices.rates(trade))
         row |= {"current_pips": stands.steps, "current_pnl": stands.profit}
-        if is_fresh and _is_due(trade, now):
+        if is_fresh and is_due(trade, now):
             message = running(told_of(trade), stands, now)
             verdicts.updates.append(update(trade["id"], UpdateKind.RUNNING, stands, message, send=True))
             row["next_update_at"] = now + timedelta(minutes=trade["rhythm"])
     verdicts.looked.append(row)
 
 
-def _is_due(trade: Row, now: datetime) -> bool:
+def is_due(trade: Row, now: datetime) -> bool:
     """Tell whether the user is told how a trade stands; a clock that was set back does not silence it."""
     if not trade["told"] or trade["rhythm"] == 0:
         return False

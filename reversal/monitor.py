@@ -17,6 +17,7 @@ from database import trade_watch
 from database.pool import Database, Row
 from database.trade_prices import Prices, prices_for
 from reversal import feeding
+from reversal.bots_trades import follow_bots
 from reversal.judging import Feed, judge
 from reversal.sources.registry import source_of
 from settings import Settings
@@ -55,7 +56,22 @@ def look(database: Database, settings: Settings, now: datetime) -> Looked:
         prices = prices_for(transaction, found, now)
     for feed in feeds:
         _judge(database, looked, feed, prices, now)
+    _follow_bots(database, looked, now)
     return looked
+
+
+def _follow_bots(database: Database, looked: Looked, now: datetime) -> None:
+    try:
+        with database.transaction() as transaction:
+            followed = follow_bots(transaction, now)
+    except psycopg2.OperationalError:
+        raise
+    except Exception as error:
+        logger.exception("the trades of bots cannot be followed")
+        looked.failures["bots"] = f"{type(error).__name__}: {error}"
+        return
+    looked.closed += followed.ended
+    looked.updates += len(followed.updates)
 
 
 def _feeds(found: Iterable[Row], settings: Settings) -> list[Feed]:
