@@ -70,10 +70,10 @@ class AlphaVantage:
         is_short = (now - since) / length(timeframe) < COMPACT
         try:
             answer = self._ask(pair, timeframe, "compact" if is_short else "full", asking)
-        except _PaidOnly:
+        except _PaidOnly as refusal:
             # A free key gets the newest hundred days, and no more of the past.
             if is_short or timeframe != DAILY:
-                raise
+                raise SourceRefused(str(refusal)) from None
             answer = self._ask(pair, timeframe, "compact", asking)
         bars = self._read(answer, timeframe)
         return [bar for bar in bars if since <= bar.opened_at < until and bar.closed_at <= now]
@@ -121,7 +121,7 @@ class AlphaVantage:
             raise ValueError(f"its times are of {zones[0]}, not UTC")
 
 
-class _PaidOnly(SourceRefused):
+class _PaidOnly(Exception):
     """The plan does not have it."""
 
 
@@ -130,10 +130,12 @@ def alpha_vantage(settings: Settings) -> AlphaVantage:
     key = settings.alpha_vantage_api_key
     per_minute = Allowance(calls=settings.alpha_vantage_calls_per_minute, seconds=MINUTE)
     per_day = Allowance(calls=settings.alpha_vantage_calls_per_day, seconds=DAY)
+    # What it calls sparing: no two in one second, whatever the minute allows.
+    per_second = Allowance(calls=1, seconds=1)
     return AlphaVantage(
         key=key.get_secret_value() if key else "",
         address=settings.alpha_vantage_base_url or ADDRESS,
-        allowances=(per_minute, per_day) if per_day.calls else (per_minute,),
+        allowances=(per_second, per_minute, per_day) if per_day.calls else (per_second, per_minute),
         shortest=settings.alpha_vantage_shortest_timeframe,
     )
 

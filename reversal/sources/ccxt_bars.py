@@ -77,6 +77,11 @@ class CcxtBars:
             self._know(pair, asking)
             rows = [row for page in self._pages(pair, timeframe, since, until, asking) for row in page]
             bars = [_bar(row, length(timeframe)) for row in rows]
+        if not bars:
+            # An exchange trades always; ccxt makes an empty list of many an answer that is none.
+            raise SourceUnavailable(
+                f"{self._opened().session.title} gives no bars of {pair} {timeframe} at all."
+            )
         return [bar for bar in bars if since <= bar.opened_at < until and bar.closed_at <= now]
 
     def _pages(
@@ -152,6 +157,7 @@ def _open(exchange: str, address: str | None) -> Any:
     client.has["fetchCurrencies"] = False
     client.logger, client.number, client.on_json_response = _silent, str, _exactly
     client.session = Line(str(client.name))
+    client.on_rest_response = _judging(client.session)
     if address is not None:
         client.urls["api"] = _moved(client.urls["api"], address)
     return client
@@ -159,7 +165,23 @@ def _open(exchange: str, address: str | None) -> Any:
 
 def _exactly(body: str) -> Any:
     """Read an answer, its numbers as texts: a float would already be rounded."""
-    return json.loads(body, parse_float=str)
+    try:
+        return json.loads(body, parse_float=str)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _judging(line: Line) -> Callable[..., str]:
+    """Return what judges an answer's status before ccxt makes anything of it."""
+
+    def judged(
+        status: int, _reason: str, _url: str, _method: str, _headers: object, body: str, *_: object
+    ) -> str:
+        if status == 429 or status >= 500:
+            line.check(status, body)
+        return body.strip()
+
+    return judged
 
 
 def _moved(urls: Any, address: str) -> Any:
