@@ -11,6 +11,7 @@ import psycopg2.errors
 from actions import limits as shared_limits
 from actions import safety
 from actions.acting import Acting, Refused, Tools
+from brokers.base import Mode
 from core import timeframe as timeframes
 from core.bot import SizeMode, TradingState
 from core.checks import Scope as CheckedScope
@@ -74,11 +75,13 @@ def create(
     position_size: Decimal,
     source: str = TRADINGVIEW,
     name: str | None = None,
+    confirmation: str = "",
     **limits: Any,
 ) -> Created:
     """Look the symbol up at the connection's broker and make a bot; `timeframe` None takes any.
 
-    `limits` are columns that a user may edit. Raises `Refused`, and `BrokerError` where the broker does
+    `limits` are columns that a user may edit. One that trades reversal signals by itself at a live connection
+    wants that one's name typed as `confirmation`. Raises `Refused`, and `BrokerError` where the broker does
     not answer.
     """
     place = _place(tools, acting, connection_id)
@@ -88,7 +91,7 @@ def create(
     wanted = _checked_timeframe(timeframe)
     source = source.strip().lower()
     if source == REVERSAL:
-        _check_reversal(tools, place, instrument, wanted)
+        _check_reversal(tools, place, instrument, wanted, confirmation)
     try:
         with tools.database.transaction() as transaction:
             _lock_place(transaction, acting, connection_id)
@@ -249,21 +252,30 @@ def _lock_place(transaction: Transaction, acting: Acting, connection_id: int) ->
     return place
 
 
-def _check_reversal(tools: Tools, place: Row, instrument: Instrument, timeframe: str | None) -> None:
+def _check_reversal(
+    tools: Tools, place: Row, instrument: Instrument, timeframe: str | None, confirmation: str
+) -> None:
     # Only here, since the sources of prices have a broker's libraries behind them
     from actions import reversal_bots
 
     reversal_bots.check(tools.settings, place, instrument, timeframe)
+    if place["mode"] == Mode.LIVE and confirmation.strip() != place["label"]:
+        sentence = "This bot would trade real money by itself. To confirm, type the name of the connection"
+        raise Refused(f"{sentence}: {place['label']}", "confirmation")
 
 
 def _check_timeframe_of(tools: Tools, acting: Acting, bot_id: int, timeframe: str | None) -> None:
     with tools.database.transaction() as transaction:
         row = _bot(transaction, acting, bot_id)
-        pair = pair_of_lane(transaction, row["lane_id"]) if row["source"] == REVERSAL else None
-    if pair is not None:
-        from actions import reversal_bots
+        pair = pair_of_lane(transaction, row["lane_id"])
+    if row["source"] != REVERSAL or row["timeframe"] == timeframe:
+        return
+    if row["timeframe"] is None:
+        sentence = f"Bot {row['name']} carries out the trades that you open; with a timeframe it would trade by itself"
+        raise Refused(f"{sentence}: make another bot for that.", "timeframe")
+    from actions import reversal_bots
 
-        reversal_bots.check_pair(tools.settings, pair, timeframe)
+    reversal_bots.check_pair(tools.settings, pair or row["symbol"], timeframe)
 
 
 def _name_for(source: str, symbol: str, timeframe: str | None) -> str | None:

@@ -71,6 +71,7 @@ def _limits(command: Command) -> Command:
     show_default=True,
     help="Whose signals it follows; reversal: it trades reversal signals by itself.",
 )
+@click.option("--confirm", default="", help="With --source reversal at a live connection: its name.")
 @click.option("--name", help="Default: symbol and timeframe.")
 @_limits
 @pass_console
@@ -82,6 +83,7 @@ def add_bot(
     timeframe: str,
     connection: str | None,
     source: str,
+    confirm: str,
     name: str | None,
     size: Decimal,
     **options: Any,
@@ -99,6 +101,7 @@ def add_bot(
             timeframe=None if timeframe == ANY_TIMEFRAME else timeframe,
             position_size=size,
             source=source,
+            confirmation=confirm,
             name=name,
             **_columns(options),
         )

@@ -12,9 +12,11 @@ import intake
 import reversal_intake
 from actions import bots as bot_actions
 from actions import connections as connection_actions
+from actions import reversal_bots
 from actions import tokens as token_actions
 from actions.acting import Refused
 from core.bar import opening
+from core.instrument import AssetClass, Instrument
 from core.pips import Direction
 from core.reversal import RULES, Score
 from database import bots, keys, reversal_scores
@@ -326,15 +328,49 @@ class TestMaking:
             assert refused.value.field == "timeframe"
         bot_actions.edit(office.services, office.acting, made.id, timeframe="4h")
 
+    def test_a_live_connection_wants_its_name_typed(self, office: Office) -> None:
+        place = connection_actions.connect_paper(office.services, office.acting, "Savings").id
+        with office.services.database.transaction() as transaction:
+            transaction.execute("UPDATE user_api_keys SET mode = 'live'")
+        wish = {
+            "connection_id": place,
+            "symbol": "BTC/USD",
+            "timeframe": "1h",
+            "position_size": Decimal(1000),
+        }
+        with pytest.raises(Refused, match="type the name of the connection: Savings") as refused:
+            bot_actions.create(
+                office.services, office.acting, source="reversal", confirmation="Saving", **wish
+            )
+        assert refused.value.field == "confirmation"
+        bot_actions.create(office.services, office.acting, source="reversal", confirmation="Savings", **wish)
 
-def _scores_bot(office: Office, place: int) -> int:
+    def test_a_bot_of_tracked_trades_does_not_become_one_that_trades_by_itself(self, office: Office) -> None:
+        place = connection_actions.connect_paper(office.services, office.acting, "paper").id
+        bot = _scores_bot(office, place, timeframe=None)
+        with pytest.raises(Refused, match="make another bot"):
+            bot_actions.edit(office.services, office.acting, bot, timeframe="1h")
+        bot_actions.edit(office.services, office.acting, bot, timeframe=None, cooldown_minutes=5)
+
+    def test_a_recording_trades_at_the_paper_broker_alone(
+        self, database_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        office = open_office(database_url, monkeypatch)
+        instrument = Instrument(symbol="SP500", asset_class=AssetClass.STOCK)
+        settings = office.services.settings
+        reversal_bots.check(settings, {"broker": "paper", "label": "Practice"}, instrument, "1 Day")
+        with pytest.raises(Refused, match="traded at the paper broker alone, not at Mine"):
+            reversal_bots.check(settings, {"broker": "alpaca", "label": "Mine"}, instrument, "1 Day")
+
+
+def _scores_bot(office: Office, place: int, timeframe: str | None = "1 Hour") -> int:
     with office.services.database.transaction() as transaction:
         return bots.create_bot(
             transaction,
             user_id=office.user.id,
             connection_id=place,
             instrument=office.services.registry.broker(place).instrument("BTC/USD"),
-            timeframe="1 Hour",
+            timeframe=timeframe,
             position_size=Decimal(1000),
             source="reversal",
         )

@@ -6,6 +6,7 @@ import streamlit as st
 
 from actions import bots as actions
 from actions.lending import margin_modes
+from brokers.base import Mode
 from database.accounts import User
 from database.pool import Row
 from ui.calm import acting, calm, done
@@ -50,10 +51,22 @@ def draw(user: User, places: list[Row]) -> None:
                 key=f"{key}-source", accept_new_options=True, help=SOURCE_HELP,
             )  # fmt: skip
             slots["source"] = st.empty()
+            confirmation = _confirmation(places, key, slots)
             typed |= bot_fields.advanced_fields(bot_fields.NEW, key, slots, modes)
         if st.form_submit_button("Create Bot", type="primary", icon=":material/smart_toy:"):
             with calm(slots), st.spinner("Looking the symbol up at the broker…"):
-                _create(user, connection_id, symbol or "", name or "", source or "", bot_fields.read(typed))
+                columns = bot_fields.read(typed) | {"confirmation": confirmation}
+                _create(user, connection_id, symbol or "", name or "", source or "", columns)
+
+
+def _confirmation(places: list[Row], key: str, slots: Slots) -> str:
+    """Ask for what an automatic bot at a live connection needs, where there is such a connection."""
+    if not any(row["mode"] == Mode.LIVE for row in places):
+        return ""
+    typed = st.text_input("Name of the live connection", key=f"{key}-confirmation", autocomplete="off",
+                          help="Only for a bot that trades reversal signals by itself, with real money.")  # fmt: skip
+    slots["confirmation"] = st.empty()
+    return typed or ""
 
 
 def _create(
