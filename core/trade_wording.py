@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from core.pips import Direction, Market
-from core.tracked_trade import CloseReason
+from core.tracked_trade import CloseReason, Result
 from core.trade_outcome import Outcome
 from core.wording import grouped, number
 
@@ -19,6 +19,8 @@ ENDED = {
     CloseReason.BY_HAND: "✋ Closed by hand:",
     CloseReason.TIME: "⏰ Time limit reached:",
 }
+# A stop that was moved beyond the entry
+STOPPED_WITH_PROFIT = "✅ Stop Loss Hit!"
 RUNNING = "📊 Trade still running:"
 
 
@@ -38,7 +40,9 @@ class Told:
 def closed(told: Told, reason: CloseReason, outcome: Outcome, at: datetime) -> str:
     """Return the message of a trade that ended at a time: the figures, then which trade and how long."""
     lasted = duration(at - told.entered_at)
-    return f"{ENDED[reason]} {figures(told, outcome)}\n{_which(told)} · {lasted}"
+    is_saved = reason is CloseReason.STOP and outcome.result is Result.WIN
+    ended = STOPPED_WITH_PROFIT if is_saved else ENDED[reason]
+    return f"{ended} {figures(told, outcome)}\n{_which(told)} · {lasted}"
 
 
 def running(told: Told, outcome: Outcome, now: datetime) -> str:
