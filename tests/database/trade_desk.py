@@ -84,6 +84,13 @@ class TradeDesk:
             self.database, user_id or self.ann, "a test", trade_id, self.now, at
         )
 
+    def edit(self, trade_id: int, user_id: int | None = None, **levels: str):
+        """Move the stop or target of a trade of Ann's, or of another's."""
+        moved = {name: Decimal(level) for name, level in levels.items()}
+        return tracked_trades.edit_levels(
+            self.database, user_id or self.ann, "a test", trade_id, self.now, **moved
+        )
+
     def wait(self, **span: float) -> None:
         """Let time pass."""
         self.now += timedelta(**span)
