@@ -120,7 +120,7 @@ def tell_of_failures(transaction: Transaction, now: datetime) -> None:
         """
         WITH worked AS (SELECT max(due_at) AS due_at FROM scans WHERE failure IS NULL AND pairs > 0)
         SELECT coalesce(sum(attempts), 0) AS attempts, min(started_at) AS since,
-               (array_agg(failure ORDER BY due_at DESC))[1] AS failure
+               (array_agg(failure ORDER BY scans.due_at DESC))[1] AS failure
           FROM scans CROSS JOIN worked
          WHERE failure IS NOT NULL AND scans.due_at > %s
            AND scans.due_at > coalesce(worked.due_at, '-infinity')

@@ -92,6 +92,8 @@ def _looked(
     if not fresh:
         return ScanOutcome(pairs=len(asked), skipped=skipped)
     scores, seconds = _scored(database, settings, fresh, clock)
+    scored = {(score.pair, score.timeframe) for score in scores}
+    skipped |= {key: _why_unscored(bars) for key, bars in fresh.items() if key not in scored}
     with database.transaction() as transaction:
         reversal_scores.store(transaction, scores, clock.now())
     return ScanOutcome(
@@ -159,6 +161,12 @@ def _why_late(bars: Sequence[Bar]) -> str:
     return (
         f"the bar that just closed has not come; the newest closed at {bars[-1].closed_at:%Y-%m-%d %H:%M} UTC"
     )
+
+
+def _why_unscored(bars: Sequence[Bar]) -> str:
+    if len(bars) < features.NEEDED:
+        return f"{len(bars)} bars without a gap are there, and {features.NEEDED} are needed"
+    return "its bars give no features: prices do not move"
 
 
 def _origin(pair: str, settings: Settings) -> Origin | None:

@@ -1,0 +1,370 @@
+"""The watch: which process does which scan, what comes of one that fails or dies, and when the operator hears."""
+
+import math
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.bar import opening
+from database import scans
+from database.pool import Database, Row
+from database.scans import Looked
+from reversal import choosing, scan
+from reversal_watch import ReversalWatch
+from settings import Settings
+from tests.database.scan_desk import NOON, later, told, users
+
+ROOT = Path(__file__).resolve().parents[2]
+WAIT_SECONDS = 240
+ENDS_WELL = "import sys; sys.exit(0)"
+FAILS = "import sys; sys.exit(3)"
+DIES = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+STAYS = "import time; time.sleep(600)"
+
+
+def settings_for(url: str, **more: Any) -> Settings:
+    return Settings(**{"database_url": url, "public_url": "http://127.0.0.1", **more})
+
+
+class Desk:
+    """A watch whose clock and whose scans are the test's."""
+
+    def __init__(self, url: str, child: str = ENDS_WELL, now: datetime = NOON) -> None:
+        self.database = Database(url)
+        self.now = now + timedelta(seconds=6)
+        self.watch = self.another(child)
+
+    def another(self, child: str) -> ReversalWatch:
+        """Return another process's watch, as far as the database can tell."""
+        return ReversalWatch(
+            settings_for(self.database.url),
+            Database(self.database.url, size=3),
+            now=lambda: self.now,
+            command=(sys.executable, "-c", child),
+        )
+
+    def rows(self, sql: str) -> list[Row]:
+        with self.database.transaction() as transaction:
+            return transaction.all(sql)
+
+    def scan(self, due_at: datetime = NOON) -> Row:
+        [row] = [row for row in self.rows("SELECT * FROM scans") if row["due_at"] == due_at]
+        return row
+
+    def news(self) -> list[tuple[str, str]]:
+        rows = self.rows("SELECT kind, content FROM notifications WHERE user_id IS NULL ORDER BY id")
+        return [(row["kind"], row["content"]["part"]) for row in rows]
+
+
+@pytest.fixture
+def desk(database_url: str) -> Callable[..., Desk]:
+    def make(child: str = ENDS_WELL) -> Desk:
+        made = Desk(database_url, child)
+        users(made.database, 1)
+        return made
+
+    return make
+
+
+def wait_for(look: Callable[[], Any]) -> Any:
+    """Return the first truthy thing that is found."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not (found := look()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return found
+
+
+class TestClaims:
+    """A scan is one process's, and goes to another when that one is gone."""
+
+    def claim(self, database: Database, now: datetime) -> scans.Claim | None:
+        with database.transaction() as transaction:
+            return scans.claim(transaction, NOON, ("1 Hour",), now)
+
+    def test_it_is_given_once(self, database: Database) -> None:
+        assert self.claim(database, later(seconds=5)) is not None
+        assert self.claim(database, later(seconds=6)) is None
+        assert self.claim(database, later(seconds=304)) is None
+
+    def test_many_at_once_get_it_once(self, database_url: str) -> None:
+        given: list[scans.Claim] = []
+        gate = threading.Barrier(8)
+
+        def run() -> None:
+            pool = Database(database_url, size=1)
+            gate.wait()
+            given.extend(claim for claim in [self.claim(pool, NOON)] if claim)
+
+        threads = [threading.Thread(target=run) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(WAIT_SECONDS)
+        assert len(given) == 1
+
+    def test_an_unfinished_one_is_taken_over_after_five_minutes(self, database: Database) -> None:
+        first = self.claim(database, later(seconds=5))
+        second = self.claim(database, later(seconds=305))
+        assert first is not None
+        assert second is not None
+        looked = Looked(pairs=9, scores=9, notifications=9, model_ms=None)
+        with database.transaction() as transaction:
+            assert not scans.finish(transaction, first, looked, later(minutes=6)), "it is the other's by now"
+            assert scans.finish(transaction, second, looked, later(minutes=6))
+        assert self.claim(database, later(hours=9)) is None
+
+    def test_one_that_failed_is_tried_again_after_five_minutes(self, database: Database) -> None:
+        first = self.claim(database, NOON)
+        assert first is not None
+        with database.transaction() as transaction:
+            scans.fail(transaction, first, "no model", later(seconds=2))
+        assert self.claim(database, later(seconds=299)) is None
+        assert self.claim(database, later(seconds=300)) is not None
+
+    def test_a_scan_that_lives_is_over_before_another_may_take_it(self) -> None:
+        assert timedelta(seconds=scans.LIMIT_SECONDS) < scans.TAKEN_OVER_AFTER
+
+
+class TestScans:
+    def test_what_is_due_is_begun_once_for_all_its_timeframes(self, desk: Callable[..., Desk]) -> None:
+        here = desk(FAILS)
+        here.watch.look_for_scans()
+        here.another(FAILS).look_for_scans()
+        assert here.scan()["attempts"] == 1
+        assert "1 Hour" in here.scan()["timeframes"]
+
+    def test_bars_get_a_few_seconds_to_come(self, desk: Callable[..., Desk]) -> None:
+        here = desk()
+        here.now = NOON + timedelta(seconds=4)
+        here.watch.look_for_scans()
+        assert NOON not in {row["due_at"] for row in here.rows("SELECT due_at FROM scans")}
+
+    def test_after_a_standstill_only_the_newest_bar_of_each_timeframe_is_looked_at(
+        self, desk: Callable[..., Desk]
+    ) -> None:
+        here = desk(FAILS)
+        here.watch.look_for_scans()
+        before = {row["due_at"] for row in here.rows("SELECT due_at FROM scans")}
+        here.now += timedelta(days=3, minutes=7)
+        here.watch.look_for_scans()
+        new = {row["due_at"] for row in here.rows("SELECT due_at FROM scans")} - before
+        assert new == set(choosing.due(here.now - timedelta(seconds=5))) - before
+
+    def test_where_nobody_wants_anything_no_process_is_begun(self, desk: Callable[..., Desk]) -> None:
+        here = desk(FAILS)
+        with here.database.transaction() as transaction:
+            transaction.execute("UPDATE user_discord_settings SET notifications_enabled = false")
+        here.watch.look_for_scans()
+        assert here.scan()["failure"] is None
+        assert here.scan()["finished_at"] is not None
+
+    @pytest.mark.parametrize(("child", "words"), [(FAILS, "code 3"), (DIES, "SIGKILL")])
+    def test_what_ended_a_scan_is_written_down_and_the_watch_goes_on(
+        self, desk: Callable[..., Desk], child: str, words: str
+    ) -> None:
+        here = desk(child)
+        here.watch.look_for_scans()
+        assert words in here.scan()["failure"]
+        here.now += timedelta(hours=1)
+        here.watch.look_for_scans()
+        assert words in here.scan(later(hours=1))["failure"]
+
+    def test_one_that_takes_too_long_is_ended(
+        self, desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(scans, "LIMIT_SECONDS", 1)
+        here = desk(STAYS)
+        here.watch.look_for_scans()
+        assert "longer than 1 s" in here.scan()["failure"]
+
+    def test_stopped_in_a_scan_it_gives_it_back_at_once(self, desk: Callable[..., Desk]) -> None:
+        here = desk(STAYS)
+        thread = threading.Thread(target=here.watch.run)
+        thread.start()
+        wait_for(lambda: here.rows("SELECT FROM scans WHERE due_at = '2026-11-16 12:00Z'"))
+        here.watch.stop()
+        thread.join(WAIT_SECONDS)
+        with here.database.transaction() as transaction:
+            assert scans.claim(transaction, NOON, ("1 Hour",), here.now) is not None
+        assert here.rows("SELECT FROM heartbeats") == []
+
+
+class TestTheOperatorHears:
+    def failed(self, here: Desk, times: int) -> None:
+        for _ in range(times):
+            here.watch.look_for_scans()
+            here.now += timedelta(hours=4)
+
+    def test_once_after_three_failures_and_once_when_it_works_again(self, desk: Callable[..., Desk]) -> None:
+        here = desk(FAILS)
+        here.watch.look_for_scans()
+        # At noon there are as many scans as bars of different ends that are wanted: by the hour and by four
+        for _ in range(5):
+            here.now += timedelta(minutes=6)
+            here.watch.look_for_scans()
+        assert here.news() == [("PART_DOWN", "reversal scan")]
+        here.now += timedelta(hours=1)
+        with here.database.transaction() as transaction:
+            claim = scans.claim(transaction, opening(here.now, "1 Hour"), ("1 Hour",), here.now)
+            assert claim is not None
+            scans.finish(
+                transaction, claim, Looked(pairs=1, scores=1, notifications=0, model_ms=None), here.now
+            )
+            scans.tell_of_failures(transaction, here.now)
+        assert here.news() == [("PART_DOWN", "reversal scan"), ("PART_BACK", "reversal scan")]
+
+    def test_not_of_one(self, desk: Callable[..., Desk]) -> None:
+        here = desk(FAILS)
+        here.watch.look_for_scans()
+        assert here.news() == []
+
+
+@pytest.fixture
+def environment(database_url: str) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TZ", "DASHTRADE_ENV_FILE", "DASHTRADE_HOME")}
+    return kept | {"DATABASE_URL": database_url, "PYTHONUNBUFFERED": "1"}
+
+
+class TestRealProcesses:
+    """`reversal_watch.py` and `python -m reversal.scan` as they run, with the recordings and the real model."""
+
+    @pytest.fixture
+    def watch(self, environment: dict[str, str]) -> Iterator[Callable[[], "subprocess.Popen[bytes]"]]:
+        started = []
+
+        def start() -> "subprocess.Popen[bytes]":
+            process = subprocess.Popen([sys.executable, "reversal_watch.py"], cwd=ROOT, env=environment)
+            started.append(process)
+            return process
+
+        yield start
+        for process in started:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+
+    def test_two_watches_scan_once_and_leave_cleanly(
+        self, database: Database, watch: Callable[[], "subprocess.Popen[bytes]"]
+    ) -> None:
+        users(database, 3, preferred_pairs=["EUR/USD", "SP500"], enabled_timeframes=["1h", "1d"])
+
+        def finished() -> list[Row]:
+            with database.transaction() as transaction:
+                return transaction.all(
+                    "SELECT * FROM scans WHERE pairs > 0 AND (finished_at IS NOT NULL OR failure IS NOT NULL)"
+                )
+
+        processes = [watch(), watch()]
+        wait_for(lambda: len(finished()) >= 2)
+        assert [row["failure"] for row in finished() if row["failure"]] == []
+        assert {row["attempts"] for row in finished()} == {1}
+        with database.transaction() as transaction:
+            beating = transaction.value("SELECT count(*) FROM heartbeats WHERE part = 'reversal watch'")
+        assert beating == 2
+        for process in processes:
+            process.send_signal(signal.SIGTERM)
+        assert [process.wait(WAIT_SECONDS) for process in processes] == [0, 0]
+        with database.transaction() as transaction:
+            assert transaction.all("SELECT FROM heartbeats") == []
+
+    def test_a_watch_that_is_killed_in_a_scan_is_followed_by_the_next(
+        self, database: Database, watch: Callable[[], "subprocess.Popen[bytes]"]
+    ) -> None:
+        users(database, 1, preferred_pairs=["EUR/USD"], enabled_timeframes=["1h"])
+
+        def claimed() -> Row | None:
+            with database.transaction() as transaction:
+                return transaction.maybe("SELECT * FROM scans WHERE '1 Hour' = ANY(timeframes)")
+
+        first = watch()
+        wait_for(claimed)
+        first.kill()
+        first.wait()
+        with database.transaction() as transaction:
+            # As if it had been five minutes ago
+            transaction.execute(
+                "UPDATE scans SET started_at = started_at - interval '5 min', finished_at = NULL, failure = NULL"
+            )
+        watch()
+        row = wait_for(
+            lambda: (found := claimed()) and found["finished_at"] and found["attempts"] == 2 and found
+        )
+        assert row["failure"] is None
+
+
+class TestTheRealScan:
+    """Bars of a recording, the default model, and people: in this process, at a time of the test's own."""
+
+    def test_a_signal_of_the_recording_reaches_who_wants_it_and_says_replay(self, database: Database) -> None:
+        users(
+            database,
+            2,
+            min_confidence=0,
+            only_with_edge=False,
+            only_ml_enhanced=False,
+            notification_cooldown_minutes=0,
+        )
+        settings = settings_for(database.url)
+        due_at = datetime(2026, 11, 16, 0, 0, tzinfo=UTC)
+        outcomes = []
+        for hour in range(1, 60):
+            at = due_at + timedelta(hours=hour)
+            outcomes.append(scan.scan(database, settings, at, at + timedelta(seconds=6)))
+            if told(database):
+                break
+        rows = told(database)
+        assert rows, outcomes
+        assert {row["source"] for row in rows} == {"replay"}
+        assert {(row["pair"], row["timeframe"]) for row in rows} <= {
+            ("EUR/USD", "1 Hour"),
+            ("EUR/USD", "4 Hour"),
+        }
+        assert len({row["user_id"] for row in rows}) == 2
+        again = scan.scan(database, settings, at, at + timedelta(seconds=60))
+        assert again.notifications == 0
+        with database.transaction() as transaction:
+            row = transaction.one("SELECT * FROM scans WHERE due_at = %s", (at,))
+        assert row["scores"] > 0
+        assert row["model_ms"] > 0
+
+    def test_a_bar_that_has_not_come_is_skipped_and_said(self, database: Database) -> None:
+        """On a Saturday the market is closed: the newest bar is Friday's, and is not scored again."""
+        users(database, 1, min_confidence=0, only_with_edge=False, only_ml_enhanced=False)
+        saturday = datetime(2026, 11, 14, 12, 0, tzinfo=UTC)
+        outcome = scan.scan(database, settings_for(database.url), saturday, saturday + timedelta(seconds=6))
+        assert outcome.scores == 0
+        assert "has not come" in outcome.skipped["EUR/USD", "1 Hour"]
+        assert told(database) == []
+
+    def test_a_feed_that_fails_is_not_scored_from_old_bars(self, database: Database, tmp_path: Path) -> None:
+        """D7.14: no price stands in for one that did not come."""
+        users(database, 1, preferred_pairs=["EUR/USD"], min_confidence=0, only_with_edge=False)
+        hours = [NOON - timedelta(hours=number) for number in range(700, 0, -1)]
+        closes = [1.1 + 0.01 * math.sin(number / 9) + 0.004 * math.sin(number / 2.3) for number in range(700)]
+        lines = [
+            f"{hour:%Y-%m-%dT%H:%M:%SZ},{close:.5f},{close + 0.0007:.5f},{close - 0.0006:.5f},{close:.5f},0"
+            for hour, close in zip(hours, closes, strict=True)
+        ]
+        file = tmp_path / "EUR-USD_1h.csv"
+        file.write_text("time,open,high,low,close,volume\n" + "\n".join(lines) + "\n")
+        settings = settings_for(database.url, reversal_forex_source="csv", reversal_csv_folder=str(tmp_path))
+        first = scan.scan(database, settings, NOON, later(seconds=6))
+        assert (first.scores > 0, first.skipped) == (True, {})
+        file.write_text("rubbish")
+        second = scan.scan(database, settings, later(hours=1), later(hours=1, seconds=6))
+        assert (second.scores, list(second.skipped)) == (0, [("EUR/USD", "1 Hour")])
+        with database.transaction() as transaction:
+            row = transaction.one("SELECT failure FROM market_feeds WHERE pair = 'EUR/USD'")
+            newest = transaction.value("SELECT max(bar_closed_at) FROM reversal_scores")
+        assert row["failure"] == second.skipped["EUR/USD", "1 Hour"]
+        assert newest == NOON
