@@ -86,6 +86,10 @@ def _fill(console: Console, user: User, weeks: int) -> int:
                 shown = int(share * 1000)
     demo_channel.retire(console, channel)
     watch_a_bot(console, acting_for(user.id), datetime.now(UTC))
+    # It loads what scores, which no other command needs
+    from administration.demo_reversal import make_signals
+
+    make_signals(console, user.id, start, datetime.now(UTC))
     with console.transaction() as transaction:
         demo.note_deliveries(transaction, user.id, channel_id, defaults())
         signals = demo.count_signals(transaction, user.id)

@@ -145,13 +145,3 @@ def days(transaction: Transaction, until: date, count: int) -> list[Row]:
         "SELECT * FROM daily_statistics WHERE day > %s AND day <= %s ORDER BY day",
         (until - timedelta(days=count), until),
     )
-
-
-def model(transaction: Transaction) -> Row | None:
-    """Return the model in use with its figures, without its file; None before there is one."""
-    return transaction.maybe(
-        """
-        SELECT version, trained_from, trained_until, series, metrics, created_at, champion_since
-          FROM model_versions WHERE state = 'CHAMPION'
-        """
-    )

@@ -11,6 +11,8 @@ PAGES = (
     ("pages/overview.py", "Overview", ":material/dashboard:"),
     ("pages/7_🤖_Trading_Bot.py", "Trading Bot", "🤖"),
     ("pages/signals.py", "Signals", ":material/sensors:"),
+    ("pages/reversal_signals.py", "Reversal signals", ":material/swap_vert:"),
+    ("pages/trade_journal.py", "Trade journal", ":material/menu_book:"),
     ("pages/watched_bots.py", "Watched bots", ":material/visibility:"),
     ("pages/discord.py", "Discord & alerts", ":material/notifications:"),
     ("pages/settings.py", "Settings", ":material/settings:"),

@@ -90,7 +90,7 @@ class ReversalOffice:
 
     def model(self, reports: Mapping[str, Any] | None = None, version: str = "2026-11-01") -> None:
         """Let a model be in use with a record."""
-        metrics = {"EUR/USD 1 Hour": REPORT} if reports is None else reports
+        metrics = {"record": {"EUR/USD 1 Hour": REPORT} if reports is None else reports}
         with self.database.transaction() as transaction:
             transaction.execute(
                 """
@@ -103,7 +103,7 @@ class ReversalOffice:
                     "version": version,
                     "from": self.now - timedelta(days=4000),
                     "until": self.now - timedelta(days=3000),
-                    "metrics": Json(dict(metrics)),
+                    "metrics": Json(metrics),
                     "now": self.now,
                 },
             )

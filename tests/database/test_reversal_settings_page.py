@@ -1,5 +1,7 @@
 """The tab Reversal signals of Discord & alerts: what is wanted, what may come of it, and what was sent."""
 
+from decimal import Decimal
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -102,7 +104,12 @@ def test_only_what_was_changed_here_is_saved(office: Office) -> None:
 
 
 def test_it_says_what_can_come_of_the_choice() -> None:
-    row = {"preferred_pairs": ["EUR/USD", "GBP/USD"], "enabled_timeframes": ["1h"], "only_with_edge": True}
+    row = {
+        "preferred_pairs": ["EUR/USD", "GBP/USD"],
+        "enabled_timeframes": ["1h"],
+        "only_with_edge": True,
+        "min_confidence": Decimal("0.4"),
+    }
     known = [("EUR/USD", "1 Hour")]
 
     def said(reports, **changes) -> list[str]:
@@ -113,6 +120,7 @@ def test_it_says_what_can_come_of_the_choice() -> None:
     assert said(shown)[0] == reversal_reach.SENT
     assert said({})[0] == reversal_reach.NOT_SENT
     assert said({}, only_with_edge=False)[0] == reversal_reach.WITH_MARK
+    assert said(shown, min_confidence=Decimal("0.6"))[0] == "✕ never sure enough: at most 52 %"
 
 
 def test_where_no_edge_was_shown_it_says_plainly_that_nothing_will_come(
@@ -120,9 +128,9 @@ def test_where_no_edge_was_shown_it_says_plainly_that_nothing_will_come(
 ) -> None:
     reversals.link(preferred_pairs=["EUR/USD"], enabled_timeframes=["1 Hour"])
     reversals.model()
-    assert "no signal will be sent to you" in words(office.draw(reversal_settings.draw))
-    reversals.link(only_with_edge=False)
-    assert "no signal will be sent to you" not in words(office.draw(reversal_settings.draw))
+    assert reversal_reach.NOTHING_COMES in words(office.draw(reversal_settings.draw))
+    reversals.link(only_with_edge=False, min_confidence=Decimal("0.4"))
+    assert reversal_reach.NOTHING_COMES not in words(office.draw(reversal_settings.draw))
 
 
 def test_the_history_says_how_sending_stands_and_why_one_failed(

@@ -1,6 +1,7 @@
 """What a user's wishes let through: for each chosen pair and timeframe, whether a signal could come at all."""
 
 from collections.abc import Collection, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import pandas as pd
@@ -8,14 +9,14 @@ import streamlit as st
 
 from actions.discord_settings import timeframes_of
 from core.pips import market_of
-from database import reversal_reading
+from database import model_versions
 from database.pool import Row
 from reversal import feeding
 from reversal.sources.registry import source_of
 from ui.drawing import table
 from ui.reversal_pages import record_words
 from ui.reversal_pages.told import pairs_of
-from ui.reversal_pages.words import REPLAY_MARK
+from ui.reversal_pages.words import REPLAY_MARK, confidence
 from ui.services import services
 
 NO_PRICES = "✕ no prices of it here"
@@ -24,8 +25,8 @@ WITH_MARK = "● sent, marked “no edge shown”"
 SENT = "● sent"
 NO_MODEL = "○ not known: no model yet"
 NOTHING_COMES = (
-    "As it is set, no signal will be sent to you: the model has shown no edge for what you chose. That is honest, not"
-    " broken. Switch “Only where an edge was shown” off to be sent its signals with that mark."
+    "As it is set, no signal of the model will be sent to you. Below stands why for each pair and timeframe: mostly the"
+    " model has shown no edge, or was never as sure as you want it. That is honest, not broken."
 )
 MOST = 60
 
@@ -38,14 +39,15 @@ def offered() -> list[tuple[str, str]]:
 def draw(row: Row, known: Sequence[tuple[str, str]]) -> None:
     """Draw what may come of what was chosen."""
     with services().database.transaction() as transaction:
-        model = reversal_reading.model(transaction)
+        model = model_versions.record(transaction)
     reports = None if model is None else record_words.reports_of(model["metrics"])
     rows = reach(row, known, reports)
     if not rows:
         return
-    if any(NOT_SENT == each["Signals"] for each in rows) and not any("●" in each["Signals"] for each in rows):
+    nothing_comes = reports is not None and not any("●" in each["Signals"] for each in rows)
+    if nothing_comes:
         st.warning(NOTHING_COMES, icon=":material/trending_flat:")
-    with st.expander("What can come of your choice", icon=":material/checklist:"):
+    with st.expander("What can come of your choice", icon=":material/checklist:", expanded=nothing_comes):
         shown = [{**each, "Prices": _prices(each["Pair"])} for each in rows[:MOST]]
         table(pd.DataFrame(shown), "", key="reversal-reach")
 
@@ -58,27 +60,25 @@ def reach(
         {
             "Pair": pair,
             "Timeframe": timeframe,
-            "Signals": _sent((pair, timeframe) in known, _edge(reports, pair, timeframe), row),
+            "Signals": _sent((pair, timeframe) in known, reports, f"{pair} {timeframe}", row),
         }
         for pair in pairs_of(row)
         for timeframe in timeframes_of(row)
     ]
 
 
-def _edge(reports: Mapping[str, Mapping[str, Any]] | None, pair: str, timeframe: str) -> bool | None:
-    if reports is None:
-        return None
-    return bool((reports.get(f"{pair} {timeframe}") or {}).get("edge_shown"))
-
-
-def _sent(has_prices: bool, has_edge: bool | None, row: Row) -> str:
+def _sent(has_prices: bool, reports: Mapping[str, Mapping[str, Any]] | None, name: str, row: Row) -> str:
     if not has_prices:
         return NO_PRICES
-    if has_edge is None:
+    if reports is None:
         return NO_MODEL
-    if has_edge:
-        return SENT
-    return NOT_SENT if row["only_with_edge"] else WITH_MARK
+    report = reports.get(name) or {}
+    if not report.get("edge_shown") and row["only_with_edge"]:
+        return NOT_SENT
+    highest = (report.get("confidence") or {}).get("highest")
+    if highest is not None and Decimal(str(highest)) < row["min_confidence"]:
+        return f"✕ never sure enough: at most {confidence(Decimal(str(highest)))}"
+    return SENT if report.get("edge_shown") else WITH_MARK
 
 
 def _prices(pair: str) -> str:

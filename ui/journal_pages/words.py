@@ -7,6 +7,7 @@ from typing import Any
 
 from core.pips import market_of
 from core.trade_wording import duration
+from core.wording import number
 from ui.formatting import MINUS, NOTHING, gain, painted
 from ui.reversal_pages.words import price, shown
 
@@ -34,10 +35,13 @@ RATE_UNKNOWN = "no rate known"
 
 def pips(row: Mapping[str, Any], name: str) -> str:
     """Write a trade's pips or points with their sign: `▲ +42.0 pips`."""
-    value = row[name]
+    return steps(row[name], market_of(row["pair"]).unit)
+
+
+def steps(value: Decimal | None, unit: str) -> str:
+    """Write a count of pips or points with its sign."""
     if value is None:
         return NOTHING
-    unit = market_of(row["pair"]).unit
     arrow = "▲ +" if value > 0 else f"▼ {MINUS}" if value < 0 else ""
     return f"{arrow}{abs(value):,.1f} {unit}"
 
@@ -80,8 +84,22 @@ def result(row: Mapping[str, Any]) -> str:
 
 def risk(row: Mapping[str, Any]) -> str:
     """Write what is to be won for what is risked, as it was opened: `1 : 2`."""
-    value = row["reward_to_risk"]
-    return NOTHING if value is None else f"1 : {value.normalize():f}"
+    return ratio(row["reward_to_risk"])
+
+
+def ratio(value: Decimal | None) -> str:
+    """Write what is to be won for what is risked: `1 : 2.5`."""
+    return NOTHING if value is None else f"1 : {number(value)}"
+
+
+def left_out(found: Mapping[str, Any]) -> str:
+    """Say which closed trades the sum of money leaves out."""
+    told = []
+    if found["without_rate"]:
+        told.append(f"{found['without_rate']:,} without a known rate into {found['currency']}")
+    if found["in_other_currencies"]:
+        told.append(f"{found['in_other_currencies']:,} counted in another account currency")
+    return f"The P&L leaves out {' and '.join(told)}." if told else ""
 
 
 def _between(row: Mapping[str, Any], price: Decimal) -> Decimal:

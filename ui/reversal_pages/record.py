@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from database import reversal_reading
+from database import model_versions
 from database.accounts import User
 from database.pool import Row
 from ui.drawing import chart, table
@@ -42,7 +42,7 @@ EQUITY = (
 def draw(user: User) -> None:
     """Draw the tab."""
     with services().database.transaction() as transaction:
-        model = reversal_reading.model(transaction)
+        model = model_versions.record(transaction)
     if model is None:
         st.info(NO_MODEL, icon=":material/model_training:")
         return

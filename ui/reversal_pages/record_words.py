@@ -30,7 +30,9 @@ WAYS = {
     ),
 }
 KINDS = {
-    "walk-forward": "It was trained again and again, each time only on what was past then, and judged on what came next",
+    "walk-forward": (
+        "It was trained again and again, each time only on what was past then, and judged on what came next"
+    ),
     "held out": "It was judged on bars that were kept from it",
 }
 
@@ -144,11 +146,12 @@ def strategies(report: Mapping[str, Any]) -> pd.DataFrame:
 
 def compared(report: Mapping[str, Any]) -> pd.DataFrame:
     """Return the ways that traded enough for a range, for the figure: `name`, `mean`, `low`, `high`, `trades`."""
+    known = ("expectancy", "low", "high")
     rows = [
-        {"name": name, "mean": found["expectancy"], "low": found["low"], "high": found["high"], "trades": found["trades"]}
+        (name, *(found[each] for each in known), found["trades"])
         for name, found in _ways(report)
-        if None not in (found.get("expectancy"), found.get("low"), found.get("high"))
-    ]  # fmt: skip
+        if all(found.get(each) is not None for each in known)
+    ]
     return pd.DataFrame(rows, columns=["name", "mean", "low", "high", "trades"])
 
 

@@ -1,0 +1,26 @@
+"""The page Trade journal: one trade that the address names, or its tabs, of which the open one alone is run."""
+
+import streamlit as st
+
+from database.accounts import User
+from ui import tabs
+from ui.calm import calm, tell_what_was_done
+from ui.journal_pages import history, open_trades, panel
+
+TABS = {"Open trades": open_trades.draw, "History": history.draw}
+
+
+def draw(user: User) -> None:
+    """Draw the tabs, or one trade in full."""
+    tell_what_was_done()
+    number = panel.named()
+    if number is not None:
+        with calm():
+            panel.draw(user, number)
+        return
+    tabs.open_named(TABS, {})
+    for tab, part in zip(st.tabs(list(TABS), key=tabs.KEY, bind="query-params"), TABS.values(), strict=True):
+        with tab:
+            if tab.open:
+                with calm():
+                    part(user)
