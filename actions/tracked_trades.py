@@ -187,7 +187,7 @@ def close_trade(
         if row["signal_uuid"] is not None:
             return _ask_bot(transaction, actor, row, now)
         told, prices = told_of(row), prices_for(transaction, [row], now)
-        at = _closing_price(told.market, prices.own(row) if price is None else price)
+        at = _closing_price(told.market, row["entry_price"], prices.own(row), price)
         ended = worth(row, at, prices.rates(row))
         message = closed(told, CloseReason.BY_HAND, ended, now)
         columns = ending(ended, CloseReason.BY_HAND, now, now)
@@ -321,11 +321,12 @@ def _ask_bot(transaction: Transaction, actor: str, row: Row, now: datetime) -> C
     )
 
 
-def _closing_price(market: Market, price: Decimal | None) -> Decimal:
-    if price is None:
+def _closing_price(market: Market, entry: Decimal, last: Decimal | None, price: Decimal | None) -> Decimal:
+    at = last if price is None else price
+    if at is None:
         raise Refused(f"No price of {market.pair} is known: say at which price you closed.", "price")
-    trade_checks.check_number(price, "price")
-    return price
+    trade_checks.check_closing(market, entry, last, at)
+    return at
 
 
 def _note_opened(transaction: Transaction, row: Row, now: datetime) -> None:

@@ -112,6 +112,15 @@ def check_moved(
     _check_width(market, entry, target, "target")
 
 
+def check_closing(market: Market, entry: Decimal, last: Decimal | None, price: Decimal) -> None:
+    """Raise `Refused` for a price at which nobody closed: one far from the newest, or from the entry without one."""
+    check_number(price, "price")
+    furthest, known = (WIDEST[market.kind], entry) if last is None else (FURTHEST[market.kind], last)
+    if not known / furthest <= price <= known * furthest:
+        allowed = f"{market.shown(known / furthest)} to {market.shown(known * furthest)}"
+        raise Refused(f"{number(price)} is too far from {market.shown(known)}. Allowed: {allowed}.", "price")
+
+
 def check_number(value: Decimal, field: str) -> None:
     """Raise `Refused` for what is no price or size."""
     if not value.is_finite() or not 0 < value < LARGEST:
