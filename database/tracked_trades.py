@@ -76,13 +76,12 @@ def change(transaction: Transaction, user_id: int, trade_id: int, columns: Mappi
 
 
 def wishes(transaction: Transaction, user_id: int) -> Row:
-    """Return what a user wants for their trades: account_currency, running_update_minutes,
-    trade_limit_hours and whether they are told on Discord; the defaults where nothing was set."""
+    """Return what a user wants for their trades: account_currency, running_update_minutes and
+    trade_limit_hours; the defaults where nothing was set."""
     return transaction.one(
         """
         SELECT coalesce(account_currency, 'USD') AS account_currency,
-               coalesce(running_update_minutes, 60) AS running_update_minutes, trade_limit_hours,
-               users.is_active AND discord_user_id IS NOT NULL AND notifications_enabled IS TRUE AS told
+               coalesce(running_update_minutes, 60) AS running_update_minutes, trade_limit_hours
           FROM users LEFT JOIN user_discord_settings ON user_id = users.id WHERE users.id = %s
         """,
         (user_id,),
@@ -249,3 +248,9 @@ def _where(filters: TradeFilters) -> str:
 
 def _values(user_id: int, filters: TradeFilters) -> Row:
     return {"user": user_id, "currencies": sorted(CURRENCIES), **asdict(filters)}
+
+
+def owner_of(transaction: Transaction, trade_id: int) -> int | None:
+    """Return whose trade it is, for the operator's commands; None for an unknown one."""
+    row = transaction.maybe("SELECT user_id FROM user_trades WHERE id = %s", (trade_id,))
+    return None if row is None else int(row["user_id"])

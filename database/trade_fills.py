@@ -88,7 +88,7 @@ _FOLLOWED = """
          ORDER BY trades.id FOR NO KEY UPDATE SKIP LOCKED
     )
     SELECT held.*, coalesce(running_update_minutes, 0) AS rhythm,
-           users.is_active AND discord_user_id IS NOT NULL AND notifications_enabled IS TRUE AS told,
+           users.is_active AND discord_user_id IS NOT NULL AS told,
            signals.sentence AS signal_sentence, signals.id IS NULL OR signals.finished_at IS NOT NULL AS is_final,
            entry.*, ending.fill_id IS NOT NULL AS is_over, ending.ended_at, ending.ended_by, sold.sold_at,
            shown.current_price AS last_price, shown.taken_at AS priced_at

@@ -65,7 +65,7 @@ def open_trades(transaction: Transaction, pair: str, *, is_replay: bool) -> list
     return transaction.all(
         """
         SELECT trades.*, coalesce(running_update_minutes, 0) AS rhythm,
-               users.is_active AND discord_user_id IS NOT NULL AND notifications_enabled IS TRUE AS told
+               users.is_active AND discord_user_id IS NOT NULL AS told
           FROM user_trades AS trades JOIN users ON users.id = trades.user_id
           LEFT JOIN user_discord_settings AS settings ON settings.user_id = trades.user_id
          WHERE trades.pair = %s AND trades.status = 'open' AND trades.signal_uuid IS NULL

@@ -211,6 +211,14 @@ def test_who_wants_no_running_updates_gets_none(desk, wants):
     assert desk.trade(trade)["current_pips"] == 6
 
 
+def test_who_wants_no_signals_still_hears_of_their_trades(desk):
+    desk.link(desk.ann, notifications_enabled=False)
+    trade = desk.open().trade_id
+    bar(desk, HIT)
+    look(desk)
+    assert desk.updates(trade, "tp_hit")[0]["next_attempt_at"] == desk.now
+
+
 def test_without_new_bars_nobody_is_told_again(desk):
     desk.link(desk.ann, running_update_minutes=15)
     trade = desk.open().trade_id
