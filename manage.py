@@ -15,10 +15,12 @@ from administration import (
     connecting,
     demo,
     doctor,
+    model_commands,
     people,
     reading,
     safety,
     server,
+    tracked_commands,
 )
 from administration.console import Console
 from core.errors import BrokerError
@@ -47,6 +49,7 @@ for part in (
     bot_commands.list_bots,
     channel_commands.channel,
     channel_commands.list_channels,
+    model_commands.model,
     reading.list_signals,
     reading.show_signal,
     reading.list_trades,
@@ -54,6 +57,7 @@ for part in (
     reading.positions,
     reading.show_performance,
     reading.list_risk_events,
+    tracked_commands.tracked,
     safety.set_kill_switch,
     server.database_url,
     server.key_commands,

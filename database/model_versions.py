@@ -124,16 +124,22 @@ def newest_made(transaction: Transaction) -> datetime | None:
     return found
 
 
-def stored_series(transaction: Transaction, *, at_least: int) -> list[tuple[str, str]]:
-    """Return the pairs and timeframes that real sources (no replay) brought so many bars of."""
+def stored_series(transaction: Transaction, *, at_least: int) -> list[tuple[str, str, datetime | None]]:
+    """Return the pairs and timeframes that real sources brought so many bars of since the last replayed one.
+
+    The time is when that last one opened, None where nothing was ever replayed.
+    """
     rows = transaction.all(
         """
-        SELECT pair, timeframe FROM market_bars GROUP BY pair, timeframe
-        HAVING count(*) >= %s AND bool_and(source <> 'replay') ORDER BY pair, timeframe
+        WITH replayed AS (SELECT pair, timeframe, max(opened_at) AS last FROM market_bars
+                           WHERE source = 'replay' GROUP BY pair, timeframe)
+        SELECT pair, timeframe, last FROM market_bars LEFT JOIN replayed USING (pair, timeframe)
+         WHERE opened_at > coalesce(last, '-infinity') GROUP BY pair, timeframe, last
+        HAVING count(*) >= %s ORDER BY pair, timeframe
         """,
         (at_least,),
     )
-    return [(row["pair"], row["timeframe"]) for row in rows]
+    return [(row["pair"], row["timeframe"], row["last"]) for row in rows]
 
 
 _COLUMNS = """

@@ -11,7 +11,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
 from reversal.features import Floats
-from reversal.labels import Label
+from reversal.labels import TIME_LIMIT, Label
 from reversal.model import Calibration, Prediction, Stage, Trained, log_odds, product, scaled_by, worth
 from reversal.samples import Integers, Samples, Switches
 
@@ -84,7 +84,7 @@ class Fitted:
     """One family fitted by any recipe: predicts, and where it is a regression gives the numbers of the file.
 
     `threshold` is what stage 1 must say to trade as often, on the rows of the calibration, as the model does.
-    `until` is when the last label that was learned, and the embargo after it, were over; in seconds.
+    `until` is when the last bar closed that a learned label looked at; in seconds.
     """
 
     def __init__(self, splits: Sequence[Split], recipe: Recipe = CHOSEN) -> None:
@@ -212,8 +212,12 @@ def _scaler(values: Floats) -> tuple[Floats, Floats]:
 
 
 def _last(split: Split) -> float:
+    """Return when the last bar closed that a label in it looked at, in seconds."""
     rows = np.concatenate([split.fit, split.calibrate])
-    return float(split.samples.free[rows].max()) if len(rows) else 0.0
+    if not len(rows):
+        return 0.0
+    decided = split.samples.decided
+    return float(decided[min(int(rows.max()) + TIME_LIMIT, len(decided) - 1)])
 
 
 def _kept(values: Floats) -> Floats:

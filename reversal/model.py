@@ -153,7 +153,7 @@ class Model:
         newest = rows(stacked([histories[key] for key in keys]))
         found = [
             score
-            for family in self.families
+            for family in sorted(self.families)
             for score in self._scores(family, keys, newest, histories, origins)
         ]
         _warn_of_collapse([score.confidence for score in found])

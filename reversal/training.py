@@ -61,8 +61,14 @@ def stored(database: Database, now: datetime) -> list[Series]:
     from reversal import feeding
 
     with database.transaction() as transaction:
-        keys = model_versions.stored_series(transaction, at_least=FEWEST_ROWS)
-        runs = {key: feeding.usable(transaction, *key, closed_by=now, count=MOST_BARS) for key in keys}
+        runs = {
+            (pair, timeframe): [
+                bar
+                for bar in feeding.usable(transaction, pair, timeframe, closed_by=now, count=MOST_BARS)
+                if last is None or bar.opened_at > last
+            ]
+            for pair, timeframe, last in model_versions.stored_series(transaction, at_least=FEWEST_ROWS)
+        }
     return [
         Series(pair=pair, timeframe=timeframe, source="stored", learned=bars)
         for (pair, timeframe), bars in runs.items()
@@ -120,6 +126,11 @@ def retrain_if_due(database: Database, settings: Settings, now: datetime) -> str
         return None
     made, is_new = train_challenger(database, [*recordings(), *stored(database, now)], now)
     return made.model.version if is_new else None
+
+
+def steps(series: Sequence[Series]) -> int:
+    """Return how many steps training tells of at most."""
+    return len(Family) + len(series) * walk_forward.FOLDS
 
 
 def data_hash(series: Sequence[Series]) -> str:
