@@ -184,11 +184,14 @@ def note_failure(
 
 
 def asked_in_turn(transaction: Transaction, source: str) -> list[tuple[str, str]]:
-    """Return the pairs and timeframes that a source was asked for: sound ones first, longest not asked first."""
+    """Return the pairs and timeframes of a source, those it was asked for longest ago first.
+
+    Those for which it failed when it was last asked come after the others.
+    """
     rows = transaction.all(
         """
         SELECT pair, timeframe FROM market_feeds WHERE source = %s
-         ORDER BY failed_since IS NOT NULL, asked_at NULLS FIRST, pair, timeframe
+         ORDER BY coalesce(asked_at >= failed_since, false), asked_at NULLS FIRST, pair, timeframe
         """,
         (source,),
     )

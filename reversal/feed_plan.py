@@ -43,18 +43,14 @@ def spans(
 
     `settled` is the time up to which bars may be asked for, `now` less what a source takes to settle.
     """
-    if not may_ask(timeframe, progress, settled=settled, now=now):
-        return
     end = opening(settled, timeframe)
     begin = end - reach(kind, timeframe, depth)
-    if progress.fetched_until is None or end - progress.fetched_until > DEEPEST * length(timeframe):
-        yield Span(since=begin, until=end)
-        return
-    fresh = openings(timeframe, progress.fetched_until, end)
-    if any(may_be(kind, timeframe, each) for each in fresh):
-        yield Span(since=progress.fetched_until - OVERLAP * length(timeframe), until=end)
-    if progress.fetched_from is not None and begin < progress.fetched_from and progress.failed_since is None:
-        yield from _older(timeframe, begin, progress.fetched_from, depth)
+    if may_ask(timeframe, progress, settled=settled, now=now):
+        yield from _newer(kind, timeframe, progress, begin, end)
+    known_from = progress.fetched_from
+    # What moves with the clock is no lack: a deeper look must be worth a request.
+    if known_from and not progress.failed_since and known_from - begin > depth * length(timeframe) / 10:
+        yield Span(since=begin, until=known_from)
 
 
 def reach(kind: MarketKind, timeframe: str, count: int) -> timedelta:
@@ -87,10 +83,14 @@ def is_stale(kind: MarketKind, timeframe: str, until: datetime, settled: datetim
     return bool(due) and settled - (due[0] + length(timeframe)) > grace
 
 
-def _older(timeframe: str, begin: datetime, known_from: datetime, depth: int) -> Iterator[Span]:
-    # What moves with the clock is no lack: a deeper look must be worth a request.
-    if known_from - begin > depth * length(timeframe) / 10:
-        yield Span(since=begin, until=known_from)
+def _newer(
+    kind: MarketKind, timeframe: str, progress: Progress, begin: datetime, end: datetime
+) -> Iterator[Span]:
+    until = progress.fetched_until
+    if until is None or end - until > DEEPEST * length(timeframe):
+        yield Span(since=begin, until=end)
+    elif any(may_be(kind, timeframe, each) for each in openings(timeframe, until, end)):
+        yield Span(since=until - OVERLAP * length(timeframe), until=end)
 
 
 def _between(least: timedelta, value: timedelta, most: timedelta) -> timedelta:

@@ -161,6 +161,10 @@ def _feed(settings: Settings, pair: str, timeframe: str, longer: Iterable[str]) 
 def _base(settings: Settings, pair: str, timeframe: str) -> str:
     """Return the timeframe to fetch; raise SourceRefused or ValueError in words."""
     market = market_of(pair)
+    try:
+        timeframes.seconds(timeframe)
+    except ValueError as error:
+        raise ValueError(f"{timeframe!r} is no timeframe: write {error}") from None
     source = source_for(market.kind, settings)
     if source is None:
         name = setting_of(market.kind)

@@ -5,7 +5,7 @@ them or add others. Like the real ones it shows the bar that is still forming.
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -48,7 +48,10 @@ SPANS = {
 
 @dataclass(slots=True)
 class Prices:
-    """What the services have: `now` is their time, `page` the most bars of one answer of Alpaca's."""
+    """What the services have: `now` is their time, `page` the most bars of one answer of Alpaca's.
+
+    `when_asked` is called for each request before it is answered.
+    """
 
     now: datetime
     page: int = 10_000
@@ -58,6 +61,7 @@ class Prices:
     given: dict[datetime, dict[str, Any]] = field(default_factory=dict)
     twice: bool = False
     requests: list[web.Request] = field(default_factory=list)
+    when_asked: Callable[[], object] = field(default=lambda: None)
     faults: Faults = field(default_factory=lambda: Faults(random.Random(1)))
 
     def fault(self, kind: FaultKind, **fields: Any) -> None:
@@ -101,6 +105,7 @@ def price_server(now: datetime) -> Iterator[tuple[str, Prices]]:
 
     async def answer(request: web.Request) -> web.StreamResponse:
         prices.requests.append(request)
+        prices.when_asked()
 
         async def carry_out() -> web.StreamResponse:
             return _answer(prices, request)
