@@ -9,8 +9,8 @@ from database.tracked_trades import ALL, TradeFilters
 POINTS = 400
 _CONDITIONS = {"since": "trades.entry_time >= %(since)s", "until": "trades.entry_time < %(until)s"}
 _MONEY = "trades.profit_loss IS NOT NULL AND trades.account_currency = %(currency)s"
-_PIPS = """split_part(trades.pair, '/', 1) = ANY(%(currencies)s) AND split_part(trades.pair, '/', 2) = ANY(%(currencies)s)
-           AND trades.pips IS NOT NULL"""
+_PIPS = """trades.pips IS NOT NULL AND split_part(trades.pair, '/', 1) = ANY(%(currencies)s)
+           AND split_part(trades.pair, '/', 2) = ANY(%(currencies)s)"""
 
 
 def pairs_of(transaction: Transaction, user_id: int) -> list[str]:

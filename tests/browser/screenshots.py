@@ -33,7 +33,11 @@ SCREENS = {"wide": (1280, 900), "phone": (390, 844)}
 SCHEMES = ("light", "dark")
 TABS = ("Setup", "My Bots", "Live Positions", "Trade History", "Performance", "Risk Events")
 WATCHED_TABS = ("Now", "Trades", "Messages", "Connect")
-ALERT_TABS = ("Where to", "Which alerts", "History", "Signal channels", "Your Discord account")
+ALERT_TABS = (
+    *("Where to", "Which alerts", "History", "Signal channels", "Your Discord account", "Reversal signals"),
+)
+REVERSAL_TABS = ("Signals", "Latest scores", "Track record", "Market data")
+JOURNAL_TABS = ("Open trades", "History")
 UP_SECONDS, BEAT_SECONDS = 189_700, 15
 TALLEST = 6000
 # Plots and tables come after the words: their programs are loaded when the first of them is drawn.
@@ -82,21 +86,42 @@ def pages(stack: Stack) -> Iterator[View]:
     yield View("new channel", "/discord?tab=Signal%20channels", ("Register a channel", "More"))
     channel = stack.read("channels", DEMO)[0]["id"]
     yield View("one channel", f"/discord?tab=Signal%20channels&channel={channel}")
+    yield from reversal_pages(stack)
     for tab in ("Kill switch", "Profile", "Sessions", "Second factor"):
         yield View(f"settings {tab}", f"/settings?tab={quote(tab)}")
     yield View("flatten", "/settings?tab=Kill%20switch", ("Flatten",))
     yield View("sidebar", "/", (SIDEBAR,))
 
 
+def reversal_pages(stack: Stack) -> Iterator[View]:
+    """Give the pages of reversal signals and of the journal, with one signal and one trade of each kind."""
+    for tab in REVERSAL_TABS:
+        yield View(f"reversals {tab}", f"/reversal_signals?tab={quote(tab)}")
+    trades = stack.read("tracked", "list", DEMO, "--all")
+    answered = next(each for each in trades if each["signal_notification_id"])
+    yield View("one reversal", f"/reversal_signals?signal={answered['signal_notification_id']}")
+    for tab in JOURNAL_TABS:
+        yield View(f"journal {tab}", f"/trade_journal?tab={quote(tab)}")
+    yield View("journal by hand", "/trade_journal", ("Open a trade by hand",))
+    for state in ("open", "closed"):
+        found = next((each for each in trades if each["status"] == state), None)
+        if found is not None:
+            yield View(f"journal {state} trade", f"/trade_journal?trade={found['id']}")
+
+
 def admin_pages() -> Iterator[View]:
     """Give every tab that admins have, and what is empty while nothing was done."""
-    for tab in ("Health", "Users", "Kill switch", "Audit log", "Backups"):
+    for tab in ("Health", "Users", "Signals by day", "Kill switch", "Audit log", "Backups"):
         yield View(f"admin {tab}", f"/admin?tab={quote(tab)}")
     yield View("empty overview", "/")
     yield View("empty signals", "/signals")
     for tab in TABS:
         yield View(f"empty {tab}", bot_tab(tab))
     yield View("empty watched", "/watched_bots")
+    for tab in REVERSAL_TABS:
+        yield View(f"empty reversals {tab}", f"/reversal_signals?tab={quote(tab)}")
+    for tab in JOURNAL_TABS:
+        yield View(f"empty journal {tab}", f"/trade_journal?tab={quote(tab)}")
     for tab in ALERT_TABS:
         yield View(f"empty alerts {tab}", f"/discord?tab={quote(tab)}")
 

@@ -8,12 +8,23 @@ from typing import Any
 
 from psycopg2.extras import Json
 
+from actions import tracked_trades as actions
+from actions.tracked_trades import TradeRequest
 from core.pips import Direction
 from core.reversal import Score
-from database import discord_accounts, market_bars, reversal_scores, signal_notifications
+from database import (
+    daily_statistics,
+    discord_accounts,
+    market_bars,
+    reversal_scores,
+    signal_notifications,
+    tracked_trades,
+)
+from database.daily_statistics import Money
 from database.market_bars import BarFault, FaultKind
-from database.pool import Database
+from database.pool import Database, Transaction
 from database.signal_notifications import NewNotification
+from settings import Settings
 
 HOUR = timedelta(hours=1)
 REPORT: Mapping[str, Any] = {
@@ -136,3 +147,39 @@ class ReversalOffice:
         with self.database.transaction() as transaction:
             places = ", ".join(f"%({name})s" for name in row)
             transaction.execute(f"INSERT INTO scans ({names}) VALUES ({places})", row)
+
+    def live(self) -> None:
+        """Give the user a little of everything: scores, signals, a failing feed, trades, and a day's figures."""
+        self.link()
+        self.model()
+        self.scored(self.score())
+        self.scan()
+        self.feed("EUR/USD", "1 Hour")
+        self.feed("GBP/USD", "1 Hour", source="alpha_vantage", failure="The daily allowance is used up.")
+        self.fault("The bar of 13:00 is missing.")
+        score = self.score()
+        self.sent(score)
+        earlier = replace(score, bar_opened_at=score.bar_opened_at - HOUR, bar_closed_at=score.bar_opened_at)
+        self.sent(earlier, failed_at=self.now, last_error="The user takes no direct messages")
+        number, other = self.follows("open"), self.follows("closed")
+        with self.database.transaction() as transaction:
+            columns = {"current_price": Decimal("1.0881"), "current_pips": Decimal(27)}
+            tracked_trades.change(transaction, self.user_id, number, columns)
+            self.day(transaction)
+        actions.close_trade(self.database, self.user_id, "test", other, self.now, Decimal("1.09"))
+
+    def follows(self, key: str) -> int:
+        """Let the user follow a trade of EUR/USD; return its number."""
+        score = self.score()
+        wanted = TradeRequest(
+            pair=score.pair, direction=Direction.LONG, entry=score.entry, lots=Decimal("0.1"),
+            stop=score.stop or score.entry, target=score.target or score.entry, request_key=key,
+        )  # fmt: skip
+        settings = Settings(database_url=self.database.url, public_url="http://127.0.0.1")
+        return actions.open_trade(self.database, settings, self.user_id, "test", wanted, self.now).trade_id
+
+    def day(self, transaction: Transaction) -> None:
+        """Let the figures of yesterday be made."""
+        money = Money(pips=Decimal("-14.5"), profit_loss=Decimal("-31.20"), unpriced=1)
+        yesterday = (self.now - timedelta(days=1)).date()
+        daily_statistics.store(transaction, yesterday, money, self.now)

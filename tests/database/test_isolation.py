@@ -9,6 +9,9 @@ from decimal import Decimal
 import pytest
 from pydantic import SecretStr
 
+from actions import tracked_trades
+from actions.tracked_trades import TradeRequest
+from core.pips import Direction
 from database import (
     alert_channels,
     audit,
@@ -23,8 +26,10 @@ from database.accounts import create_user
 from database.channel_messages import MessageState, SeenMessage
 from database.pool import Database
 from encryption import Vault, new_key
+from settings import Settings
 from tests.conftest import TEMPLATE, _database_for_one_test
 from tests.database.office import with_database
+from tests.database.reversal_office import HOUR, ReversalOffice
 from tests.database.trading_floor import TradingFloor
 from tests.database.watched_desk import WatchedDesk
 from tests.database.whole_pages import Browser, everything, new_browser, open_session
@@ -35,6 +40,7 @@ ACCOUNT, PLACE, BOT, TOKEN = OWNER, "Owners-place", "Owners-bot", "Owners-token"
 EVENT, SYMBOL, BROWSER = "Owners-event", "NFLX", "Owners-browser"
 WATCHED, MARKET, MESSAGE, HOOK = "Owners-watched", "Owners-market", "Owners-message", "Owners-hook"
 CHANNEL, SAID, LINKED = "Owners-channel", "Owners-said", "Owners-discord"
+FOLLOWED, NOTED, UNSENT = "OWN/CHF", "Owners-notes", "Owners-reason"
 HIDDEN = (
     ACCOUNT,
     PLACE,
@@ -50,8 +56,12 @@ HIDDEN = (
     CHANNEL,
     SAID,
     LINKED,
+    FOLLOWED,
+    NOTED,
+    UNSENT,
 )
 
+ADMIN_TABS = ("Health", "Users", "Signals by day", "Kill switch", "Audit log", "Backups")
 # Each address with what the owner must find there: else a page that shows nothing at all would pass.
 ADDRESSES = {
     ("", ""): (PLACE, BOT, SYMBOL),
@@ -76,11 +86,23 @@ ADDRESSES = {
     ("discord", "tab=Signal channels&channel={channel}"): (CHANNEL, PLACE, SAID, BOT),
     ("discord", "channel={channel}"): (CHANNEL, SAID),
     ("discord", "tab=Your Discord account"): (LINKED,),
+    ("discord", "tab=Reversal signals"): (FOLLOWED, UNSENT),
+    ("reversal_signals", ""): (FOLLOWED, UNSENT),
+    ("reversal_signals", "signal={reversal}"): (FOLLOWED, UNSENT),
+    ("reversal_signals", "tab=Latest scores"): ("● yes",),
+    ("reversal_signals", "tab=Track record"): (),
+    ("reversal_signals", "tab=Market data"): (),
+    ("trade_journal", ""): (FOLLOWED,),
+    ("trade_journal", "trade={trade}"): (FOLLOWED, NOTED),
+    ("trade_journal", "tab=History"): (FOLLOWED, NOTED),
     ("settings", "tab=Kill switch"): (PLACE,),
     ("settings", "tab=Profile"): (ACCOUNT,),
     ("settings", "tab=Sessions"): (BROWSER,),
     ("settings", "tab=Second factor"): (),
-    **{("admin", f"tab={tab}"): () for tab in ("Health", "Users", "Kill switch", "Audit log", "Backups")},
+    **{
+        ("admin", f"tab={tab}"): ()
+        for tab in ("Health", "Users", "Signals by day", "Kill switch", "Audit log", "Backups")
+    },
 }
 ADMINS_ALONE = ("Who may sign up", "of every account", "Faults", "Download a backup", "Owners-deed")
 pytestmark = pytest.mark.usefixtures("dashboard")
@@ -128,6 +150,7 @@ def floor_of(database: Database, email: str, symbol: str, name: str) -> TradingF
             transaction, vault, floor.user_id, "DISCORD", f"{name}-address", f"{name}-hook"
         )
     listen(database, floor, bot, name)
+    reverse(database, floor.user_id, name)
     watch(WatchedDesk(database, floor.user_id, prefix=f"{name}/", name=f"{name}-watched"), name)
     floor.paper_database.close()
     return floor
@@ -159,6 +182,25 @@ def listen(database: Database, floor: TradingFloor, bot: int, name: str) -> None
         discord_accounts.link(transaction, floor.user_id, room, f"{name}-discord", now, actor="test")
 
 
+def reverse(database: Database, user_id: int, name: str) -> None:
+    """Tell a user of two reversals, one of them in vain, and let them follow a trade in the pair."""
+    reversals, pair = ReversalOffice(database, user_id), FOLLOWED.replace("OWN", name[:3].upper())
+    score = reversals.score(pair=pair)
+    reversals.sent(score, sent_at=reversals.now)
+    earlier = replace(score, bar_opened_at=score.bar_opened_at - HOUR, bar_closed_at=score.bar_opened_at)
+    reversals.sent(earlier, failed_at=reversals.now, last_error=f"{name}-reason")
+    if name == "Owners":
+        reversals.scored(reversals.score(pair="EUR/USD"))
+        reversals.model({})
+        reversals.sent(reversals.score(pair="EUR/USD"), sent_at=reversals.now)
+    wanted = TradeRequest(
+        pair=pair, direction=Direction.LONG, entry=score.entry, lots=Decimal("0.1"), stop=score.stop or score.entry,
+        target=score.target or score.entry, notes=f"{name}-notes", request_key="test",
+    )  # fmt: skip
+    settings = Settings(database_url=database.url, public_url="http://127.0.0.1")
+    tracked_trades.open_trade(database, settings, user_id, "test", wanted, reversals.now)
+
+
 def watch(desk: WatchedDesk, name: str) -> None:
     """Let a watched bot open a position, complete another, and fail."""
     desk.hears("status/bot/heartbeat", {"balance": 1})
@@ -183,7 +225,14 @@ def town(server: embedded.Server) -> Iterator[Town]:
                 for email, user_id in people
             }
             watched = owner.one("SELECT id FROM watched_bots WHERE user_id = %s", (owner.user_id,))["id"]
+            reversal = owner.one(
+                "SELECT id FROM signal_notifications WHERE user_id = %s AND failed_at IS NOT NULL",
+                (owner.user_id,),
+            )
+            trade = owner.one("SELECT id FROM user_trades WHERE user_id = %s", (owner.user_id,))
             ids = {
+                "reversal": reversal["id"],
+                "trade": trade["id"],
                 "watched": watched,
                 "channel": 1,
                 "bot": 1,
@@ -243,12 +292,19 @@ def test_an_admin_sees_the_accounts_but_not_their_trades(town: Town, browser: Br
 
 
 @pytest.mark.parametrize("made_up", ["0", "-1", "1e3", "999999999999999999", "' OR 1=1 --", "1;2", "١"])
-@pytest.mark.parametrize("name", ["bot", "signal", "tab", "watched"])
+@pytest.mark.parametrize("name", ["bot", "signal", "tab", "watched", "trade", "reversal"])
 def test_a_made_up_address_shows_nothing_and_breaks_nothing(
     town: Town, browser: Browser, name: str, made_up: str
 ) -> None:
-    path = {"signal": "signals", "watched": "watched_bots"}.get(name, "Trading_Bot")
-    named = {name: made_up} if name == "watched" else {"tab": "My Bots", name: made_up}
+    paths = {
+        "signal": "signals",
+        "watched": "watched_bots",
+        "trade": "trade_journal",
+        "reversal": "reversal_signals",
+    }
+    path = paths.get(name, "Trading_Bot")
+    own = {"watched": name, "trade": name, "reversal": "signal"}
+    named = {own[name]: made_up} if name in own else {"tab": "My Bots", name: made_up}
     browser.use(town.sessions[OTHER])
     text = everything(browser.opens(path, **named))
     assert [mark for mark in HIDDEN if mark in text] == []

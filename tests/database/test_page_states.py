@@ -21,6 +21,7 @@ from database.pool import Database
 from encryption import Vault, new_key
 from tests.conftest import TEMPLATE, _database_for_one_test, _free_port
 from tests.database.office import with_database
+from tests.database.reversal_office import ReversalOffice
 from tests.database.trading_floor import TradingFloor
 from tests.database.watched_desk import WatchedDesk, a_life, listening
 from tests.database.whole_pages import Browser, everything, new_browser, open_session
@@ -93,6 +94,30 @@ PLACES = {
     "alerts so far": tab("discord", "History", "Nothing happened yet", "Stop reached|Position opened"),
     "signal channels": tab("discord", "Signal channels", "Connect a broker first", "Register the channel"),
     "Discord account": tab("discord", "Your Discord account", "NOT LINKED", "NOT LINKED"),
+    "settings of signals": tab(
+        "discord", "Reversal signals", "is not linked yet", "tried again|not delivered", slow=NO_DATABASE
+    ),
+    "reversal signals": tab("reversal_signals", "Signals", "is not linked yet", "left to answer"),
+    "one reversal": Place(
+        path="reversal_signals",
+        query=(("signal", "1"),),
+        empty="There is no such signal of yours",
+        normal="Open this trade",
+    ),
+    "scores": tab(
+        "reversal_signals", "Latest scores", "Nothing was looked at yet", "… on its way"
+    ),
+    "track record": tab("reversal_signals", "Track record", "No model is in use yet", "No edge shown"),
+    "market data": tab("reversal_signals", "Market data", "Nobody looks at the markets", "1 of 2 feeds fail"),
+    "open trades": tab("trade_journal", "Open trades", "No trade is open", "of the way"),
+    "journal": tab("trade_journal", "History", "No trade was followed yet", "Win rate"),
+    "one trade": Place(
+        path="trade_journal",
+        query=(("trade", "1"),),
+        empty="There is no such trade of yours",
+        normal="Edit stop and target",
+    ),
+    "signals by day": tab("admin", "Signals by day", "No day is counted yet", "Signals sent"),
     "Kill switch": tab("settings", "Kill switch", "No connection yet", "Practice", live=LIVE),
     "Profile": tab("settings", "Profile", "Change your password", f"Signed in as.*{EMAIL}", slow=EMAIL),
     "Sessions": tab("settings", "Sessions", "✓ this one", "✓ this one", slow="✓ this one"),
@@ -154,6 +179,7 @@ def normal(database: Database, url: str) -> World:
         alert_channels.keep_channel(transaction, vault, floor.user_id, "DISCORD", "an address", "a hook")
     a_life(WatchedDesk(database, floor.user_id))
     listening(database)
+    ReversalOffice(database, floor.user_id).live()
     floor.paper_database.close()
     return World(state="normal", url=url, token=open_session(database, floor.user_id), signal=str(newest))
 

@@ -26,7 +26,8 @@ NO_DAY = (
 )
 EXPLAINED = (
     "A day is UTC's. **Answered** is the share of signals that somebody opened or ignored, **traded** of those that"
-    " became a trade. Sums of money add accounts of all currencies, so read them as a direction, not as an amount."
+    " became a trade; both count on the day of the answer. Pips are those of currency pairs; P&L is in dollars, without"
+    " the trades for which no rate was known."
 )
 SIGNALS = {"signals_sent": "sent", "signals_acknowledged": "answered", "signals_traded": "traded"}
 TRADES = {"trades_closed": "closed", "trades_won": "won", "trades_lost": "lost"}
@@ -90,7 +91,8 @@ def days(rows: Rows) -> pd.DataFrame:
             "Average R : R": lambda row: _ratio(row["average_reward_to_risk"]),
             "Held for": _held,
             "Pips": lambda row: _signed(row["total_pips"]),
-            "P&L": lambda row: gain(row["total_profit_loss"]),
+            "P&L": lambda row: gain(row["total_profit_loss"], "USD"),
+            "Without a rate": lambda row: f"{row['trades_unpriced']:,}",
             "Delivery, half within": lambda row: milliseconds(row["delivery_ms_p50"]),
             "99 % within": lambda row: milliseconds(row["delivery_ms_p99"]),
             "Scans": lambda row: f"{row['scans']:,} ({row['scans_failed']:,} failed)",
