@@ -15,7 +15,7 @@ OVERLAP = 5
 SHORT_PAUSE, LONG_PAUSE, LONGEST_PAUSE = timedelta(seconds=55), timedelta(minutes=5), timedelta(minutes=15)
 STALE_BARS, STALE_AFTER = 3, timedelta(minutes=15)
 # How much longer than its bars a stretch of time is, since markets close.
-DAILY_REACH, FOREX_REACH, STOCK_REACH = 1.6, 1.6, 6.0
+WEEKDAYS_REACH, STOCK_HOURS_REACH, WEEKEND = 1.5, 6.0, timedelta(days=4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +57,8 @@ def reach(kind: MarketKind, timeframe: str, count: int) -> timedelta:
     """Return how far back so many bars reach, at least."""
     if kind is MarketKind.CRYPTO or length(timeframe) >= timedelta(weeks=1):
         return count * length(timeframe)
-    if length(timeframe) >= timedelta(days=1):
-        return count * length(timeframe) * DAILY_REACH
-    return count * length(timeframe) * (FOREX_REACH if kind is MarketKind.FOREX else STOCK_REACH)
+    by_hours = kind is MarketKind.STOCK and length(timeframe) < timedelta(days=1)
+    return count * length(timeframe) * (STOCK_HOURS_REACH if by_hours else WEEKDAYS_REACH) + WEEKEND
 
 
 def may_ask(timeframe: str, progress: Progress, *, settled: datetime, now: datetime) -> bool:

@@ -519,6 +519,6 @@ def test_a_long_absence_brings_the_newest_bars_and_not_all_that_was_missed(
 ) -> None:
     wanted = ("AAPL", timeframe)
     desk.refresh(wanted)
-    assert desk.later(7000 * length(timeframe), wanted) == {}
+    assert desk.later(12_000 * length(timeframe), wanted) == {}
     assert len(desk.prices.requests) == 1
     assert len(desk.usable(wanted)) < len(desk.opened(wanted))
