@@ -44,6 +44,7 @@ async def guarded(
             logger.warning("%s: too late, or answered by another: %s", named, error)
         else:
             logger.error("%s: Discord refuses the answer", named, exc_info=error)
+            await say(interaction, FAULT)
     except Exception:
         logger.exception("%s failed", named)
         await say(interaction, FAULT)

@@ -19,6 +19,7 @@ from discord_bot.reversal_presses import SignalButton
 from discord_bot.reversal_sending import Sending
 from discord_bot.standing import Standing
 from discord_bot.telling import Telling
+from discord_bot.trade_commands import PageButton
 
 TELL_SECONDS = 1.0
 SEND_SECONDS = 1.0
@@ -62,7 +63,7 @@ class DiscordBot(discord.Client):
         settings = self.desk.settings
         if settings.discord_base_url is not None:
             await addresses.use_its_gateway(self)
-        self.add_dynamic_items(SignalButton)
+        self.add_dynamic_items(SignalButton, PageButton)
         await slash.register(self.tree, settings.discord_guild_id, self.standing)
         await self.backlog.look_when()
         self.api.open()

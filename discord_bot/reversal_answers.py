@@ -16,7 +16,7 @@ from database import notification_sending
 from database.pool import Row, Transaction
 from discord_bot import reversal_buttons, reversal_embed, trade_form
 from discord_bot.answering import guarded, say
-from discord_bot.reversal_details import details_of, embed_of_details
+from discord_bot.reversal_details import embed_of_details, report_of
 
 if TYPE_CHECKING:
     from discord_bot.client import DiscordBot
@@ -72,8 +72,8 @@ async def details(interaction: "discord.Interaction[DiscordBot]", notification_i
     await interaction.response.defer(ephemeral=True, thinking=True)
     desk = interaction.client.desk
     row = await desk.ask(_own, notification_id, interaction.user.id)
-    behind = await desk.ask(details_of, row)
-    await interaction.followup.send(embed=embed_of_details(row, behind), ephemeral=True)
+    report = await desk.ask(report_of, row)
+    await interaction.followup.send(embed=embed_of_details(row, report), ephemeral=True)
     await _note_seen(interaction, row)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import discord
+import psycopg2
 
 from alerts.discord_answers import seconds
 from alerts.neutral import shortened
@@ -79,7 +80,13 @@ class Sending:
             parcel = await self._desk.ask(notification_sending.next_parcel, user_id, now)
             if parcel is None:
                 return
-            await self._send(parcel)
+            try:
+                await self._send(parcel)
+            except psycopg2.Error:
+                raise
+            except Exception as error:
+                logger.exception("%s failed here", parcel.nonce)
+                await self._try_later(parcel, error)
 
     async def _send(self, parcel: Parcel) -> None:
         why = _unsendable(parcel.recipient)

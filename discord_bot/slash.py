@@ -14,23 +14,22 @@ import discord
 import psycopg2
 from discord import app_commands
 
-from database import discord_accounts, discord_figures, watched_reading
+from database import discord_accounts, discord_figures, tracked_trades, watched_reading
 from database.discord_accounts import Linking
 from database.pool import Row, Transaction
-from discord_bot import cards
+from database.tracked_trades import TradeFilters
+from discord_bot import cards, trade_cards
+from discord_bot.answering import AWAY, FAULT, UNKNOWN_INTERACTION
 from discord_bot.cards import Card
+from discord_bot.reversal_settings import settings
 from discord_bot.standing import Standing
+from discord_bot.trade_commands import history, stop, trades
 
 if TYPE_CHECKING:
     from discord_bot.client import DiscordBot
 
-UNKNOWN_INTERACTION = 10062
 MOST_CHOICES = 25
 LONGEST_NAME = 100
-AWAY = "DashTrade's database does not answer at the moment. Try again in a minute."
-FAULT = (
-    "That failed here, and was written into the log. Try again; if it goes on, tell whoever runs DashTrade."
-)
 UNKNOWN_BOT = "You watch no bot of that name. Yours: {}."
 OTHERS = "Also watched: {}. Choose with the option bot."
 NOT_LINKED = (
@@ -92,7 +91,11 @@ async def stats(interaction: "discord.Interaction[DiscordBot]", bot: str | None 
     now = discord.utils.utcnow()
     chosen = await _choose(interaction, bot, "Session Stats")
     own = await interaction.client.desk.ask(_own_trading, interaction.user.id)
-    beside = [] if own is None else [cards.trading(own, now)]
+    beside = (
+        []
+        if own is None
+        else [cards.embed(cards.trading(own.bots, now)), trade_cards.statistics(own.tracked)]
+    )
     words = NOT_LINKED if own is None else None
     await _show(interaction, chosen, lambda row: cards.session(row, now), beside, words)
 
@@ -113,7 +116,10 @@ async def link(interaction: "discord.Interaction[DiscordBot]", code: app_command
     await interaction.followup.send(words, ephemeral=True)
 
 
-COMMANDS: tuple[app_commands.Command[Any, ..., None], ...] = (status, balance, stats, link)
+COMMANDS: tuple[app_commands.Command[Any, ..., None], ...] = (
+    *(status, balance, stats, link),
+    *(settings, trades, history, stop),
+)
 
 
 async def register(tree: app_commands.CommandTree[Any], guild_id: int | None, standing: Standing) -> None:
@@ -181,13 +187,13 @@ async def _show(
     interaction: "discord.Interaction[DiscordBot]",
     chosen: _Choice,
     draw: Callable[[Row], Card],
-    beside: Sequence[Card] = (),
+    beside: Sequence[discord.Embed] = (),
     words: str | None = None,
 ) -> None:
     card = draw(chosen.bot) if chosen.card is None else chosen.card
     said = [OTHERS.format(cards.listed(chosen.others))] if chosen.others else []
     said += [words] if words else []
-    shown = [cards.embed(each) for each in (card, *beside)]
+    shown = [cards.embed(card), *beside]
     await interaction.followup.send("\n".join(said), embeds=shown, ephemeral=True)
 
 
@@ -204,6 +210,19 @@ def _watched(transaction: Transaction, discord_user_id: int, *, is_in_server: bo
     return discord_figures.watched_bots(transaction, user_id)
 
 
-def _own_trading(transaction: Transaction, discord_user_id: int) -> dict[str, Any] | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Own:
+    """The caller's trading: of their bots, and what they opened elsewhere and let DashTrade follow."""
+
+    bots: dict[str, Any]
+    tracked: Row
+
+
+def _own_trading(transaction: Transaction, discord_user_id: int) -> _Own | None:
     user_id = discord_accounts.user_of_discord(transaction, discord_user_id)
-    return None if user_id is None else discord_figures.own_trading(transaction, user_id)
+    if user_id is None:
+        return None
+    return _Own(
+        bots=discord_figures.own_trading(transaction, user_id),
+        tracked=tracked_trades.statistics(transaction, user_id, TradeFilters(with_archived=True)),
+    )

@@ -1,9 +1,8 @@
 """How trades that are followed look in Discord: open ones, closed ones, one that was just closed; pure."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 import discord
 
@@ -18,11 +17,13 @@ from discord_bot.reversal_embed import FIELD_VALUE, GREEN, GREY, REPLAY, moment,
 
 NO_SOURCE = "none"
 STEPS_OF_BAR = 10
+# A page of trades with these fits into one embed
+LONGEST_NOTES = 120
 NO_OPEN = (
     "You have no open trade. Press Open Trade below a signal, or add one in the dashboard's Trade journal."
 )
 NO_CLOSED = "None of your trades has ended yet. Those that are open: `/trades`."
-NO_TRADES = "You have opened no trade from a signal or in the dashboard yet, so there is nothing to count."
+NO_TRADES = "None of the trades that you opened from signals or in the dashboard has ended yet."
 REASONS = {
     CloseReason.TARGET: "✅ Take profit",
     CloseReason.STOP: "❌ Stop loss",
@@ -70,23 +71,56 @@ def just_closed(closed: Closed) -> str:
 def progress(row: Row) -> str:
     """Return where the price stands between stop and target: `🛑 ▰▰▰▱▱▱▱▱▱▱ 🎯 34 %`."""
     stop, target = row["stop_loss"], row["take_profit"]
-    share = min(max((row["current_price"] - stop) / (target - stop), Decimal(0)), Decimal(1))
+    # Without its sign: nothing of a negative distance is −0
+    share = abs(min(max((row["current_price"] - stop) / (target - stop), Decimal(0)), Decimal(1)))
     full = int(share * STEPS_OF_BAR)
     return f"🛑 {'▰' * full}{'▱' * (STEPS_OF_BAR - full)} 🎯 {share * 100:.0f} %"
 
 
-def statistics(found: Row, currency: str) -> discord.Embed:
-    """Show a user's own statistics of trades that were followed."""
+def statistics(found: Row) -> discord.Embed:
+    """Show the figures of `tracked_trades.statistics`."""
     if not found["trades"]:
-        return no_data("Your tracked trades", NO_TRADES)
-    made = discord.Embed(title="📈 Your tracked trades", colour=GREY)
-    for name, value in _figures(found, currency):
-        made.add_field(name=name, value=value)
+        still = f" {found['open']} still open: `/trades`." if found["open"] else ""
+        return no_data("Your Tracked Trades", f"{NO_TRADES}{still}")
+    made = discord.Embed(title="🎯 Your Tracked Trades", description=_left_out(found), colour=GREY)
+    for name, value in _figures(found).items():
+        if value is not None:
+            made.add_field(name=name, value=value)
     return made
 
 
-def _figures(found: Row, currency: str) -> list[tuple[str, str]]:
-    return []
+def _figures(found: Row) -> dict[str, str | None]:
+    won = f"{found['won']} / {found['lost']} / {found['breakeven']}"
+    rate, ratio, lasted = found["win_rate"], found["average_reward_to_risk"], found["average_seconds"]
+    return {
+        "Trades": str(found["trades"]),
+        "Won / lost / even": won,
+        "Win rate": None if rate is None else f"{number(round(rate, 1))} %",
+        "P&L": money(found["total_profit_loss"], found["currency"]),
+        "Pips": steps(found["total_pips"], "pips") if found["total_pips"] else None,
+        "Points": steps(found["total_points"], "points") if found["total_points"] else None,
+        "Average R:R": None if ratio is None else f"1:{number(ratio)}",
+        "Average holding time": None if lasted is None else duration(timedelta(seconds=lasted)),
+        "Best": _end(found["best"], found["currency"]),
+        "Worst": _end(found["worst"], found["currency"]),
+    }
+
+
+def _end(row: Row | None, currency: str) -> str | None:
+    if row is None:
+        return None
+    return neutral(f"#{row['id']} {row['pair']}: {steps(row['pips'], row['unit'])}") + (
+        f" ({money(row['profit_loss'], currency)})"
+    )
+
+
+def _left_out(found: Row) -> str | None:
+    reasons = (
+        (found["in_other_currencies"], "in other currencies"),
+        (found["without_rate"], "whose rate was not known"),
+    )
+    parts = [f"{count} trades {why}" for count, why in reasons if count]
+    return f"P&L leaves out {' and '.join(parts)}." if parts else None
 
 
 def _name(row: Row) -> str:
@@ -129,5 +163,5 @@ def _worth(row: Row, pips: str, amount: str) -> str:
 
 
 def _notes(row: Row) -> str:
-    notes: Any = row["notes"]
-    return f"\n📝 {neutral(notes)}" if notes else ""
+    notes = " ".join(row["notes"].split())
+    return f"\n📝 {shortened(neutral(notes), LONGEST_NOTES)}" if notes else ""

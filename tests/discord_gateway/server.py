@@ -1,8 +1,9 @@
-"""REST and gateway of one Discord server with one channel, in a thread of its own.
+"""REST and gateway of one Discord server with one channel and private ones, in a thread of its own.
 
 Shapes as in discord-api-docs (topics/gateway, resources/message); everything that the bot sends is kept.
 """
 
+import asyncio
 import itertools
 import json
 import time
@@ -15,6 +16,8 @@ from aiohttp import WSMsgType, web
 from tests.local_server import LocalServer
 
 BOT, APPLICATION, GUILD, CHANNEL, ANN = 1001, 1002, 2001, 3001, 4001
+# The private channel of a person is their number and this
+DM = 5000
 DISCORD_EPOCH_MS = 1_420_070_400_000
 HEARTBEAT_MS = 1000
 # View, send, embed, react, read history
@@ -37,6 +40,11 @@ class Gateway:
         self.messages: list[Json] = []
         self.reactions: list[tuple[str, str, str]] = []
         self.commands: dict[str, list[Json]] = {}
+        self.answers: list[Json] = []
+        self.asked_to_post: list[Json] = []
+        # What becomes of messages to one channel: an answer with a status, or none at all though it is there
+        self.refusing: dict[int, list[Json]] = {}
+        self.swallows_answers = False
         self._socket: web.WebSocketResponse | None = None
         self._sequence = itertools.count(1)
         self._ids = itertools.count()
@@ -64,6 +72,10 @@ class Gateway:
     def say(self, content: str, author: int = ANN, *, live: bool = True) -> str:
         """Let a person write; one that is not `live` reaches only who reads back."""
         return self._local.do(self._say(content, author, live=live))
+
+    def press(self, custom_id: str, message: Json, user: int = ANN) -> int:
+        """Let a person press a button below a message in private; return the interaction's number."""
+        return self._local.do(self._press(custom_id, message, user))
 
     def drop(self, code: int = 4000) -> None:
         """End the bot's connection."""
@@ -147,14 +159,36 @@ class Gateway:
             await self._send("MESSAGE_CREATE", {**message, "guild_id": str(GUILD), "member": member})
         return str(message["id"])
 
+    async def _press(self, custom_id: str, message: Json, user: int) -> int:
+        number = self._next_id()
+        channel = {"id": message["channel_id"], "type": 1, "recipients": [_user(user, "ann")], "flags": 0}
+        await self._send(
+            "INTERACTION_CREATE",
+            {
+                "id": str(number), "application_id": str(APPLICATION), "type": 3, "token": f"token-{number}",
+                "version": 1, "channel_id": message["channel_id"], "channel": channel, "message": message,
+                "user": _user(user, "ann"), "data": {"custom_id": custom_id, "component_type": 2},
+                "entitlements": [], "authorizing_integration_owners": {}, "locale": "en-US",
+                "attachment_size_limit": 10_485_760,
+            },
+        )  # fmt: skip
+        return number
+
     # --- REST -----------------------------------------------------------------------------------
 
     async def _rest(self, request: web.Request) -> web.Response:
         path = request.match_info["path"]
+        body = await request.json() if request.can_read_body else None
+        if path.startswith(("interactions/", "webhooks/")):
+            return self._answered(path.split("/"), body)
         if request.headers.get("Authorization") != f"Bot {self.token}":
             return web.json_response({"message": "401: Unauthorized", "code": 0}, status=401)
-        body = await request.json() if request.can_read_body else None
+        refusal = self._refusal(request.method, path.split("/"), body)
+        if refusal is not None:
+            return refusal
         answer = self._answer(request.method, path.split("/"), body)
+        if self.swallows_answers and path.endswith("/messages") and request.method == "POST":
+            await asyncio.Event().wait()
         if answer is None:
             return web.Response(status=204)
         # With a charset behind it discord.py takes it for a text
@@ -179,21 +213,59 @@ class Gateway:
                 return []
             case ("GET", "channels", _, "messages"):
                 return list(reversed(self.messages))
-            case ("POST", "channels", _, "messages"):
-                return self._posted(body)
+            case ("POST", "users", "@me", "channels"):
+                person = int(body["recipient_id"])
+                return {"id": str(person + DM), "type": 1, "recipients": [_user(person, "ann")], "flags": 0}
+            case ("POST", "channels", channel, "messages"):
+                return self._posted(body, channel)
             case ("PATCH", "channels", _, "messages", message_id):
                 [message] = [each for each in self.messages if each["id"] == message_id]
-                message["content"] = body["content"]
+                message.update(
+                    {name: body[name] for name in ("content", "embeds", "components") if name in body}
+                )
                 return message
             case (verb, "channels", _, "messages", message_id, "reactions", sign, "@me"):
                 self.reactions.append((verb, message_id, sign))
                 return None
         raise web.HTTPNotFound(text=json.dumps({"message": f"404: {method} {path}", "code": 0}))
 
-    def _posted(self, body: Json) -> Json:
-        message = {**self._message(body["content"], _user(BOT, "dashtrade", bot=True))}
-        message["message_reference"] = body.get("message_reference")
-        message["nonce"] = body.get("nonce")
+    def _refusal(self, method: str, path: list[str], body: Any) -> web.Response | None:
+        match (method, *path):
+            case ("POST", "channels", channel, "messages"):
+                self.asked_to_post.append({**body, "channel_id": channel, "at": time.monotonic()})
+                waiting = self.refusing.get(int(channel))
+                if waiting:
+                    said = waiting.pop(0)
+                    headers = {"Via": "1.1 google", **said.get("headers", {})}
+                    content = json.dumps(said["body"]).encode()
+                    return web.Response(
+                        body=content, content_type="application/json", status=said["status"], headers=headers
+                    )
+        return None
+
+    def _answered(self, path: list[str], body: Any) -> web.Response:
+        """Keep what the bot answered to a press, the first answer and what followed it."""
+        self.answers.append({"path": path, **(body or {})})
+        said: Json
+        if path[0] == "interactions":
+            said = {"interaction": {"id": path[1], "type": 3}}
+            return web.Response(body=json.dumps(said).encode(), content_type="application/json")
+        said = self._message((body or {}).get("content") or "", _user(BOT, "dashtrade", bot=True))
+        return web.Response(body=json.dumps(said).encode(), content_type="application/json")
+
+    def _posted(self, body: Json, channel: str) -> Json:
+        nonce = body.get("nonce")
+        if nonce is not None and body.get("enforce_nonce"):
+            before = [each for each in self.messages if each.get("nonce") == nonce]
+            if before:
+                return before[0]
+        message = {**self._message(body.get("content") or "", _user(BOT, "dashtrade", bot=True))}
+        message["channel_id"] = channel
+        if body.get("message_reference"):
+            message["message_reference"] = body["message_reference"]
+        message["embeds"] = body.get("embeds") or []
+        message["components"] = body.get("components") or []
+        message["nonce"] = nonce
         self.messages.append(message)
         return message
 

@@ -1,26 +1,18 @@
 """`python -m discord_bot` itself, against a Discord on sockets: who is let in, what it knows, and coming back."""
 
-import os
-import signal
 import subprocess
 import sys
-import time
-from contextlib import contextmanager
 from decimal import Decimal
-from pathlib import Path
 
 import psutil
 import pytest
 
-from database import keys, signal_channels
-from encryption import new_token
-from tests.conftest import KEPT_FROM_OUTSIDE
+from database import signal_channels
 from tests.discord_gateway import CHANNEL, GUILD, Gateway
+from tests.discord_gateway.process import ROOT, TOKEN, environment, running
 from tests.discord_gateway.server import ANN
 from tests.discord_room.room import serving
 
-ROOT = Path(__file__).resolve().parents[2]
-TOKEN = "a.secret.bot-token"
 LONG = "LONG BTC-USD 60000/58000/65000"
 
 
@@ -34,58 +26,8 @@ def gateway():
 @pytest.fixture
 def environ(desk, gateway):
     """Give what the bot's process is started with, and the API that it speaks to."""
-    key = new_token("svc_")
-    with desk.database.transaction() as transaction:
-        keys.hash_key(transaction, desk.vault)
-        keys.keep_service_key(transaction, desk.vault, "Discord bot", key)
-    kept = (*KEPT_FROM_OUTSIDE, "DASHTRADE_ENV_FILE", "DASHTRADE_HOME")
     with serving(desk) as served:
-        yield {
-            **{name: os.environ[name] for name in kept if name in os.environ},
-            "DATABASE_URL": desk.database.url,
-            "DISCORD_BOT_TOKEN": TOKEN,
-            "DISCORD_GUILD_ID": str(GUILD),
-            "DISCORD_BASE_URL": gateway.base,
-            "SIGNAL_API_KEY": key,
-            "WEBHOOK_PORT": str(served.port),
-        }
-
-
-class Bot:
-    """One process of the bot and what it wrote."""
-
-    def __init__(self, environ, folder):
-        self.log = folder / f"bot-{time.monotonic_ns()}"
-        with open(self.log, "w") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "discord_bot"], cwd=ROOT, env=environ, stdout=log,
-                stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-            )  # fmt: skip
-
-    def wait_for(self, condition, seconds=60):
-        deadline = time.monotonic() + seconds
-        while not (found := condition()):
-            assert time.monotonic() < deadline, self.log.read_text()
-            assert self.process.poll() is None, self.log.read_text()
-            time.sleep(0.05)
-        return found
-
-    def says(self, words, times=1):
-        return self.wait_for(lambda: self.log.read_text().count(words) >= times)
-
-    def stop(self):
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60)
-
-
-@contextmanager
-def running(environ, folder):
-    bot = Bot(environ, folder)
-    try:
-        yield bot
-    finally:
-        bot.stop()
+        yield environment(desk, gateway, served)
 
 
 def register(desk, ann):
@@ -112,10 +54,7 @@ def test_it_lives_through_a_dropped_connection_and_misses_nothing(desk, ann, gat
     with running(environ, tmp_path) as bot:
         bot.wait_for(lambda: gateway.is_joined and status(desk)["is_connected"])
         assert [each["name"] for each in gateway.commands[f"guilds/{GUILD}"]] == [
-            "status",
-            "balance",
-            "stats",
-            "link",
+            *("status", "balance", "stats", "link", "settings", "trades", "history", "stop")
         ]
         assert status(desk)["lacking"] == []
         first = gateway.say(LONG)
