@@ -94,8 +94,9 @@ def test_a_command_never_trades_whatever_follows(desk, ann, served, text):
 
 def test_exactly_the_intended_commands_are_registered(desk, ann, served):
     async def play(room):
-        assert sorted(room.ann.available_commands(room.channel)) == ["balance", "link", "stats", "status"]
-        assert {command.name for command in slash.COMMANDS} == {"status", "balance", "stats", "link"}
+        intended = {"status", "balance", "stats", "link", "settings", "trades", "history", "stop"}
+        assert set(room.ann.available_commands(room.channel)) == intended
+        assert {command.name for command in slash.COMMANDS} == intended
         assert set(prefix.COMMANDS) == {"health", "stats", "test"}
 
     in_room(desk, served, play)

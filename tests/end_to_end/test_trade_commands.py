@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -10,8 +11,11 @@ from core.bar import Bar
 from core.pips import Direction
 from core.trade_wording import REPLAY
 from database import discord_accounts, market_bars
+from discord_bot import reversal_settings, slash
 from tests.discord_room.room import in_room, serving
 from tests.discord_room.signals import trade
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -311,3 +315,14 @@ def test_what_cannot_be_set_is_refused_with_what_is_allowed_and_nothing_is_chang
         assert fields(await asked(room, "settings"))["daily_maximum"] == "20 a day"
 
     in_room(desk, served, play)
+
+
+# --- the guide ----------------------------------------------------------------------------------
+
+
+def test_every_command_and_every_option_of_settings_stands_in_the_guide():
+    guide = (ROOT / "docs/discord-bot.md").read_text()
+    missing = [each.name for each in slash.COMMANDS if f"| `/{each.name}" not in guide]
+    assert missing == []
+    assert [option for option in reversal_settings.OPTIONS if f"`{option}`" not in guide] == []
+    assert {option.name for option in reversal_settings.settings.parameters} == set(reversal_settings.OPTIONS)
