@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import click
 import psycopg2
 
-from administration import doctor_alerts, doctor_discord
+from administration import doctor_alerts, doctor_discord, doctor_reversal
 from administration.console import Console, pass_console
 from administration.finding import Finding, moment
 from core.bot import Connection, TradingState
@@ -47,6 +47,7 @@ def _findings(console: Console) -> Iterator[Finding]:
         _migrations,
         _key,
         _parts,
+        doctor_reversal.reversal_watch,
         _webhook_server,
         _switches,
         _brokers,

@@ -14,8 +14,9 @@ from discord_bot import PART as BOT
 from settings import version
 from webhook.services import services
 
-# Without these no alert is carried out; MQTT and Discord run only where they are set up.
+# Without these no alert is carried out; the others run only where they are set up.
 NEEDED = ("worker", "broker watch")
+REVERSAL = "reversal watch"
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ def _parts(transaction: Transaction) -> dict[str, Any]:
     silent: Row = {"alive": 0, "silent_seconds": None}
     beats = {row["part"]: _part(row, now) for row in database.health.heartbeats(transaction)}
     wanted = {name: dict(silent) for name in (*NEEDED, *_switched_on())}
-    switched_off = {name: {"status": "off"} for name in ("mqtt listener", BOT)}
+    switched_off = {name: {"status": "off"} for name in ("mqtt listener", REVERSAL, BOT)}
     parts = switched_off | wanted | beats
     if services().settings.discord_bot_token is not None:
         parts[BOT] |= _at_discord(transaction)
@@ -65,6 +66,7 @@ def _switched_on() -> list[str]:
     settings = services().settings
     on = {
         "mqtt listener": settings.mqtt_broker_host is not None,
+        REVERSAL: settings.reversal_watches > 0,
         BOT: settings.discord_bot_token is not None,
     }
     return [name for name, is_on in on.items() if is_on]
