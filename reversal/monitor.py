@@ -4,7 +4,7 @@ Any number of processes may do it: a pair is judged by one at a time, and each l
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -104,20 +104,22 @@ def _judge(database: Database, looked: Looked, feed: Feed, prices: Prices, now: 
 
 def _rate_feeds(found: Iterable[Row], settings: Settings) -> set[tuple[str, str]]:
     """Return the pairs and timeframes whose prices put profits into the accounts' currencies."""
+    source = source_of(quoted_pair("EUR", BETWEEN), settings)
+    if source is None:
+        return set()
+    known, feeds = frozenset(source.pairs()), set()
     needs = {(market_of(row["pair"]).quote, row["account_currency"]) for row in found}
-    feeds: set[tuple[str, str]] = set()
-    for quote, currency in needs:
+    for quote, currency in sorted(needs):
         if quote != currency and {quote, currency} <= CURRENCIES:
-            direct = _feed(quote, currency, settings)
-            feeds |= direct or _feed(quote, BETWEEN, settings) | _feed(BETWEEN, currency, settings)
+            direct = _rate_feed(quote, currency, known, settings)
+            feeds |= direct or (
+                _rate_feed(quote, BETWEEN, known, settings) | _rate_feed(BETWEEN, currency, known, settings)
+            )
     return feeds
 
 
-def _feed(one: str, other: str, settings: Settings) -> set[tuple[str, str]]:
-    if one == other:
-        return set()
+def _rate_feed(one: str, other: str, known: Collection[str], settings: Settings) -> set[tuple[str, str]]:
+    """Return the feed of two currencies; none where the source has it not, of those that name what they have."""
     pair = quoted_pair(one, other)
-    feed, source = _feed_of(pair, settings), source_of(pair, settings)
-    if feed is None or source is None or (source.pairs() and pair not in source.pairs()):
-        return set()
-    return {(pair, max(feed.timeframe, RATES, key=length))}
+    finest = None if one == other or (known and pair not in known) else feeding.finest(pair, settings)
+    return set() if finest is None else {(pair, max(finest, RATES, key=length))}
