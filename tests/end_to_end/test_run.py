@@ -24,6 +24,7 @@ PARTS = {
     "webhook": "gunicorn",
     "worker": "jobs.py",
     "watch": "broker_watch.py",
+    "reversal": "reversal_watch.py",
     "dashboard": "streamlit",
     "mqtt broker": "embedded_broker",
     "mqtt": "mqtt_listener.py",
