@@ -26,12 +26,8 @@ logger = logging.getLogger("discord_bot")
 async def guarded(
     interaction: "discord.Interaction[DiscordBot]", what: str, act: Coroutine[Any, Any, None]
 ) -> None:
-    """Carry out an answer; a refusal is said, and whatever fails is logged and told to the one who asked.
-
-    Each is logged with its id and this process, so that two that answer one interaction can be told apart.
-    """
-    named = f"{what}, interaction {interaction.id} of user {interaction.user.id}, process {os.getpid()}"
-    logger.info("%s", named)
+    """Carry out an answer; a refusal is said, and whatever fails is logged and told to the one who asked."""
+    named = f"{what}, {name(interaction)}"
     try:
         await act
     except Refused as refused:
@@ -48,6 +44,11 @@ async def guarded(
     except Exception:
         logger.exception("%s failed", named)
         await say(interaction, FAULT)
+
+
+def name(interaction: "discord.Interaction[Any]") -> str:
+    """Return what an interaction is called in the log, and which process had it: two may have heard it."""
+    return f"interaction {interaction.id} of user {interaction.user.id}, process {os.getpid()}"
 
 
 async def say(interaction: "discord.Interaction[DiscordBot]", words: str, **more: Any) -> None:

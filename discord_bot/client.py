@@ -10,6 +10,7 @@ from discord import app_commands
 from discord.ext import tasks
 
 from discord_bot import addresses, reversal_answers, slash
+from discord_bot.answering import name
 from discord_bot.api import Api
 from discord_bot.backlog import Backlog
 from discord_bot.changes import note_deletion, note_edit
@@ -121,7 +122,9 @@ class DiscordBot(discord.Client):
         await self.incoming.take(message, is_missed=self.is_catching_up)
 
     async def on_interaction(self, interaction: discord.Interaction[Any]) -> None:
-        """Take a form that was sent in; commands and buttons find their own way."""
+        """Note what was asked and by whom; take a form that was sent in. The rest finds its own way."""
+        if interaction.type is not discord.InteractionType.autocomplete:
+            logger.info("%s: %s", interaction.type.name, name(interaction))
         await reversal_answers.take_form(interaction)
 
     async def on_raw_message_edit(self, payload: discord.RawMessageUpdateEvent) -> None:
