@@ -63,7 +63,7 @@ def newest(
         """,
         (pair, timeframe, closed_by - length(timeframe), count),
     )
-    return [_bar(row, timeframe) for row in reversed(rows)]
+    return _bars(reversed(rows), timeframe)
 
 
 def opened_from(
@@ -77,7 +77,7 @@ def opened_from(
         """,
         (pair, timeframe, since, closed_by - length(timeframe)),
     )
-    return [_bar(row, timeframe) for row in rows]
+    return _bars(rows, timeframe)
 
 
 def last_prices(transaction: Transaction, pairs: Collection[str], now: datetime) -> dict[str, Decimal]:
@@ -223,5 +223,6 @@ def unlock(transaction: Transaction, pair: str, timeframe: str) -> None:
     transaction.execute("SELECT pg_advisory_unlock(%s, hashtext(%s))", (FEED_LOCKS, f"{pair} {timeframe}"))
 
 
-def _bar(row: Row, timeframe: str) -> Bar:
-    return Bar(**row, closed_at=row["opened_at"] + length(timeframe))
+def _bars(rows: Iterable[Row], timeframe: str) -> list[Bar]:
+    lasts = length(timeframe)
+    return [Bar(**row, closed_at=row["opened_at"] + lasts) for row in rows]

@@ -64,7 +64,8 @@ def reach(kind: MarketKind, timeframe: str, count: int) -> timedelta:
 def may_ask(timeframe: str, progress: Progress, *, settled: datetime, now: datetime) -> bool:
     """Tell whether a source that failed, or had nothing new, has been left alone for long enough."""
     asked = progress.asked_at
-    if asked is None:
+    # one that lies ahead was noted by a clock that is wrong
+    if asked is None or asked > now + LONGEST_PAUSE:
         return True
     if progress.failed_since is not None:
         return now - asked >= _between(SHORT_PAUSE, asked - progress.failed_since, LONGEST_PAUSE)

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from core import timeframe as timeframes
 from core.bar import Bar, length, opening
@@ -27,7 +27,9 @@ from settings import Settings
 # How long a refresh waits, in all, for an allowance or for another process that fetches the same.
 PATIENCE = timedelta(seconds=20)
 LOOK_AGAIN_SECONDS = 0.1
-LONG_AGO = datetime.min.replace(tzinfo=UTC)
+# No further feed is begun after that long: a slow source must not hold up what the caller does each minute.
+LONGEST_ROUND = timedelta(seconds=50)
+NO_TIME = "There was no time left for it; it comes first the next time."
 CHOICES = ("5 Min", "15 Min", "30 Min", "1 Hour", "4 Hour", "1 Day", "1 Week")
 # Offered where a source has too many pairs to name them.
 COMMON: Mapping[MarketKind, tuple[str, ...]] = {
@@ -114,16 +116,18 @@ def refresh(
     now: datetime,
     *,
     patience: timedelta = PATIENCE,
+    longest: timedelta = LONGEST_ROUND,
 ) -> dict[Wanted, str]:
     """Bring each wanted pair and timeframe up to date; return in words what could not be.
 
-    Sound pairs come before failing ones, and those that were asked for longest ago first. Raises psycopg2's
-    errors; what was stored by then stays.
+    Sound pairs come before failing ones, and those that were asked for longest ago first. After `longest` nothing
+    further is begun. Raises psycopg2's errors; what was stored by then stays.
     """
     feeds, failures = _feeds(settings, wanted)
     this = Round(database=database, began_at=now, patience=patience)
     for feed in _in_turn(database, feeds):
-        if words := _refresh(this, feed):
+        words = _refresh(this, feed) if this.now <= now + longest else NO_TIME
+        if words:
             failures |= {(feed.market.pair, each): words for each in (feed.timeframe, *feed.longer)}
     return {each: failures[known] for each in wanted if (known := _canonical(each)) in failures}
 

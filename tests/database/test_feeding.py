@@ -1,5 +1,8 @@
 """Bars are fetched once, kept as they first came, and nothing stands in for those that do not come."""
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import psycopg2
 import pytest
 
 import settings as settings_module
@@ -30,6 +32,7 @@ NOW = datetime(2026, 3, 18, 15, 1, tzinfo=UTC)
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 AAPL, COIN = ("AAPL", "1 Hour"), ("BTC/USD", "1 Hour")
 NO_PATIENCE = timedelta(0)
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass(slots=True)
@@ -82,7 +85,11 @@ class Desk:
 
 
 def settings_for(database_url: str, address: str, **more: str) -> Settings:
-    values = {
+    return settings_module.load(values_for(database_url, address) | more)
+
+
+def values_for(database_url: str, address: str) -> dict[str, str]:
+    return {
         "DATABASE_URL": database_url,
         "REVERSAL_FOREX_SOURCE": "alpha_vantage",
         "REVERSAL_STOCK_SOURCE": "alpaca",
@@ -95,9 +102,7 @@ def settings_for(database_url: str, address: str, **more: str) -> Settings:
         "ALPACA_DATA_SECRET_KEY": SECRET,
         "APCA_API_DATA_URL": address,
         "REVERSAL_CCXT_BASE_URL": address,
-        **more,
     }
-    return settings_module.load(values)
 
 
 @pytest.fixture
@@ -259,6 +264,15 @@ def test_an_answer_that_is_none_keeps_no_other_pair_from_its_bars(desk: Desk) ->
     assert [request.query["symbols"] for request in desk.prices.requests] == [
         *("BTC/USD", "ETH/USD", "SOL/USD", "ADA/USD")
     ]
+
+
+def test_a_slow_source_takes_no_more_time_than_there_is(desk: Desk) -> None:
+    assert desk.refresh(COIN, AAPL, longest=timedelta(seconds=-1)) == {
+        COIN: feeding.NO_TIME,
+        AAPL: feeding.NO_TIME,
+    }
+    assert desk.prices.requests == []
+    assert desk.refresh(COIN, AAPL) == {}
 
 
 def test_no_row_and_no_message_holds_a_key(desk: Desk) -> None:
@@ -498,19 +512,35 @@ def test_what_is_offered_can_be_had(desk: Desk, database_url: str) -> None:
     assert feeding.finest("AAPL", replay) is None
 
 
-def test_a_process_that_dies_while_it_fetches_leaves_nothing_behind(desk: Desk, database_url: str) -> None:
+FETCHING = """
+import sys
+from datetime import datetime
+import settings
+from database.pool import Database
+from reversal import feeding
+feeding.refresh(Database(sys.argv[1]), settings.load(), [("BTC/USD", "1 Hour")], datetime.fromisoformat(sys.argv[2]))
+"""
+
+
+def test_a_process_that_is_killed_while_it_fetches_leaves_nothing_behind(
+    desk: Desk, database_url: str
+) -> None:
     """Its connection ends with it: the lock goes, what it had not committed was never there."""
-    dying = psycopg2.connect(database_url)
-    with dying.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_try_advisory_lock(%s, hashtext('BTC/USD 1 Hour'))", (market_bars.FEED_LOCKS,)
-        )
-        cursor.execute(
-            "INSERT INTO market_feeds (pair, timeframe, source) VALUES ('BTC/USD', '1 Hour', 'alpaca')"
-        )
-    dying.close()
+    asked = threading.Event()
+    desk.prices.when_asked = asked.set
+    desk.prices.fault(Trouble.SILENCE_BEFORE)
+    environment = {**os.environ, **values_for(database_url, desk.settings.apca_api_data_url or "")}
+    process = subprocess.Popen(
+        [sys.executable, "-c", FETCHING, database_url, NOW.isoformat()], cwd=ROOT, env=environment
+    )
+    try:
+        assert asked.wait(60)
+    finally:
+        process.kill()
+        process.wait(60)
     assert desk.refresh(COIN, patience=timedelta(seconds=60)) == {}
     assert len(desk.bars(COIN)) == 600
+    assert desk.faults(COIN) == []
 
 
 @pytest.mark.parametrize("timeframe", ["1 Min", "1 Hour", "1 Day"])

@@ -77,6 +77,11 @@ def test_a_bar_that_was_not_there_is_asked_for_again_after_a_while(asked: int, a
     assert bool(plan(before, NOW + 10 * MINUTE)) is True
 
 
+def test_a_clock_that_was_ahead_keeps_nobody_from_asking() -> None:
+    assert plan(progress(asked_at=NOW + 5 * HOUR)) != []
+    assert plan(progress(asked_at=NOW + 5 * HOUR, failed_since=NOW + 4 * HOUR)) != []
+
+
 def test_nothing_is_asked_for_while_the_market_is_closed() -> None:
     friday = datetime(2026, 7, 10, 21, tzinfo=UTC)
     closed = Progress(fetched_from=friday - 2000 * HOUR, fetched_until=friday)
