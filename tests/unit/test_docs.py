@@ -200,7 +200,7 @@ def columns_of_tables() -> dict[str, set[str]]:
     sql = re.sub(r"--.*", "", migrations())
     tables = {
         name: set(re.findall(r"^    ([a-z_0-9]+) +[A-Z]", body, re.MULTILINE))
-        for name, body in re.findall(r"^CREATE TABLE (\w+) \((.*?)^\);", sql, re.MULTILINE | re.DOTALL)
+        for name, body in re.findall(r"^CREATE TABLE (\w+) \((.*?)^\)[^\n]*;", sql, re.MULTILINE | re.DOTALL)
     }
     for name, added in re.findall(r"^ALTER TABLE (\w+)(.*?);", sql, re.MULTILINE | re.DOTALL):
         tables[name] |= set(re.findall(r"ADD COLUMN (\w+)", added))
