@@ -1,6 +1,6 @@
 """Parts that several pages draw in the same way: tables, charts, and going through pages of rows."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -51,14 +51,14 @@ def facts(*pairs: tuple[str, str], across: int | None = None) -> None:
             st.markdown(f":gray[:small[{name}]]  \n**{value}**", width=FACT_WIDTH)
 
 
-def table(frame: pd.DataFrame, nothing: str, *, key: str) -> None:
-    """Draw a table with its figures to the right, or `nothing` where it is empty."""
+def table(frame: pd.DataFrame, nothing: str, *, key: str, wide: Collection[str] = ()) -> None:
+    """Draw a table with its figures to the right, or `nothing` where it is empty; columns in `wide` have sentences."""
     if frame.empty:
         st.caption(nothing)
         return
     columns = {
         name: st.column_config.TextColumn(alignment="right") for name in frame.columns if name in NUMBERS
-    }
+    } | {name: st.column_config.TextColumn(width="medium") for name in wide}
     height = min(ROW_HEIGHT * (len(frame) + 1) + 2, HIGHEST_TABLE)
     st.dataframe(
         coloured(frame),

@@ -242,7 +242,7 @@ def test_pages_go_back_by_key(office: Office) -> None:
     first = list(drawn.dataframe[0].value["Trade"])
     drawn = press(drawn, "Older")
     second = list(drawn.dataframe[0].value["Trade"])
-    assert (first[0], first[-1], second[0]) == ("#120", "#71", "#70")
+    assert (first[0], first[-1], second[0]) == ("↻ #120", "↻ #71", "↻ #70")
     assert "51 to 100, newest first" in words(drawn)
 
 

@@ -153,7 +153,7 @@ def test_the_record_says_no_edge_plainly_and_explains_each_figure(
     reversals.model()
     text = words(tab(office, "Track record"))
     assert "No edge shown." in text
-    assert "140 EUR/USD 1 Hour trades earned −0.021 R each after costs" in text
+    assert "140 EUR/USD 1 Hour trades lost 0.021 R each after costs" in text
     for label, _, meaning in record_words.explained(REPORT):
         assert label in text
         assert meaning in text

@@ -140,6 +140,6 @@ def test_the_history_says_how_sending_stands_and_why_one_failed(
     reversals.sent(reversals.score(), failed_at=reversals.now, next_attempt_at=None, attempts=1,
                    last_error="The user takes no direct messages (50007)")  # fmt: skip
     (row,) = office.draw(reversal_settings.draw).dataframe[-1].value.to_dict("records")
-    assert row["Signal"] == "▲ LONG EUR/USD 1 Hour"
+    assert row["Signal"] == "↻ ▲ LONG EUR/USD 1 Hour"
     assert (row["Discord"], row["Prices"]) == ("✕ not delivered", "↻ REPLAY")
     assert row["Why not sent"] == "The user takes no direct messages (50007)."

@@ -225,7 +225,7 @@ def test_the_range_of_what_a_trade_earns_is_coloured_by_its_side_of_nothing() ->
 def test_reliability_is_drawn_beside_the_line_on_which_it_would_be_perfect() -> None:
     rows = [(0.25, 0.2, 100), (0.35, 0.5, 25)]
     perfect, drawn = figures.reliability(frame("said happened trades", *rows)).data
-    assert (list(perfect.x), list(perfect.y)) == ([0, 100], [0, 100])
+    assert (list(perfect.x), list(perfect.y)) == ([0, 70], [0, 70])
     assert (list(drawn.x), list(drawn.y)) == ([25.0, 35.0], [20.0, 50.0])
     assert list(drawn.marker.size) == [16.0, 11.0]
 

@@ -28,11 +28,9 @@ def figures(row: Row) -> None:
     """Draw an open trade's figures and how far it has come."""
     facts(
         ("P&L now", words.coloured_profit(row, "current_pnl", "current_pips")),
-        ("Pips", painted(words.pips(row, "current_pips"), row["current_pips"])),
+        (words.unit(row), painted(words.pips(row, "current_pips"), row["current_pips"])),
         ("Entry", words.price(row["pair"], row["entry_price"])),
         ("Now", words.price(row["pair"], row["current_price"])),
-        ("Stop", words.price(row["pair"], row["stop_loss"])),
-        ("Target", words.price(row["pair"], row["take_profit"])),
     )
     progress(row)
 
@@ -40,13 +38,13 @@ def figures(row: Row) -> None:
 def progress(row: Row) -> None:
     """Draw the bar from the stop to the target."""
     come = words.way(row)
+    stop = f":red[Stop {words.price(row['pair'], row['stop_loss'])}]"
+    target = f":green[Target {words.price(row['pair'], row['take_profit'])}]"
     if come is None:
+        st.markdown(f"{stop} → {target}")
         st.caption(NOT_YET)
         return
-    text = (
-        f":red[Stop {words.price(row['pair'], row['stop_loss'])}] → {come * 100:.0f} % of the way (entry at"
-        f" {words.start(row) * 100:.0f} %) → :green[Target {words.price(row['pair'], row['take_profit'])}]"
-    )
+    text = f"{stop} → {come * 100:.0f} % of the way (entry at {words.start(row) * 100:.0f} %) → {target}"
     st.progress(float(come), text=text)
 
 
@@ -55,7 +53,7 @@ def ended(row: Row) -> None:
     facts(
         ("Result", painted(words.result(row), row["pips"])),
         ("P&L", words.coloured_profit(row, "profit_loss", "pips")),
-        ("Pips", painted(words.pips(row, "pips"), row["pips"])),
+        (words.unit(row), painted(words.pips(row, "pips"), row["pips"])),
         ("Entry", words.price(row["pair"], row["entry_price"])),
         ("Exit", words.price(row["pair"], row["close_price"])),
         ("Why", words.REASONS.get(row["close_reason"] or "", NOTHING)),

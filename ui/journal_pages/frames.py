@@ -19,7 +19,7 @@ def trades(rows: Rows, zone: str, now: datetime) -> pd.DataFrame:
     return frame(
         rows,
         {
-            "Trade": lambda row: f"#{row['id']}",
+            "Trade": lambda row: f"{'↻ ' if is_replay(row) else ''}#{row['id']}",
             "Pair": lambda row: row["pair"],
             "Result": words.result,
             "P&L": lambda row: words.profit(row, *_now_or_then(row)),

@@ -19,6 +19,7 @@ from ui.calm import calm
 from ui.drawing import chart, facts, page_buttons, page_key
 from ui.formatting import NOTHING, gain, painted
 from ui.journal_pages import frames, panel, words
+from ui.reversal_pages.words import IN_REPLAY, is_replay
 from ui.services import now, services
 from ui.trading_bot.trade_history import time_range
 
@@ -122,6 +123,8 @@ def rows(user: User, wanted: TradeFilters) -> None:
             return
         st.caption("Click a row to see all of that trade.")
         shown = found[:PAGE]
+        if any(is_replay(row) for row in shown):
+            st.caption(f"↻ {IN_REPLAY}")
         event: Any = st.dataframe(
             frames.trades(shown, user.time_zone, now()),
             hide_index=True,

@@ -13,18 +13,18 @@ from ui.services import services
 REFRESH_SECONDS = 5
 SHOWN = 50
 NOTHING_OPEN = (
-    "No trade is open. Open one from a signal that you were sent, or enter one by hand below: it is followed to its"
+    "No trade is open. Open one from a signal that you were sent, or enter one by hand above: it is followed to its"
     " stop or its target."
 )
 
 
 def draw(user: User) -> None:
     """Draw the tab."""
-    listed(user)
     adding = st.expander("Open a trade by hand", icon=":material/add:", key="open-by-hand", on_change="rerun")
     if adding.open:
         with adding:
             opening.by_hand(user)
+    listed(user)
 
 
 @st.fragment(run_every=REFRESH_SECONDS)

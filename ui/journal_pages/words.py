@@ -38,6 +38,11 @@ def pips(row: Mapping[str, Any], name: str) -> str:
     return steps(row[name], market_of(row["pair"]).unit)
 
 
+def unit(row: Mapping[str, Any]) -> str:
+    """Return what a trade's price moves in, for a label: `Pips`, `Points`."""
+    return market_of(row["pair"]).unit.capitalize()
+
+
 def steps(value: Decimal | None, unit: str) -> str:
     """Write a count of pips or points with its sign."""
     if value is None:

@@ -45,7 +45,7 @@ def expectancy(frame: pd.DataFrame) -> go.Figure:
     )
     figure.add_vline(x=0, line={"color": MUTED, "width": 1.5})
     figure.update_xaxes(
-        title_text="R earned by a trade on average", tickformat="+.2~f", nticks=6, zeroline=False
+        title_text="R earned by a trade on average", tickformat=".2~f", nticks=6, zeroline=False
     )
     figure.update_yaxes(type="category", automargin=True)
     return _plain(figure, height=90 + 34 * len(frame))
@@ -58,9 +58,10 @@ def reliability(frame: pd.DataFrame) -> go.Figure:
     """
     said, happened = ([100 * value for value in _floats(frame[name])] for name in ("said", "happened"))
     counts = [int(count) for count in frame["trades"]]
+    most = min(10 * (int(max((*said, *happened), default=90)) // 10 + 2), 100)
     figure = go.Figure(
         go.Scatter(
-            x=[0, 100], y=[0, 100], mode="lines", name="as said", hoverinfo="skip",
+            x=[0, most], y=[0, most], mode="lines", name="as said", hoverinfo="skip",
             line={"color": MUTED, "dash": "dot", "width": 1.5},
         )
     )  # fmt: skip
@@ -76,8 +77,8 @@ def reliability(frame: pd.DataFrame) -> go.Figure:
             hovertemplate="said %{x:.0f} %<br>came true %{y:.0f} %<br>%{customdata:,} bars<extra></extra>",
         )
     )
-    figure.update_xaxes(title_text="Confidence that was said, %", range=(0, 100))
-    figure.update_yaxes(title_text="Came true, %", range=(0, 100))
+    figure.update_xaxes(title_text="Confidence that was said, %", range=(0, most))
+    figure.update_yaxes(title_text="Came true, %", range=(0, most))
     return _plain(figure, height=320, legend=True)
 
 

@@ -25,10 +25,11 @@ def signals(rows: Rows, zone: str, now: datetime) -> pd.DataFrame:
     return frame(
         rows,
         {
-            "Found": lambda row: moment(row["created_at"], zone),
+            # What people look for first stands first: a phone shows three columns.
             "Signal": _signal,
-            "Confidence": lambda row: words.confidence(row["confidence"]),
             "Your answer": lambda row: words.answer(row, now),
+            "Found": lambda row: moment(row["created_at"], zone),
+            "Confidence": lambda row: words.confidence(row["confidence"]),
             "Discord": lambda row: words.sending(row, now),
             "Why not sent": words.why_not_sent,
             "Entry": lambda row: words.price(row["pair"], row["entry_price"]),
@@ -46,10 +47,10 @@ def deliveries(rows: Rows, zone: str, now: datetime) -> pd.DataFrame:
     return frame(
         rows,
         {
-            "Found": lambda row: moment(row["created_at"], zone),
             "Signal": _signal,
             "Discord": lambda row: words.sending(row, now),
             "Why not sent": words.why_not_sent,
+            "Found": lambda row: moment(row["created_at"], zone),
             "Sent": lambda row: moment(row["sent_at"], zone),
             "Attempts": lambda row: f"{row['attempts']:,}",
             "Your answer": lambda row: words.answer(row, now),
@@ -123,4 +124,5 @@ def frame(rows: Rows, columns: Mapping[str, Column]) -> pd.DataFrame:
 
 
 def _signal(row: Mapping[str, Any]) -> str:
-    return f"{words.SIDES[row['signal_type']]} {row['pair']} {row['timeframe']}"
+    mark = "↻ " if words.is_replay(row) else ""
+    return f"{mark}{words.SIDES[row['signal_type']]} {row['pair']} {row['timeframe']}"

@@ -7,7 +7,6 @@ from database import reversal_reading
 from database.accounts import User
 from database.pool import Row
 from ui.calm import acting, calm
-from ui.drawing import facts
 from ui.formatting import moment
 from ui.journal_pages import opening
 from ui.places import TRADE_JOURNAL
@@ -54,7 +53,7 @@ def details(row: Row, zone: str) -> None:
     factors = factors_of(row)
     if factors:
         st.markdown("**What it looked at**")
-        facts(*factors)
+        st.markdown("  \n".join(f":gray[{name}:] {value}" for name, value in factors))
     sent.tell_failure(row)
 
 
@@ -65,10 +64,8 @@ NO_EDGE_SENTENCE = (
 
 
 def factors_of(row: Row) -> list[tuple[str, str]]:
-    """Return the figures that a signal carries, each under its name, whether stored by name or as pairs."""
-    said = row["factors"]
-    pairs = said.items() if isinstance(said, dict) else (tuple(each)[:2] for each in said or ())
-    return [(plain(str(name)), plain(str(value))) for name, value in pairs]
+    """Return the figures that a signal carries, each with its name."""
+    return [(plain(str(name)), plain(str(value))) for name, value in row["factors"]]
 
 
 def answered(user: User, row: Row) -> None:

@@ -76,8 +76,8 @@ def verdict(name: str, report: Mapping[str, Any]) -> str:
             " trading. By default you are not told of its signals here."
         )
     earned = (
-        f"On bars that it had not seen, {found['trades']:,} {name} trades earned {in_r(found.get('expectancy'))} each"
-        f" after costs; the true figure likely lies between {likely(found)}."
+        f"On bars that it had not seen, {found['trades']:,} {name} trades {_came_to(found)} each after costs; the true"
+        f" figure likely lies between {likely(found)}."
     )
     if report.get("edge_shown"):
         return (
@@ -121,7 +121,7 @@ def explained(report: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         "what was won for each 1 that was lost: above 1 it earned.",
     )  # fmt: skip
     yield (
-        "Deepest fall", in_r(-found["drawdown"]) if found.get("drawdown") else "0 R",
+        "Deepest fall", _fall(found),
         "how far the sum of results once fell from its highest: who risks 1 % a trade lost about as many percent.",
     )  # fmt: skip
 
@@ -136,7 +136,7 @@ def strategies(report: Mapping[str, Any]) -> pd.DataFrame:
             "Trades": f"{found.get('trades') or 0:,}",
             "Hit rate": share(found.get("hit_rate")),
             "Profit factor": number(found.get("profit_factor")),
-            "Deepest fall": in_r(-found["drawdown"]) if found.get("drawdown") else NOTHING,
+            "Deepest fall": _fall(found),
             "In all": in_r(found.get("total"), digits=1),
         }
         for name, found in _ways(report)
@@ -179,7 +179,7 @@ def brier(figures: Mapping[str, Any]) -> str:
 def span(report: Mapping[str, Any]) -> str:
     """Say on which data it was judged."""
     how = KINDS.get(str(report.get("kind")), "It was judged on bars that it had not seen")
-    folds = f", in {report['folds']} parts" if report.get("folds") else ""
+    folds = f", in {report['folds']} parts" if (report.get("folds") or 0) > 1 else ""
     return f"Judged on {report.get('rows') or 0:,} bars, {_between(report)}. {how}{folds}."
 
 
@@ -206,6 +206,15 @@ def share(value: float | None) -> str:
 def number(value: float | None) -> str:
     """Write a figure with two decimals."""
     return NOTHING if value is None else f"{value:,.2f}"
+
+
+def _came_to(found: Mapping[str, Any]) -> str:
+    earned = found.get("expectancy") or 0
+    return f"{'lost' if earned < 0 else 'earned'} {in_r(abs(earned)).lstrip('+')}"
+
+
+def _fall(found: Mapping[str, Any]) -> str:
+    return in_r(-found["drawdown"], digits=1) if found.get("drawdown") else NOTHING
 
 
 def _why_none(found: Mapping[str, Any]) -> str:

@@ -15,12 +15,8 @@ from ui.services import now, services
 
 REFRESH_SECONDS = 10
 NO_SCORE = (
-    "Nothing was looked at yet. A pair and timeframe is looked at when somebody chose it, from its next closed bar"
-    " on: choose yours under Discord & alerts, Reversal signals."
-)
-NO_MODEL = (
-    "No model is in use yet. The default one is trained by itself at the first look, which takes some seconds, or now"
-    " with `manage.py model train`."
+    "No bar was scored yet. A pair and timeframe is scored when somebody chose it, from its next closed bar on: choose"
+    " yours under Discord & alerts, Reversal signals. Currencies and shares have no bars over the weekend."
 )
 EXPLAINED = (
     "**Confidence** is how often such a trade should reach its target before its stop. **Reversal** is how likely the"

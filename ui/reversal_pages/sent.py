@@ -141,6 +141,8 @@ def listed(user: User) -> None:
             st.caption(NONE_MATCH if state else NOTHING_YET)
             return
         st.caption("Click a row to see all of that signal.")
+        if any(words.is_replay(row) for row in page.rows):
+            st.caption(f"↻ {words.IN_REPLAY}")
         event: Any = st.dataframe(
             frames.signals(page.rows, user.time_zone, now()),
             hide_index=True,

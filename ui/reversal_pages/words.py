@@ -48,9 +48,8 @@ def price(pair: str, amount: Decimal | None) -> str:
 
 
 def shown(market: Market, amount: Decimal) -> str:
-    """Write a price with a market's decimals, and more where it has more."""
-    exact = -int(amount.normalize().as_tuple().exponent)
-    return f"{amount:,.{max(market.decimals, min(exact, 8))}f}"
+    """Write a price with a market's decimals, and with five digits at least."""
+    return f"{amount:,.{max(market.decimals, 4 - amount.adjusted())}f}"
 
 
 def steps(amount: Decimal | None, unit: str) -> str:
