@@ -251,11 +251,12 @@ def test_a_price_that_is_none_stays_with_its_own_bar(desk: Desk, value: object) 
 
 
 def test_a_bar_given_twice_is_handed_on_for_the_caller_to_judge(desk: Desk) -> None:
-    if desk.source.name == "alpha_vantage":
-        pytest.skip("the names of an object cannot come twice")
     assert desk.prices is not None
     desk.prices.twice = True
-    assert len({bar.opened_at for bar in desk.fetch()}) == 10
+    bars = desk.fetch()
+    assert len({bar.opened_at for bar in bars}) == 10
+    # the names of an object, as Alpha Vantage has them, cannot come twice
+    assert len(bars) == (10 if desk.source.name == "alpha_vantage" else 20)
 
 
 def test_thousands_of_bars_come_whole(desk: Desk) -> None:
