@@ -46,11 +46,11 @@ def main() -> None:
         (
             "users",
             "pairs with a signal",
-            "told at first",
-            "first, s",
-            "a cool-down later, s",
-            "again, s",
-            "union, ms",
+            "told",
+            "seconds",
+            "of the processors",
+            "again, telling nobody",
+            "wishes of all, ms",
         ),
         rows,
     )
