@@ -27,7 +27,7 @@ async def guarded(
     interaction: "discord.Interaction[DiscordBot]", what: str, act: Coroutine[Any, Any, None]
 ) -> None:
     """Carry out an answer; a refusal is said, and whatever fails is logged and told to the one who asked."""
-    named = f"{what}, {name(interaction)}"
+    named = f"{what}, {log_name(interaction)}"
     try:
         await act
     except Refused as refused:
@@ -46,7 +46,7 @@ async def guarded(
         await say(interaction, FAULT)
 
 
-def name(interaction: "discord.Interaction[Any]") -> str:
+def log_name(interaction: "discord.Interaction[Any]") -> str:
     """Return what an interaction is called in the log, and which process had it: two may have heard it."""
     return f"interaction {interaction.id} of user {interaction.user.id}, process {os.getpid()}"
 

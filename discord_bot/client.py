@@ -10,7 +10,7 @@ from discord import app_commands
 from discord.ext import tasks
 
 from discord_bot import addresses, reversal_answers, slash
-from discord_bot.answering import name
+from discord_bot.answering import log_name
 from discord_bot.api import Api
 from discord_bot.backlog import Backlog
 from discord_bot.changes import note_deletion, note_edit
@@ -124,7 +124,7 @@ class DiscordBot(discord.Client):
     async def on_interaction(self, interaction: discord.Interaction[Any]) -> None:
         """Note what was asked and by whom; take a form that was sent in. The rest finds its own way."""
         if interaction.type is not discord.InteractionType.autocomplete:
-            logger.info("%s: %s", interaction.type.name, name(interaction))
+            logger.info("%s: %s", interaction.type.name, log_name(interaction))
         await reversal_answers.take_form(interaction)
 
     async def on_raw_message_edit(self, payload: discord.RawMessageUpdateEvent) -> None:

@@ -33,10 +33,6 @@ ACTOR = "discord button"
 class Answered(Refused):
     """Say that a signal was answered before; its message is to show it too."""
 
-    def __init__(self, row: Row) -> None:
-        super().__init__(OPENED.format(row["trade_id"]) if row["trade_id"] else IGNORED)
-        self.row = row
-
 
 async def open_form(interaction: "discord.Interaction[DiscordBot]", notification_id: int) -> None:
     """Show the form, filled in from the signal."""
@@ -144,7 +140,7 @@ def _own(transaction: Transaction, notification_id: int, discord_user_id: int) -
 
 def _check_answerable(row: Row, now: datetime) -> None:
     if row["acknowledged"]:
-        raise Answered(row)
+        raise Answered(OPENED.format(row["trade_id"]) if row["trade_id"] else IGNORED)
     if row["expires_at"] <= now:
         raise Refused(EXPIRED.format(reversal_embed.moment(row["expires_at"], "R")))
 

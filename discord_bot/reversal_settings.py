@@ -116,8 +116,8 @@ def _lines(row: Row) -> list[tuple[str, str]]:
     minutes = row["running_update_minutes"]
     return [
         ("notifications", "on" if row["notifications_enabled"] else "off"),
-        ("timeframes", ", ".join(timeframes_of(row))),
-        ("pairs", neutral(", ".join(row["preferred_pairs"]))),
+        ("timeframes", ", ".join(timeframes_of(row)) or "none"),
+        ("pairs", neutral(", ".join(row["preferred_pairs"])) or "none"),
         ("min_confidence", f"{number(row['min_confidence'])} ({percent(row['min_confidence'])})"),
         ("only_model", _switch(row["only_ml_enhanced"])),
         ("only_with_edge", _switch(row["only_with_edge"])),

@@ -141,7 +141,11 @@ def test_session_statistics_and_ones_own_trading(desk, ann, served):
         assert "linked to no DashTrade account" in answer.content
         room.link(ann, room.ann.id)
         linked = await asked(room, "stats")
-        assert [embed.title for embed in linked.embeds] == ["📊 Session Stats", "Your Trading: No Data"]
+        assert [embed.title for embed in linked.embeds] == [
+            "📊 Session Stats",
+            "Your Trading: No Data",
+            "Your Tracked Trades: No Data",
+        ]
 
     in_room(desk, served, play)
 
@@ -154,7 +158,7 @@ def test_ones_own_trades_are_summed_up(desk, ann, served):
         room.work()
         await room.ann.send(room.channel, "close BTC-USD")
         room.work()
-        own = (await asked(room, "stats")).embeds[-1]
+        own = (await asked(room, "stats")).embeds[1]
         pnl = desk.value("SELECT sum(realized_pnl) FROM bot_trades WHERE user_id = %s", (ann.id,))
         assert own.title == "📈 Your Trading"
         assert fields(own)["Trades"] == "1"
