@@ -270,7 +270,8 @@ class TestRealProcesses:
         assert {row["attempts"] for row in finished()} == {1}
         with database.transaction() as transaction:
             beating = transaction.value("SELECT count(*) FROM heartbeats WHERE part = 'reversal watch'")
-        assert beating == 2
+            faults = transaction.all("SELECT subject, words FROM faults")
+        assert (beating, faults) == (2, [])
         for process in processes:
             process.send_signal(signal.SIGTERM)
         assert [process.wait(WAIT_SECONDS) for process in processes] == [0, 0]

@@ -210,6 +210,7 @@ class TestHealth:
         assert (answer.json["queue"]["signals"], answer.json["queue"]["plans"]) == (1, 0)
         assert answer.json["queue"]["oldest_signal_seconds"] > 0
         assert answer.json["parts"]["discord bot"] == {"status": "off"}
+        assert answer.json["parts"]["reversal watch"]["alive"] == 0, "it is no reason for 503"
         assert ann.token not in answer.text
         assert "ann" not in answer.text
 
