@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.bar import Bar, length
@@ -177,6 +177,7 @@ def any_bars(draw: st.DrawFn) -> list[Bar]:
     return [bar(number, **draw(st.one_of(fields, st.just({})))) for number in numbers]
 
 
+@settings(deadline=None)
 @given(any_bars(), any_bars(), st.sampled_from(MarketKind), st.integers(0, 60))
 def test_whatever_comes_what_is_kept_is_sound(
     given_bars: list[Bar], stored: list[Bar], kind: MarketKind, hours: int
@@ -192,6 +193,7 @@ def test_whatever_comes_what_is_kept_is_sound(
     assert all(fault.opened_at < now for fault in result.faults)
 
 
+@settings(deadline=None)
 @given(st.sets(st.integers(0, 24 * 21), min_size=1, max_size=60), st.sampled_from(MarketKind))
 def test_every_hole_is_noted_and_cuts_the_usable_run(numbers: set[int], kind: MarketKind) -> None:
     result = judge(kind, "1 Hour", [bar(number) for number in numbers], NOTHING, LATER)
@@ -204,6 +206,7 @@ def test_every_hole_is_noted_and_cuts_the_usable_run(numbers: set[int], kind: Ma
     )
 
 
+@settings(deadline=None)
 @given(any_bars())
 def test_judging_twice_finds_nothing_new_to_keep(given_bars: list[Bar]) -> None:
     first = judge(CRYPTO, "1 Hour", given_bars, NOTHING, LATER)

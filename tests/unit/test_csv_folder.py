@@ -7,7 +7,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.bar import Bar
@@ -81,6 +81,7 @@ def test_the_hour_that_spring_leaves_out_is_refused(tmp_path: Path) -> None:
     )
 
 
+@settings(deadline=None)
 @given(
     st.integers(0, 24 * 365 * 3),
     st.sampled_from((NEW_YORK, SYDNEY, ZoneInfo("UTC"), ZoneInfo("Asia/Kolkata"))),

@@ -116,6 +116,7 @@ def test_the_reach_holds_as_many_bars_as_were_wanted(timeframe: str, kind: Marke
     assert sum(expected(kind, timeframe, each) for each in openings(timeframe, begin, end)) >= 600
 
 
+@settings(deadline=None)
 @given(st.integers(0, 600), st.integers(0, 600), st.booleans())
 def test_who_waits_long_enough_may_ask(asked: int, waiting: int, failing: bool) -> None:
     asked_at = NOW - waiting * MINUTE

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.bar import length, opening
@@ -125,12 +125,14 @@ moments = st.integers(0, 40 * 366 * 24 * 60).map(
 )
 
 
+@settings(deadline=None)
 @given(moments, st.sampled_from(TIMEFRAMES), st.sampled_from(MarketKind))
 def test_what_must_be_may_be(moment: datetime, timeframe: str, kind: MarketKind) -> None:
     opened = opening(moment, timeframe)
     assert may_be(kind, timeframe, opened) or not must_be(kind, timeframe, opened)
 
 
+@settings(deadline=None)
 @given(moments)
 def test_a_week_of_currencies_has_five_days_whatever_the_clocks_do(moment: datetime) -> None:
     """New York's clocks are set while the market is closed."""
@@ -148,6 +150,7 @@ def test_a_week_of_currencies_has_five_days_whatever_the_clocks_do(moment: datet
     assert len(hours) == 120 + (last - first) // timedelta(hours=1)
 
 
+@settings(deadline=None)
 @given(moments, st.sampled_from(TIMEFRAMES), st.integers(0, 50))
 def test_openings_are_on_the_grid_and_in_the_span(moment: datetime, timeframe: str, count: int) -> None:
     until = moment + count * length(timeframe)
