@@ -62,8 +62,11 @@ def signals_page(
 
 
 def signals_to_answer(transaction: Transaction, user_id: int, now: datetime) -> list[Row]:
-    """Return the signals that a user may still answer, newest first, at most 20."""
-    return signals_page(transaction, user_id, SignalState.TO_ANSWER, now, limit=MOST_OPEN).rows
+    """Return the signals that a user may still answer, those with the most time first, at most 20."""
+    return transaction.all(
+        f"{_SIGNALS} AND {_CONDITIONS[SignalState.TO_ANSWER]} ORDER BY expires_at DESC, id DESC LIMIT %(limit)s",
+        {"user": user_id, "now": now, "limit": MOST_OPEN},
+    )
 
 
 def signal(transaction: Transaction, user_id: int, signal_id: int) -> Row | None:

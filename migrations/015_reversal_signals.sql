@@ -206,6 +206,8 @@ CREATE TABLE signal_notifications (
 ALTER TABLE user_trades ADD COLUMN signal_notification_id BIGINT UNIQUE
     REFERENCES signal_notifications (id) ON DELETE SET NULL;
 CREATE INDEX signal_notifications_waiting ON signal_notifications (next_attempt_at) WHERE next_attempt_at IS NOT NULL;
+CREATE INDEX signal_notifications_unanswered ON signal_notifications (user_id, expires_at DESC, id DESC)
+    WHERE NOT acknowledged;
 CREATE INDEX signal_notifications_user ON signal_notifications (user_id, id DESC);
 CREATE INDEX signal_notifications_day ON signal_notifications (user_id, day);
 CREATE INDEX signal_notifications_pair ON signal_notifications (user_id, pair, created_at);

@@ -267,7 +267,7 @@ def many(database: Database, user_id: int, count: int) -> None:
             SELECT %(user)s, 'EUR/USD', 'long', 1.1, at, 0.1, 1.09, 1.12, 2, 'USD', 'replay', 'closed', 1.1, at,
                    'manual_close', CASE WHEN won THEN 'win' ELSE 'loss' END, CASE WHEN won THEN 20 ELSE -10 END,
                    CASE WHEN won THEN 20 ELSE -10 END, at, 'many-' || %(user)s || '-' || number, at, at
-              FROM (SELECT number, number * number %% 7 < 2 AS won,
+              FROM (SELECT number, number::bigint * number %% 7 < 2 AS won,
                            timestamptz '2020-01-01' + number * interval '1 hour' AS at
                       FROM generate_series(1, %(count)s) AS number) AS hours
             """,

@@ -24,7 +24,7 @@ from ui.services import now, services
 from ui.trading_bot.trade_history import time_range
 
 NAME = "journal"
-REFRESH_SECONDS = 10
+REFRESH_SECONDS, FIGURES_SECONDS = 10, 60
 NOTHING_YET = "No trade was followed yet. Open one from a signal, or by hand in the tab Open trades."
 NONE_MATCH = "No trade matches. Take a filter away above."
 NONE_CLOSED = "None of these trades is closed yet: how they did is counted when one is."
@@ -49,12 +49,15 @@ def trades(user: User) -> None:
             st.info(NOTHING_YET, icon=":material/menu_book:")
             return
         wanted = _filters(pairs, user.time_zone)
-        figures(user, wanted)
+        # Counted over all trades, so that it is drawn after the rows, which nobody should wait for
+        above = st.container()
         rows(user, wanted)
         _export(user, wanted)
+        with above:
+            figures(user, wanted)
 
 
-@st.fragment(run_every=REFRESH_SECONDS)
+@st.fragment(run_every=FIGURES_SECONDS)
 def figures(user: User, wanted: TradeFilters) -> None:
     """Draw the statistics and the curve; runs again by itself."""
     with calm():

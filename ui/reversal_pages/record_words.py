@@ -122,7 +122,7 @@ def explained(report: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     )  # fmt: skip
     yield (
         "Deepest fall", _fall(found),
-        "how far the sum of results once fell from its highest: who risks 1 % a trade lost about as many percent.",
+        "how far the sum of all results once fell from its highest.",
     )  # fmt: skip
 
 
