@@ -198,7 +198,7 @@ def test_running_updates_keep_the_users_rhythm(desk):
 
 @pytest.mark.parametrize(
     "wants",
-    [{"running_update_minutes": 0}, {"notifications_enabled": False}, {"discord_user_id": None}, None],
+    [{"running_update_minutes": 0}, {"discord_user_id": None}, None],
 )
 def test_who_wants_no_running_updates_gets_none(desk, wants):
     if wants is not None:
