@@ -115,16 +115,19 @@ class ReversalWatch:
         for due_at, timeframes in due.items():
             with self._database.transaction() as transaction:
                 claim = scans.claim(transaction, due_at, timeframes, self._now())
-                is_wanted = claim is not None and bool(wanted(transaction, self._settings, timeframes))
             if claim is not None:
-                self._carry_out(claim, is_wanted=is_wanted)
-                self._offer_at = 0.0
+                self._carry_out(claim, is_wanted=self._is_wanted(timeframes))
+                self._offer()
         if time.monotonic() >= self._offer_at:
-            self._offer_at = time.monotonic() + OFFER_SECONDS
             self._offer()
         return LOOK_SECONDS
 
+    def _is_wanted(self, timeframes: tuple[str, ...]) -> bool:
+        with self._database.transaction() as transaction:
+            return bool(wanted(transaction, self._settings, timeframes))
+
     def _offer(self) -> None:
+        self._offer_at = time.monotonic() + OFFER_SECONDS
         with self._database.transaction() as transaction:
             has_bots = bool(reversal_wants.bots(transaction))
         if has_bots:
