@@ -12,7 +12,7 @@ from core.reversal import SentBefore
 from ui.admin import days
 from ui.charts import GAIN, LOSS, MUTED
 from ui.journal_pages import words as of_trades
-from ui.reversal_pages import figures, frames, told, words
+from ui.reversal_pages import figures, frames, record_words, told, words
 
 NOW = datetime(2026, 11, 20, 14, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -252,3 +252,14 @@ def test_figures_of_a_day_are_written() -> None:
     assert days.milliseconds(Decimal("420.4")) == "420 ms"
     assert days.milliseconds(Decimal(1640)) == "1.6 s"
     assert days.milliseconds(None) == "–"
+
+
+def test_a_record_with_sums_over_time_gives_a_line_for_each_way() -> None:
+    curves = {
+        "rsi_rule": [["2017-01-03T00:00:00+00:00", -1.0]],
+        "model": [["2017-01-02T00:00:00+00:00", 2.0]],
+    }
+    found = record_words.equity({"equity": curves})
+    assert list(found["name"]) == ["The model", "Plain RSI rule"]
+    assert list(found["total"]) == [2.0, -1.0]
+    assert record_words.equity({}).empty
