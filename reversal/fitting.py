@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from reversal.features import Floats
 from reversal.labels import TIME_LIMIT, Label
@@ -18,6 +19,8 @@ from reversal.samples import Integers, Samples, Switches
 FEWEST_ROWS, FEWEST_OF_A_KIND = 400, 20
 # Digits kept of each number, so that the last ones of a processor's sums do not make another file
 PRECISION = 10
+# The quickest where there are far more rows than features
+SOLVER = "newton-cholesky"
 NO_PENALTY = 1e6
 # Log odds that differ by less are all the same
 SAME = 1e-6
@@ -89,6 +92,11 @@ class Fitted:
 
     def __init__(self, splits: Sequence[Split], recipe: Recipe = CHOSEN) -> None:
         """Fit on parts of one family; raise TooLittle."""
+        # Threads that wait for each other by spinning cost more on a busy machine than such sums gain by them
+        with threadpool_limits(limits=1):
+            self._fit(splits, recipe)
+
+    def _fit(self, splits: Sequence[Split], recipe: Recipe) -> None:
         values, label = (_joined(splits, "fit", name) for name in ("values", "label"))
         _require(label, "to fit on", HOW[recipe].fitted)
         self._how = HOW[recipe]
@@ -164,7 +172,7 @@ def calibration(
     odds = log_odds(said)
     spread = float(odds.std())
     if spread > SAME:
-        line = LogisticRegression(C=penalty, max_iter=1000)
+        line = LogisticRegression(C=penalty, solver=SOLVER, max_iter=200)
         line.fit(
             ((odds - odds.mean()) / spread)[:, None], came_true, sample_weight=np.full(len(odds), weight)
         )
@@ -185,7 +193,7 @@ def _estimator(how: How) -> Any:
             max_depth=3, learning_rate=0.03, max_iter=150, min_samples_leaf=100, l2_regularization=10.0,
             early_stopping=False, random_state=0,
         )  # fmt: skip
-    return LogisticRegression(C=how.weights, max_iter=2000)
+    return LogisticRegression(C=how.weights, solver=SOLVER, max_iter=200)
 
 
 def _joined(splits: Sequence[Split], part: str, name: str) -> Any:
