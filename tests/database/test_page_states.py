@@ -104,9 +104,7 @@ PLACES = {
         empty="There is no such signal of yours",
         normal="Open this trade",
     ),
-    "scores": tab(
-        "reversal_signals", "Latest scores", "Nothing was looked at yet", "… on its way"
-    ),
+    "scores": tab("reversal_signals", "Latest scores", "No bar was scored yet", "… on its way"),
     "track record": tab("reversal_signals", "Track record", "No model is in use yet", "No edge shown"),
     "market data": tab("reversal_signals", "Market data", "Nobody looks at the markets", "1 of 2 feeds fail"),
     "open trades": tab("trade_journal", "Open trades", "No trade is open", "of the way"),
