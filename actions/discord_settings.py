@@ -14,9 +14,8 @@ from core.pips import CURRENCIES, market_of
 from core.timeframe import canonical
 from database import audit, discord_accounts
 from database.pool import Database, Row, Transaction
+from reversal.choosing import TIMEFRAMES
 
-# Those that are scanned; shorter ones are over before they are read
-TIMEFRAMES = ("5 Min", "15 Min", "30 Min", "1 Hour", "2 Hour", "4 Hour", "1 Day", "1 Week")
 MOST_PAIRS = 100
 MOST_A_DAY = 200
 LONGEST_COOLDOWN_MINUTES = 10_080

@@ -18,6 +18,8 @@ FEWEST_TRADES = 30
 BINS = 10
 DIGITS = 4
 COLLAPSED = 1e-4
+# As many as a curve on a page can show apart
+POINTS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +87,18 @@ def drawdown(trades: Trades) -> float:
     total = np.cumsum(trades.reward[np.argsort(trades.end, kind="stable")])
     highest = np.maximum.accumulate(np.append(0.0, total))[1:]
     return float((highest - total).max(initial=0.0))
+
+
+def equity(trades: Trades, decided: Floats) -> list[tuple[float, float]]:
+    """Return the sum of results in R as trades end, at most `POINTS` times and the end among them.
+
+    `decided` has the seconds of each bar that was judged; what ends after the last of them counts there.
+    """
+    order = np.argsort(trades.end, kind="stable")
+    total = np.cumsum(trades.reward[order])
+    ends = decided[np.minimum(trades.end[order], len(decided) - 1)]
+    shown = np.unique(np.linspace(0, trades.count - 1, min(trades.count, POINTS)).round().astype(np.int64))
+    return [(float(ends[at]), round(float(total[at]), DIGITS)) for at in shown]
 
 
 def interval(

@@ -99,7 +99,10 @@ def train(
     version = _version(series, recipe, _until(families))
     trained = {family: fitted.trained() for family, fitted in families.items()}
     model = Model(version=version, families=trained, record=record)
-    metrics = {"record": record, "recipe": recipe.value, "against": _against(champion, judged)}
+    shown = {
+        one.samples.key: record[one.samples.key] | {"equity": walk_forward.equity(one)} for one in judged
+    }
+    metrics = {"record": shown, "recipe": recipe.value, "against": _against(champion, judged)}
     return Made(model=model, row=_row(model, series, metrics, _until(families)))
 
 

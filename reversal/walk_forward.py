@@ -102,13 +102,9 @@ def report(judged: Judged) -> dict[str, Any]:
     something.
     """
     samples, rows = judged.samples, judged.rows
-    side = np.zeros_like(samples.side)
-    side[rows] = np.where(worth(judged.confidence, samples.cost[rows]), samples.side[rows], 0)
-    alone = np.zeros_like(samples.side)
-    alone[rows] = np.where(judged.turns >= judged.thresholds, samples.side[rows], 0)
+    side, rule, alone = _sides(judged)
     proposes = samples.side[rows] != 0
     won, confidence = samples.wins(samples.side)[rows][proposes], judged.confidence[proposes]
-    rule = baselines.rsi_rule(samples)
     return {
         "kind": judged.kind,
         "folds": judged.folds,
@@ -127,12 +123,30 @@ def report(judged: Judged) -> dict[str, Any]:
     }
 
 
+def equity(judged: Judged) -> dict[str, list[tuple[str, float]]]:
+    """Return the sum of results over time, in R, of the model, the plain rule and stage 1 alone."""
+    samples, rows = judged.samples, judged.rows
+    found = {}
+    for name, side in zip((Strategy.MODEL, Strategy.RULE, Strategy.STAGE_ONE), _sides(judged), strict=True):
+        trades, _ = baselines.trades_of(samples, side, rows)
+        found[name.value] = [
+            (_time(at), total) for at, total in measures.equity(trades, samples.decided[rows])
+        ]
+    return found
+
+
 def model_figures(judged: Judged) -> dict[str, Any]:
     """Return the figures of the model's own trades alone."""
+    return _figures(judged.samples, judged.rows, _sides(judged)[0])
+
+
+def _sides(judged: Judged) -> tuple[Integers, Integers, Integers]:
+    """Return which way the model, the plain rule and stage 1 alone trade at each row of the series."""
     samples, rows = judged.samples, judged.rows
-    side = np.zeros_like(samples.side)
+    side, alone = np.zeros_like(samples.side), np.zeros_like(samples.side)
     side[rows] = np.where(worth(judged.confidence, samples.cost[rows]), samples.side[rows], 0)
-    return _figures(samples, rows, side)
+    alone[rows] = np.where(judged.turns >= judged.thresholds, samples.side[rows], 0)
+    return side, baselines.rsi_rule(samples), alone
 
 
 def _fitted(

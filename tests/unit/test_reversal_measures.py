@@ -63,6 +63,32 @@ def test_a_drawdown_is_booked_as_trades_end() -> None:
     assert measures.drawdown(replace(late, reward=np.array([1.0, 1.0, 1.0]))) == 0.0
 
 
+def test_a_curve_adds_up_trades_as_they_end_and_ends_with_their_total() -> None:
+    trades = Trades(
+        at=np.array([0, 1, 2]),
+        end=np.array([3, 1, 9]),
+        reward=np.array([2.0, -1.0, 0.5]),
+        won=np.array([True, False, True]),
+    )
+    decided = np.array([0.0, 60.0, 120.0, 180.0])
+    assert measures.equity(trades, decided) == [(60.0, -1.0), (180.0, 1.0), (180.0, 1.5)]
+
+
+def test_a_long_curve_keeps_its_ends_and_grows_no_further(judged: Judged) -> None:
+    curves = walk_forward.equity(judged)
+    assert set(curves) == {Strategy.MODEL, Strategy.RULE, Strategy.STAGE_ONE}
+    strategies = walk_forward.report(judged)["strategies"]
+    for name, curve in curves.items():
+        assert 0 < len(curve) <= measures.POINTS
+        assert curve == sorted(curve, key=lambda point: point[0])
+        assert curve[-1][1] == pytest.approx(strategies[name]["total"], abs=1e-3)
+
+
+def test_a_model_that_never_trades_has_an_empty_curve(judged: Judged) -> None:
+    nothing = replace(judged, confidence=np.zeros_like(judged.confidence))
+    assert walk_forward.equity(nothing)[Strategy.MODEL] == []
+
+
 def test_an_interval_covers_what_is_true() -> None:
     """Of many series without any edge about one in twenty says that there is one, on either side."""
     random = np.random.default_rng(7)

@@ -13,6 +13,7 @@ from core.timeframe import canonical
 from database import discord_accounts
 from database.accounts import User
 from database.pool import Row
+from reversal.choosing import TIMEFRAMES
 from ui.calm import acting, calm, done
 from ui.channel_pages import account, reversal_history, reversal_reach
 from ui.inputs import Slots
@@ -85,7 +86,7 @@ def which(row: Row, offered: Sequence[tuple[str, str]], key: str, slots: Slots) 
     typed["preferred_pairs"] = ", ".join(chosen)
     slots["preferred_pairs"] = st.empty()
     frames = st.pills(
-        "Timeframes", actions.TIMEFRAMES, default=actions.timeframes_of(row), selection_mode="multi",
+        "Timeframes", TIMEFRAMES, default=actions.timeframes_of(row), selection_mode="multi",
         key=f"{key}-timeframes",
     )  # fmt: skip
     typed["enabled_timeframes"] = ", ".join(frames)
