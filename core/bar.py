@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 
 from core import timeframe as timeframes
 
@@ -23,6 +24,7 @@ class Bar:
     volume: Decimal | None = None
 
 
+@lru_cache(maxsize=1024)
 def length(timeframe: str) -> timedelta:
     """Return how long a bar of a timeframe lasts."""
     return timedelta(seconds=timeframes.seconds(timeframe))

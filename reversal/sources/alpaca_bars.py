@@ -13,7 +13,8 @@ from zoneinfo import ZoneInfo
 from core.bar import Bar, length
 from core.pips import MarketKind
 from reversal.sources.base import SETTLED, Allowance, SourceRefused, freely
-from reversal.sources.line import Line, number
+from reversal.sources.line import Line
+from reversal.sources.numbers import number
 from settings import Settings
 
 ADDRESS = "https://data.alpaca.markets"

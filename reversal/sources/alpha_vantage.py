@@ -18,7 +18,8 @@ from reversal.sources.base import (
     SourceRefused,
     freely,
 )
-from reversal.sources.line import Line, number
+from reversal.sources.line import Line
+from reversal.sources.numbers import number
 from settings import Settings
 
 ADDRESS = "https://www.alphavantage.co"

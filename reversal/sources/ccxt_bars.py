@@ -26,7 +26,8 @@ from reversal.sources.base import (
     SourceUnavailable,
     freely,
 )
-from reversal.sources.line import Line, number
+from reversal.sources.line import Line
+from reversal.sources.numbers import number
 from settings import Settings
 
 LONGEST = "1 Day"

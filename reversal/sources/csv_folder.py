@@ -5,7 +5,8 @@ is of that zone, one without is of the setting's; at the hour that autumn repeat
 """
 
 import csv
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -14,11 +15,14 @@ from core import timeframe as timeframes
 from core.bar import Bar, length
 from core.pips import MarketKind, market_of
 from reversal.sources.base import AT_ONCE, Allowance, SourceRefused, SourceUnavailable, freely
-from reversal.sources.line import number
+from reversal.sources.numbers import number
 from settings import Settings
 
 PRICES = ("open", "high", "low", "close")
 MOST_BYTES = 64 * 1024 * 1024
+# A folder that changed since may change again without its time telling so.
+AT_REST_NANOSECONDS = 3_000_000_000
+NEVER = -1
 
 
 class CsvFolder:
@@ -32,6 +36,7 @@ class CsvFolder:
 
     def __init__(self, folder: Path, zone: ZoneInfo) -> None:
         self._folder, self._zone = folder, zone
+        self._listed: tuple[int, Mapping[tuple[str, str], Path]] = (NEVER, {})
 
     def pairs(self) -> Sequence[str]:
         """Return the pairs that have a file."""
@@ -62,7 +67,19 @@ class CsvFolder:
         bars = self._read(path, length(timeframe), since)
         return [bar for bar in bars if since <= bar.opened_at < until and bar.closed_at <= now]
 
-    def _files(self) -> dict[tuple[str, str], Path]:
+    def _files(self) -> Mapping[tuple[str, str], Path]:
+        """Return the files by pair and timeframe; the folder is read through again only when it has changed."""
+        try:
+            changed_at = self._folder.stat().st_mtime_ns
+        except OSError:
+            return {}
+        if self._listed[0] != changed_at:
+            is_at_rest = time.time_ns() - changed_at > AT_REST_NANOSECONDS
+            files = self._read_through()
+            self._listed = (changed_at if is_at_rest else NEVER, files)
+        return self._listed[1]
+
+    def _read_through(self) -> Mapping[tuple[str, str], Path]:
         found = {}
         for path in sorted(self._folder.glob("*_*.csv")):
             name, _, timeframe = path.stem.rpartition("_")

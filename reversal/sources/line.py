@@ -20,7 +20,6 @@ MOST_BYTES = 16 * 1024 * 1024
 PIECE_BYTES = 65_536
 LONGEST_WORDS = 200
 SHORTEST_SECRET = 4
-NOT_A_NUMBER = Decimal("NaN")
 
 
 class Line(requests.Session):
@@ -111,15 +110,3 @@ class Line(requests.Session):
             return ""
         said = content.get("message") if isinstance(content, dict) else None
         return f": {self.shown(said)}" if isinstance(said, str) and said else ""
-
-
-def number(value: object) -> Decimal:
-    """Return a price as it was written; what is no number is NaN, for the caller to judge."""
-    if isinstance(value, Decimal):
-        return value
-    if not isinstance(value, str | int) or isinstance(value, bool):
-        return NOT_A_NUMBER
-    try:
-        return Decimal(value)
-    except ArithmeticError:
-        return NOT_A_NUMBER

@@ -1,24 +1,18 @@
-"""Say which source serves a pair: one setting for each kind of market."""
+"""Say which source serves a pair: one setting for each kind of market.
+
+A source is loaded when it is first wanted: those that ask over HTTP need libraries that the others do not.
+"""
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from core.pips import MarketKind, market_of
-from reversal.sources.alpaca_bars import alpaca_bars
-from reversal.sources.alpha_vantage import alpha_vantage
 from reversal.sources.base import BarSource
-from reversal.sources.ccxt_bars import ccxt_bars
 from reversal.sources.csv_folder import csv_folder
 from reversal.sources.replay import ReplaySource
 from settings import Settings
 
 OFF = "off"
-MAKERS: Mapping[str, Callable[[Settings], BarSource]] = {
-    "replay": lambda settings: ReplaySource(),
-    "alpha_vantage": alpha_vantage,
-    "alpaca": alpaca_bars,
-    "csv": csv_folder,
-}
 
 
 def source_of(pair: str, settings: Settings) -> BarSource | None:
@@ -50,4 +44,30 @@ def setting_of(kind: MarketKind) -> str:
 def _made(name: str, settings: Settings) -> BarSource:
     """Make a source once for a process: it keeps its connections, and an exchange its list of markets."""
     maker = MAKERS.get(name)
-    return maker(settings) if maker else ccxt_bars(name, settings)
+    return maker(settings) if maker else _exchange(name, settings)
+
+
+def _alpha_vantage(settings: Settings) -> BarSource:
+    from reversal.sources.alpha_vantage import alpha_vantage
+
+    return alpha_vantage(settings)
+
+
+def _alpaca(settings: Settings) -> BarSource:
+    from reversal.sources.alpaca_bars import alpaca_bars
+
+    return alpaca_bars(settings)
+
+
+def _exchange(name: str, settings: Settings) -> BarSource:
+    from reversal.sources.ccxt_bars import ccxt_bars
+
+    return ccxt_bars(name, settings)
+
+
+MAKERS: Mapping[str, Callable[[Settings], BarSource]] = {
+    "replay": lambda settings: ReplaySource(),
+    "alpha_vantage": _alpha_vantage,
+    "alpaca": _alpaca,
+    "csv": csv_folder,
+}

@@ -1,6 +1,8 @@
 """Files of bars: names, columns, zones, the days on which clocks are set, and what is wrong in words."""
 
+import os
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -168,3 +170,38 @@ def test_a_pair_never_leads_out_of_the_folder(tmp_path: Path) -> None:
     folder.mkdir()
     with pytest.raises(SourceRefused):
         CsvFolder(folder, NEW_YORK).fetch("../SECRET", "1 Hour", EVER, NOW, now=NOW)
+
+
+def test_a_folder_at_rest_is_read_through_once_and_a_changed_one_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each refresh asks several times for every pair: a hundred pairs are a hundred files to look at each time."""
+    looks: list[Path] = []
+    glob = Path.glob
+
+    def counted(folder: Path, pattern: str) -> Iterator[Path]:
+        looks.append(folder)
+        return glob(folder, pattern)
+
+    monkeypatch.setattr(Path, "glob", counted)
+    (tmp_path / "EUR-USD_1h.csv").write_text(HEADER + line("2026-01-05 09:00"))
+    source = CsvFolder(tmp_path, ZoneInfo("UTC"))
+    os.utime(tmp_path, (1_700_000_000, 1_700_000_000))
+    for _ in range(5):
+        assert source.pairs() == ["EUR/USD"]
+        assert len(source.fetch("EUR/USD", "1 Hour", EVER, NOW, now=NOW)) == 1
+    assert len(looks) == 1
+    (tmp_path / "AAPL_1d.csv").write_text(HEADER)
+    assert source.pairs() == ["AAPL", "EUR/USD"]
+    (tmp_path / "MSFT_1d.csv").write_text(HEADER)
+    assert source.pairs() == ["AAPL", "EUR/USD", "MSFT"]
+    (tmp_path / "AAPL_1d.csv").unlink()
+    assert source.pairs() == ["EUR/USD", "MSFT"]
+
+
+def test_a_folder_that_is_not_there_has_no_pairs_until_it_is(tmp_path: Path) -> None:
+    source = CsvFolder(tmp_path / "bars", ZoneInfo("UTC"))
+    assert source.pairs() == []
+    (tmp_path / "bars").mkdir()
+    (tmp_path / "bars" / "EUR-USD_1h.csv").write_text(HEADER)
+    assert source.pairs() == ["EUR/USD"]

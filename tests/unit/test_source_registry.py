@@ -143,3 +143,19 @@ def test_feeding_loads_neither_what_trains_nor_any_broker() -> None:
     }
     assert not heavy & set(rooms.split())
     assert int(exchanges) < 10
+
+
+def test_the_watch_loads_nothing_that_asks_over_http_until_a_source_does() -> None:
+    script = (
+        "import sys, settings, reversal_watch\n"
+        "from reversal import feeding\n"
+        "chosen = settings.load({'DATABASE_URL': 'postgresql://nobody@127.0.0.1/none'})\n"
+        "print(len(feeding.offered(chosen)), 'requests' in sys.modules)\n"
+        "feeding.finest('AAPL', chosen.model_copy(update={'reversal_stock_source': 'alpaca'}))\n"
+        "print('requests' in sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
+    )
+    offered, at_first, at_last = done.stdout.split()
+    assert (int(offered) > 3, at_first, at_last) == (True, "False", "True")
