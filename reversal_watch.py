@@ -21,7 +21,7 @@ from pathlib import Path
 import psycopg2
 
 import log
-from database import duties, health, reversal_wants, scans
+from database import duties, health, model_versions, reversal_wants, scans
 from database.pool import Database
 from database.scans import Claim, Looked
 from reversal import choosing, closing_day, monitor
@@ -31,11 +31,15 @@ from settings import Settings, load
 PART = "reversal watch"
 ROOT = Path(__file__).resolve().parent
 SCAN = (sys.executable, "-m", "reversal.scan")
+TRAINING = (sys.executable, "-m", "reversal.training")
 BEAT_SECONDS = 3.0
 LOOK_SECONDS = 1.0
 AGAIN_SECONDS = 5.0
 FOLLOW_SECONDS = 60.0
 DAY_SECONDS = 60.0
+RETRAIN_SECONDS = 3600.0
+TRAINED_SECONDS = 86400.0
+LONGEST_TRAINING_SECONDS = 540.0
 OFFER_SECONDS = 15.0
 # A duty that takes longer hangs: then this process says no more that it lives
 HANGS_AFTER_SECONDS = 600.0
@@ -66,7 +70,10 @@ class Duty:
 
 
 class ReversalWatch:
-    """Do the duties until told to stop. `now` gives aware UTC times, `command` starts a scan."""
+    """Do the duties until told to stop.
+
+    `now` gives aware UTC times; `command` starts a scan, `training` makes a model.
+    """
 
     def __init__(
         self,
@@ -75,11 +82,13 @@ class ReversalWatch:
         *,
         now: Callable[[], datetime] = utc_now,
         command: tuple[str, ...] = SCAN,
+        training: tuple[str, ...] = TRAINING,
     ) -> None:
         self._settings = settings
         self._database = database
         self._now = now
         self._command = command
+        self._training = training
         self._stopping = threading.Event()
         self._offer_at = 0.0
         self._name = f"{socket.gethostname()}:{os.getpid()}"
@@ -87,6 +96,7 @@ class ReversalWatch:
             Duty(name="scan", work=self.look_for_scans),
             Duty(name="tracked trades", work=self.follow_trades),
             Duty(name="end of the day", work=self.close_the_day),
+            Duty(name="model", work=self.retrain),
         ]
 
     def stop(self) -> None:
@@ -154,6 +164,23 @@ class ReversalWatch:
                     closing_day.make(self._database, self._now(), archived_after=kept)
         return DAY_SECONDS
 
+    def retrain(self) -> float:
+        """Make a challenger where the newest model is older than the setting; it replaces nothing by itself.
+
+        The next attempt is a day later, whatever came of this one: bars that did not change give no other model.
+        """
+        days = self._settings.reversal_retrain_days
+        with self._database.transaction() as transaction:
+            is_due = bool(days) and model_versions.is_old(transaction, days, self._now())
+        if not is_due:
+            return RETRAIN_SECONDS
+        with duties.alone(self._database, duties.Duty.RETRAIN) as is_ours:
+            why = self._done(self._training, LONGEST_TRAINING_SECONDS) if is_ours else None
+        if why is not None and not self._stopping.is_set():
+            logger.error("no model was trained: %s", why)
+            self._record("model", f"no model was trained: {why}")
+        return TRAINED_SECONDS
+
     def _carry_out(self, claim: Claim, *, is_wanted: bool) -> None:
         why = self._scanned(claim) if is_wanted else None
         if self._stopping.is_set():
@@ -169,15 +196,18 @@ class ReversalWatch:
             scans.tell_of_failures(transaction, self._now())
 
     def _scanned(self, claim: Claim) -> str | None:
-        """Run one scan as a process of its own; return why it came to nothing, None where it ended well."""
-        child = subprocess.Popen([*self._command, "--due", claim.due_at.isoformat()], cwd=ROOT)
-        deadline = time.monotonic() + scans.LIMIT_SECONDS
+        return self._done((*self._command, "--due", claim.due_at.isoformat()), scans.LIMIT_SECONDS)
+
+    def _done(self, command: tuple[str, ...], longest: float) -> str | None:
+        """Run a process of its own; return why it came to nothing, None where it ended well."""
+        child = subprocess.Popen(command, cwd=ROOT)
+        deadline = time.monotonic() + longest
         try:
             while child.poll() is None:
                 if self._stopping.wait(0.1):
                     return "the reversal watch was stopped"
                 if time.monotonic() > deadline:
-                    return f"it took longer than {scans.LIMIT_SECONDS} s and was ended"
+                    return f"it took longer than {longest:.0f} s and was ended"
         finally:
             if child.poll() is None:
                 child.kill()
@@ -194,7 +224,7 @@ class ReversalWatch:
                 logger.warning("%s: the database went away: %s", duty.name, str(error).strip())
             except Exception as error:
                 logger.exception("%s failed and is tried again", duty.name)
-                self._record(duty.name, error)
+                self._record(duty.name, f"{type(error).__name__}: {error}")
             duty.began = None
             self._stopping.wait(pause)
 
@@ -206,9 +236,9 @@ class ReversalWatch:
         with contextlib.suppress(psycopg2.Error), self._database.transaction() as transaction:
             health.beat(transaction, PART, self._name, self._now())
 
-    def _record(self, subject: str, error: Exception) -> None:
+    def _record(self, subject: str, words: str) -> None:
         with contextlib.suppress(psycopg2.Error), self._database.transaction() as transaction:
-            health.note_fault(transaction, subject, f"{type(error).__name__}: {error}", self._now())
+            health.note_fault(transaction, subject, words, self._now())
 
 
 def _ended_with(code: int) -> str:

@@ -16,6 +16,7 @@ class Duty(IntEnum):
 
     FOLLOW_TRADES = 1
     CLOSE_THE_DAY = 2
+    RETRAIN = 3
 
 
 @contextmanager

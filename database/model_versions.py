@@ -118,10 +118,10 @@ def promote(transaction: Transaction, version: str, now: datetime) -> None:
         raise LookupError(f"there is no model {version}")
 
 
-def newest_made(transaction: Transaction) -> datetime | None:
-    """Return when the newest model was made, whatever became of it."""
-    found: datetime | None = transaction.value("SELECT max(created_at) FROM model_versions")
-    return found
+def is_old(transaction: Transaction, days: int, now: datetime) -> bool:
+    """Tell whether the newest model, whatever became of it, was made so many days ago; never where there is none."""
+    sql = "SELECT max(created_at) <= %s - make_interval(days => %s) FROM model_versions"
+    return bool(transaction.value(sql, (now, days)))
 
 
 def stored_series(transaction: Transaction, *, at_least: int) -> list[tuple[str, str, datetime | None]]:

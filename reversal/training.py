@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -121,12 +121,10 @@ def retrain_if_due(database: Database, settings: Settings, now: datetime) -> str
 
     Raises TooLittle. Whoever else does so at the same time makes the same version, which is stored once.
     """
-    if not settings.reversal_retrain_days:
-        return None
+    days = settings.reversal_retrain_days
     with database.transaction() as transaction:
-        newest = model_versions.newest_made(transaction)
-    if newest is None or now - newest < timedelta(days=settings.reversal_retrain_days):
-        return None
+        if not days or not model_versions.is_old(transaction, days, now):
+            return None
     made, is_new = train_challenger(database, [*recordings(), *stored(database, now)], now)
     return made.model.version if is_new else None
 

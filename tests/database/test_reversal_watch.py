@@ -43,13 +43,14 @@ class Desk:
         self.now = now + timedelta(seconds=6)
         self.watch = self.another(child)
 
-    def another(self, child: str) -> ReversalWatch:
+    def another(self, child: str, **more: Any) -> ReversalWatch:
         """Return another process's watch, as far as the database can tell."""
         return ReversalWatch(
-            settings_for(self.database.url),
+            settings_for(self.database.url, **more),
             Database(self.database.url, size=3),
             now=lambda: self.now,
             command=(sys.executable, "-c", child),
+            training=(sys.executable, "-c", child),
         )
 
     def rows(self, sql: str) -> list[Row]:
@@ -369,3 +370,67 @@ class TestTheRealScan:
             newest = transaction.value("SELECT max(bar_closed_at) FROM reversal_scores")
         assert row["failure"] == second.skipped["EUR/USD", "1 Hour"]
         assert newest == NOON
+
+
+# --- the model is made anew ---------------------------------------------------------------------
+
+
+def model(database: Database, made_at: datetime) -> None:
+    with database.transaction() as transaction:
+        transaction.execute(
+            """
+            INSERT INTO model_versions (version, state, trained_from, trained_until, data_hash, series, features,
+                                        labels, metrics, file, file_hash, created_at)
+            VALUES ('m', 'CHAMPION', %(at)s, %(at)s, '', '[]', '[]', '{}', '{}', '', '', %(at)s)
+            """,
+            {"at": made_at},
+        )
+
+
+@pytest.mark.parametrize(("days", "age", "trains"), [(0, 400, False), (30, 29, False), (30, 30, True)])
+def test_a_challenger_is_trained_when_the_newest_model_is_old(
+    database_url: str, tmp_path: Path, days: int, age: int, trains: bool
+) -> None:
+    desk = Desk(database_url)
+    model(desk.database, desk.now - timedelta(days=age))
+    trace = tmp_path / "trained"
+    child = f"open({str(trace)!r}, 'a').write('x')"
+    pause = desk.another(child, reversal_retrain_days=days).retrain()
+    assert trace.exists() == trains
+    assert pause == (86400 if trains else 3600)
+    assert desk.rows("SELECT * FROM faults") == []
+
+
+def test_nothing_is_trained_anew_before_there_is_a_model(database_url: str) -> None:
+    desk = Desk(database_url)
+    assert desk.another(FAILS, reversal_retrain_days=1).retrain() == 3600
+    assert desk.rows("SELECT * FROM faults") == []
+
+
+def test_a_training_that_fails_is_recorded(database_url: str) -> None:
+    desk = Desk(database_url)
+    model(desk.database, desk.now - timedelta(days=2))
+    desk.another(DIES, reversal_retrain_days=1).retrain()
+    [fault] = desk.rows("SELECT * FROM faults")
+    assert (fault["subject"], fault["words"]) == ("model", "no model was trained: it was ended by SIGKILL")
+
+
+def test_two_watches_train_once(database_url: str, tmp_path: Path) -> None:
+    desk = Desk(database_url)
+    model(desk.database, desk.now - timedelta(days=2))
+    trace, go_on = tmp_path / "trained", tmp_path / "go on"
+    child = (
+        "import pathlib, time\n"
+        f"open({str(trace)!r}, 'a').write('x')\n"
+        f"while not pathlib.Path({str(go_on)!r}).exists(): time.sleep(0.05)\n"
+    )
+    first = threading.Thread(target=desk.another(child, reversal_retrain_days=1).retrain)
+    first.start()
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not trace.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    desk.another(child, reversal_retrain_days=1).retrain()
+    go_on.touch()
+    first.join(WAIT_SECONDS)
+    assert trace.read_text() == "x"
