@@ -69,10 +69,19 @@ def test_what_was_taken_in_a_transaction_that_failed_is_given_back(database: Dat
     assert take(database, NOW, calls=1) == 0.0
 
 
-def test_a_clock_that_is_ahead_holds_nobody_up_for_longer_than_the_allowance(database: Database) -> None:
+def test_a_clock_that_was_hours_ahead_holds_nobody_up(database: Database) -> None:
+    """Its calls would otherwise be new ones for as long as it was ahead, and nobody would be allowed any."""
     assert take(database, NOW + timedelta(hours=5), calls=1) == 0.0
-    assert take(database, NOW, calls=1) == 60.0
-    assert take(database, NOW + timedelta(hours=5) + MINUTE, calls=1) == 0.0
+    assert take(database, NOW, calls=1) == 0.0
+    assert take(database, NOW + timedelta(seconds=59), calls=1) == 1.0
+    assert take(database, NOW + MINUTE, calls=1) == 0.0
+
+
+def test_the_calls_of_a_clock_that_is_a_little_ahead_count(database: Database) -> None:
+    ahead = timedelta(seconds=20)
+    assert take(database, NOW + ahead, calls=1) == 0.0
+    assert take(database, NOW, calls=1) == 80.0
+    assert take(database, NOW + ahead + MINUTE, calls=1) == 0.0
 
 
 def test_a_smaller_allowance_counts_from_now_on(database: Database) -> None:
