@@ -62,7 +62,8 @@ class Parcel:
 def users_due(transaction: Transaction, now: datetime, busy: Sequence[int], limit: int = 50) -> list[int]:
     """Return users for whom something is due, longest waiting first, without those that are `busy`.
 
-    What expired before it could be sent is booked so first: a late signal must not look new.
+    What expired before it could be sent is booked so first: a late signal must not look new. Updates that
+    wait behind one that was tried are not due: nothing could be claimed, and others would be kept waiting.
     """
     _end_expired(transaction, now)
     rows = transaction.all(
@@ -73,7 +74,9 @@ def users_due(transaction: Transaction, now: datetime, busy: Sequence[int], limi
             UNION ALL
             SELECT trades.user_id, min(updates.next_attempt_at)
               FROM trade_updates AS updates JOIN user_trades AS trades ON trades.id = updates.trade_id
-             WHERE updates.next_attempt_at <= %(now)s GROUP BY trades.user_id)
+             WHERE updates.next_attempt_at IS NOT NULL GROUP BY trades.user_id
+            HAVING min(updates.next_attempt_at) <= %(now)s
+               AND NOT bool_or(updates.attempts > 0 AND updates.next_attempt_at > %(now)s))
         SELECT user_id FROM due WHERE user_id <> ALL(%(busy)s::bigint[])
          GROUP BY user_id ORDER BY min(since), user_id LIMIT %(limit)s
         """,

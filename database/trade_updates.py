@@ -70,11 +70,17 @@ def of_trade(transaction: Transaction, user_id: int, trade_id: int, count: int =
 
 
 def _forget_waiting(transaction: Transaction, trade_ids: Collection[int]) -> None:
-    """Take back running updates that Discord was not given yet: the newest says all that they would."""
+    """Take back running updates that Discord was not given yet: the newest says all that they would.
+
+    One that a sender holds or has tried stays: whether it arrived is not known, and its nonce tells copies.
+    """
     transaction.execute(
         """
-        UPDATE trade_updates SET next_attempt_at = NULL
-         WHERE trade_id = ANY(%s) AND update_type = 'price_update' AND next_attempt_at IS NOT NULL
+        UPDATE trade_updates SET next_attempt_at = NULL WHERE id IN (
+            SELECT id FROM trade_updates
+             WHERE trade_id = ANY(%s) AND update_type = 'price_update' AND next_attempt_at IS NOT NULL
+               AND attempts = 0
+             ORDER BY id FOR UPDATE SKIP LOCKED)
         """,
         (list(trade_ids),),
     )

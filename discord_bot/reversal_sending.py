@@ -89,7 +89,7 @@ class Sending:
                 await self._try_later(parcel, error)
 
     async def _send(self, parcel: Parcel) -> None:
-        why = _unsendable(parcel.recipient)
+        why = _unsendable(parcel)
         if why is not None:
             await self._fail(parcel, why)
             return
@@ -176,11 +176,13 @@ def _content(parcel: Parcel, *, in_private: bool) -> tuple[str, dict[str, Any]]:
     return reversal_embed.title(row), {"embed": reversal_embed.embed(row), "view": view}
 
 
-def _unsendable(recipient: Recipient) -> str | None:
+def _unsendable(parcel: Parcel) -> str | None:
+    recipient, is_signal = parcel.recipient, parcel.signal is not None
     reasons = (
         (not recipient.is_active, CLOSED),
         (recipient.discord_id is None, NOT_LINKED),
-        (not recipient.wants_notifications, SWITCHED_OFF),
+        # What becomes of a trade is told all the same
+        (is_signal and not recipient.wants_notifications, SWITCHED_OFF),
     )
     return next((words for holds, words in reasons if holds), None)
 

@@ -41,7 +41,7 @@ OPTIONS = {
 
 @app_commands.command(description="Your notification settings: shown, and changed with the options")
 @app_commands.describe(
-    notifications="Signals and updates on or off",
+    notifications="Signals on or off; what becomes of your trades is told all the same",
     timeframes="Such as 1h, 4h, 15m",
     pairs="Such as EUR/USD, GBP/USD, USD/JPY",
     min_confidence="From 0 to 1 by hundredths, such as 0.65",
@@ -49,7 +49,7 @@ OPTIONS = {
     only_with_edge="Only pairs and timeframes that earned something out of sample",
     daily_maximum="At most so many signals a day",
     cooldown_minutes="None of the same pair for so many minutes",
-    update_minutes="How often an open trade is reported; 0 for never",
+    update_minutes="How often an open trade is reported; 0 for its end alone",
     trade_limit_hours="Close a trade after so many hours; 0 for never",
     currency="The currency of your profits and losses, such as USD",
     channel="A channel's number or mention; direct for direct messages",

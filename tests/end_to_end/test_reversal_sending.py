@@ -5,7 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from database import notification_sending
+from core.trade_wording import cancelled
+from database import notification_sending, tracked_trades
+from database.trade_rows import told_of
 from database.trade_updates import UpdateKind
 from tests.discord_room.room import in_room, serving
 from tests.discord_room.signals import notify, told, trade, update, wishes
@@ -158,6 +160,37 @@ def test_nobody_is_told_who_is_gone_or_wants_nothing(desk, ann, served, change, 
         await room.until(lambda: told(desk, number)["failed_at"])
         assert told(desk, number)["last_error"] == words
         assert posts(room, user.dm_channel.id) == []
+
+    in_room(desk, served, play)
+
+
+def test_whoever_wants_no_signals_is_told_of_their_trades_all_the_same(desk, ann, served):
+    async def play(room):
+        user = person(room, ann)
+        wishes(desk, ann.id, notifications_enabled=False)
+        update(desk, trade(desk, ann.id), UpdateKind.TARGET, TARGET)
+        await room.until(lambda: updates(desk)[0]["discord_notified"] or updates(desk)[0]["failed_at"])
+        assert updates(desk)[0]["last_error"] is None
+        assert user.dm_channel.last_message.content.startswith("✅ Take Profit Hit! +108 pips")
+
+    in_room(desk, served, play)
+
+
+def test_the_engines_reason_for_a_cancelled_trade_mentions_nobody(desk, ann, served):
+    async def play(room):
+        user = person(room, ann)
+        number = trade(desk, ann.id)
+        with desk.database.transaction() as transaction:
+            row = tracked_trades.trade(transaction, ann.id, number)
+        words = cancelled(told_of(row), f"the broker says @everyone <@{user.id}> [here](https://example.org)")
+        update(desk, number, UpdateKind.CANCELLED, words, "0")
+        await room.until(lambda: updates(desk)[0]["discord_notified"])
+        message = user.dm_channel.last_message
+        assert message.content.startswith("🚫 Trade cancelled: the broker says ")
+        for effect in ("@everyone", f"<@{user.id}>", "[here](", "https://"):
+            assert effect not in message.content
+        assert not message.mention_everyone
+        assert not message.mentions
 
     in_room(desk, served, play)
 
