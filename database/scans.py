@@ -1,7 +1,8 @@
 """Scans: each time at which bars closed is looked at by one process, the one that has its row.
 
-A claim that ended in a failure, or in nothing, is taken over after five minutes. `started_at` tells a claim
-from the one before it, so that a process that lost its claim writes nothing into the next one's.
+A claim that ended in a failure, or in nothing, is taken over after five minutes; one to which bars came late for as
+long as they may still come. `started_at` tells a claim from the one before it, so that a process that lost its
+claim writes nothing into the next one's.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from database.pool import Row, Transaction
 # A scan that lives is never taken over
 LIMIT_SECONDS = 240
 TAKEN_OVER_AFTER = timedelta(minutes=5)
+LATE_BARS_MAY_COME = timedelta(hours=1)
 TOLD_AFTER = 3
 LOOKED_BACK = timedelta(days=1)
 OUTAGE = "reversal scan"
@@ -31,28 +33,34 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Looked:
-    """What a scan came to: pairs and timeframes looked at, scores made, people told, and the model's time."""
+    """What a scan came to: pairs and timeframes looked at, scores made, people told, and the model's time.
+
+    `late` is how many bars had not come though their market traded.
+    """
 
     pairs: int
     scores: int
     notifications: int
     model_ms: Decimal | None
+    late: int = 0
 
 
 def claim(
     transaction: Transaction, due_at: datetime, timeframes: Sequence[str], now: datetime
 ) -> Claim | None:
-    """Take a scan; None where it is another's, or done."""
+    """Take a scan; None where it is another's, or done, or was looked at within the last five minutes."""
     row = transaction.maybe(
         """
         INSERT INTO scans AS scan (due_at, started_at, timeframes) VALUES (%(due)s, %(now)s, %(timeframes)s)
         ON CONFLICT (due_at) DO UPDATE
            SET started_at = excluded.started_at, timeframes = excluded.timeframes, finished_at = NULL,
                attempts = scan.attempts + 1
-         WHERE (scan.finished_at IS NULL OR scan.failure IS NOT NULL) AND scan.started_at <= %(stale)s
+         WHERE (scan.finished_at IS NULL OR scan.failure IS NOT NULL
+                OR (scan.late > 0 AND scan.due_at >= %(hopeless)s)) AND scan.started_at <= %(stale)s
         RETURNING id, due_at, started_at
         """,
-        {"due": due_at, "now": now, "timeframes": list(timeframes), "stale": now - TAKEN_OVER_AFTER},
+        {"due": due_at, "now": now, "timeframes": list(timeframes)}
+        | {"stale": now - TAKEN_OVER_AFTER, "hopeless": now - LATE_BARS_MAY_COME},
     )
     return None if row is None else Claim(**row)
 
@@ -68,14 +76,15 @@ def finish(transaction: Transaction, claim: Claim, looked: Looked, now: datetime
     return (
         transaction.execute(
             """
-            UPDATE scans SET finished_at = %s, pairs = %s, scores = %s, notifications = %s, model_ms = %s,
-                   failure = NULL
+            UPDATE scans SET finished_at = %s, pairs = %s, scores = %s, late = %s,
+                   notifications = coalesce(notifications, 0) + %s, model_ms = coalesce(%s, model_ms), failure = NULL
              WHERE id = %s AND started_at = %s
             """,
             (
                 now,
                 looked.pairs,
                 looked.scores,
+                looked.late,
                 looked.notifications,
                 looked.model_ms,
                 claim.id,

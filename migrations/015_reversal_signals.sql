@@ -79,6 +79,8 @@ CREATE TABLE scans (
     pairs          INTEGER,
     scores         INTEGER,
     notifications  INTEGER,
+    -- Pairs and timeframes whose bar had not come though the market traded: they are looked at again.
+    late           INTEGER,
     model_ms       NUMERIC,
     failure        TEXT
 );

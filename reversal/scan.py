@@ -19,7 +19,8 @@ from decimal import Decimal
 import psycopg2
 
 import log
-from core.bar import Bar
+from core.bar import Bar, length
+from core.pips import market_of
 from core.reversal import Score
 from database import reversal_scores, reversal_wants, scans, signal_notifications
 from database.pool import Database
@@ -27,6 +28,7 @@ from database.scans import Claim, Looked
 from database.signal_notifications import NewNotification
 from reversal import choosing, features, feeding, registry, rules
 from reversal.choosing import Found
+from reversal.market_hours import must_be
 from reversal.sources.base import Origin
 from reversal.sources.registry import source_of
 from reversal.wanted import Wanted, wanted
@@ -34,6 +36,8 @@ from settings import Settings, load
 
 # How many users' rows are locked at a time
 AT_ONCE = 500
+# Of the four minutes that a scan has: nobody waits for it each minute, as for whoever follows trades.
+PATIENCE, LONGEST_ROUND = timedelta(seconds=120), timedelta(seconds=150)
 
 Histories = Mapping[Wanted, Sequence[Bar]]
 
@@ -42,12 +46,16 @@ logger = logging.getLogger("reversal scan")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanOutcome:
-    """What a scan came to: how much was looked at, scored and told, and by pair and timeframe why one was not."""
+    """What a scan came to: how much was looked at, scored and told, and by pair and timeframe why one was not.
+
+    `late` is how many bars had not come though their market traded all the while.
+    """
 
     pairs: int = 0
     scores: int = 0
     notifications: int = 0
     model_ms: Decimal | None = None
+    late: int = 0
     skipped: Mapping[Wanted, str]
 
 
@@ -85,12 +93,15 @@ def _looked(
 ) -> ScanOutcome:
     if not asked:
         return ScanOutcome(skipped={})
-    skipped = feeding.refresh(database, settings, asked, clock.now())
+    skipped = feeding.refresh(
+        database, settings, asked, clock.now(), patience=PATIENCE, longest=LONGEST_ROUND
+    )
     histories = _histories(database, set(asked) - skipped.keys(), due_at)
     fresh = {key: bars for key, bars in histories.items() if bars and bars[-1].closed_at == due_at}
     skipped |= {key: _why_late(bars) for key, bars in histories.items() if key not in fresh}
+    late = sum(_was_due(*key, due_at) for key in skipped)
     if not fresh:
-        return ScanOutcome(pairs=len(asked), skipped=skipped)
+        return ScanOutcome(pairs=len(asked), late=late, skipped=skipped)
     scores, seconds = _scored(database, settings, fresh, clock)
     scored = {(score.pair, score.timeframe) for score in scores}
     skipped |= {key: _why_unscored(bars) for key, bars in fresh.items() if key not in scored}
@@ -101,6 +112,7 @@ def _looked(
         scores=len(scores),
         notifications=tell(database, choosing.found_in(scores), clock),
         model_ms=Decimal(round(seconds * 1000, 1)),
+        late=late,
         skipped=skipped,
     )
 
@@ -155,6 +167,11 @@ def _histories(database: Database, asked: Collection[Wanted], due_at: datetime) 
         }
 
 
+def _was_due(pair: str, timeframe: str, closed_at: datetime) -> bool:
+    """Tell whether a market traded during all of the bar that closed then."""
+    return must_be(market_of(pair).kind, timeframe, closed_at - length(timeframe))
+
+
 def _why_late(bars: Sequence[Bar]) -> str:
     if not bars:
         return "there are no bars yet"
@@ -180,6 +197,7 @@ def _finish(database: Database, claim: Claim, outcome: ScanOutcome, now: datetim
         scores=outcome.scores,
         notifications=outcome.notifications,
         model_ms=outcome.model_ms,
+        late=outcome.late,
     )
     with database.transaction() as transaction:
         scans.finish(transaction, claim, looked, now)

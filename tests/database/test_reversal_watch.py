@@ -31,6 +31,17 @@ DIES = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
 STAYS = "import time; time.sleep(600)"
 
 
+def write_hours(file: Path, count: int) -> None:
+    """Write a file of bars that end at noon, or an hour earlier where only 699 of 700 have come."""
+    hours = [NOON - timedelta(hours=number) for number in range(700, 0, -1)][:count]
+    closes = [1.1 + 0.01 * math.sin(number / 9) + 0.004 * math.sin(number / 2.3) for number in range(count)]
+    lines = [
+        f"{hour:%Y-%m-%dT%H:%M:%SZ},{close:.5f},{close + 0.0007:.5f},{close - 0.0006:.5f},{close:.5f},0"
+        for hour, close in zip(hours, closes, strict=True)
+    ]
+    file.write_text("time,open,high,low,close,volume\n" + "\n".join(lines) + "\n")
+
+
 def settings_for(url: str, **more: Any) -> Settings:
     return Settings(**{"database_url": url, "public_url": "http://127.0.0.1", **more})
 
@@ -351,14 +362,8 @@ class TestTheRealScan:
     def test_a_feed_that_fails_is_not_scored_from_old_bars(self, database: Database, tmp_path: Path) -> None:
         """D7.14: no price stands in for one that did not come."""
         users(database, 1, preferred_pairs=["EUR/USD"], min_confidence=0, only_with_edge=False)
-        hours = [NOON - timedelta(hours=number) for number in range(700, 0, -1)]
-        closes = [1.1 + 0.01 * math.sin(number / 9) + 0.004 * math.sin(number / 2.3) for number in range(700)]
-        lines = [
-            f"{hour:%Y-%m-%dT%H:%M:%SZ},{close:.5f},{close + 0.0007:.5f},{close - 0.0006:.5f},{close:.5f},0"
-            for hour, close in zip(hours, closes, strict=True)
-        ]
         file = tmp_path / "EUR-USD_1h.csv"
-        file.write_text("time,open,high,low,close,volume\n" + "\n".join(lines) + "\n")
+        write_hours(file, 700)
         settings = settings_for(database.url, reversal_forex_source="csv", reversal_csv_folder=str(tmp_path))
         first = scan.scan(database, settings, NOON, later(seconds=6))
         assert (first.scores > 0, first.skipped) == (True, {})
@@ -434,3 +439,47 @@ def test_two_watches_train_once(database_url: str, tmp_path: Path) -> None:
     go_on.touch()
     first.join(WAIT_SECONDS)
     assert trace.read_text() == "x"
+
+    def test_a_bar_that_comes_late_is_scored_when_it_comes(self, database: Database, tmp_path: Path) -> None:
+        """And nobody hears twice of the pair whose bar was there at once."""
+        here = {"min_confidence": 0, "only_with_edge": False, "only_ml_enhanced": False}
+        users(database, 1, preferred_pairs=["EUR/USD", "GBP/USD"], notification_cooldown_minutes=0, **here)
+        settings = settings_for(database.url, reversal_forex_source="csv", reversal_csv_folder=str(tmp_path))
+        write_hours(tmp_path / "EUR-USD_1h.csv", 700)
+        write_hours(tmp_path / "GBP-USD_1h.csv", 699)
+
+        def look(minutes: int) -> tuple[int, int]:
+            now = later(minutes=minutes, seconds=6)
+            with database.transaction() as transaction:
+                assert (scans.claim(transaction, NOON, ("1 Hour",), now) is None) is (minutes == 4)
+            outcome = scan.scan(database, settings, NOON, now)
+            return outcome.scores // 2, outcome.late
+
+        assert look(0) == (1, 1)
+        assert look(4) == (1, 1)
+        assert look(6) == (1, 1)
+        before = told(database)
+        write_hours(tmp_path / "GBP-USD_1h.csv", 700)
+        assert look(12) == (2, 0)
+        assert [row["pair"] for row in told(database)[len(before) :]] in ([], ["GBP/USD"])
+        with database.transaction() as transaction:
+            assert scans.claim(transaction, NOON, ("1 Hour",), later(minutes=20)) is None
+            row = transaction.one(
+                "SELECT notifications, late, attempts FROM scans WHERE due_at = %s", (NOON,)
+            )
+        assert (row["notifications"], row["late"], row["attempts"]) == (len(told(database)), 0, 3)
+
+    def test_a_bar_that_does_not_come_is_given_up_after_an_hour(self, database: Database) -> None:
+        late = Looked(pairs=2, scores=1, notifications=0, model_ms=None, late=1)
+        for minutes in (0, 55, 60, 66):
+            with database.transaction() as transaction:
+                claim = scans.claim(transaction, NOON, ("1 Day",), later(minutes=minutes))
+                assert (claim is not None) is (minutes <= 60)
+                if claim is not None:
+                    assert scans.finish(transaction, claim, late, claim.started_at)
+
+    def test_no_bar_is_late_while_its_market_is_closed(self, database: Database) -> None:
+        users(database, 1, min_confidence=0, only_with_edge=False, only_ml_enhanced=False)
+        saturday = datetime(2026, 11, 14, 12, 0, tzinfo=UTC)
+        outcome = scan.scan(database, settings_for(database.url), saturday, saturday + timedelta(seconds=6))
+        assert (outcome.late, bool(outcome.skipped)) == (0, True)
