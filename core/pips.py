@@ -4,6 +4,7 @@ A pip is 0.0001, and 0.01 where the quote is yen; a standard lot is 100,000 unit
 not a pair of currencies moves by its tick, counts points, and has lots of one share or coin.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -20,6 +21,7 @@ PIP, YEN_PIP, TICK = Decimal("0.0001"), Decimal("0.01"), Decimal("0.01")
 TENTH = Decimal("0.1")
 SMALLEST_LOT, LARGEST_LOT = Decimal("0.01"), Decimal(100)
 BETWEEN = "USD"
+_PAIR = re.compile(r"([A-Z0-9]{1,20})(?:/([A-Z0-9]{1,20}))?")
 
 
 class MarketKind(StrEnum):
@@ -77,14 +79,20 @@ class Market:
 
 
 def market_of(pair: str) -> Market:
-    """Return the market of `EUR/USD`, `BTC/USD` or `AAPL`; raise ValueError with what is allowed."""
-    base, slash, quote = pair.strip().upper().partition("/")
-    if not base.isalnum() or (slash and not quote.isalnum()):
-        raise ValueError(f"{pair!r} is no pair: write EUR/USD, BTC/USD or AAPL")
-    if not slash:
+    """Return the market of `EUR/USD`, `BTC/USD` or `AAPL`; raise ValueError with what is allowed.
+
+    `EURUSD` is EUR/USD too: nobody who writes it means a share of that name.
+    """
+    match = _PAIR.fullmatch(pair.strip().upper())
+    base, quote = (match[1], match[2]) if match else ("", None)
+    if quote is None and {base[:3], base[3:]} <= CURRENCIES:
+        base, quote = base[:3], base[3:]
+    if not base or base == quote:
+        raise ValueError(f"{pair[:40]!r} is no pair: write EUR/USD, BTC/USD or AAPL")
+    if quote is None:
         return Market(pair=base, kind=MarketKind.STOCK, base=base, quote="USD", step=TICK, lot=Decimal(1))
     name = f"{base}/{quote}"
-    if {base, quote} <= CURRENCIES and base != quote:
+    if {base, quote} <= CURRENCIES:
         step = YEN_PIP if quote == "JPY" else PIP
         return Market(pair=name, kind=MarketKind.FOREX, base=base, quote=quote, step=step, lot=STANDARD_LOT)
     return Market(pair=name, kind=MarketKind.CRYPTO, base=base, quote=quote, step=TICK, lot=Decimal(1))

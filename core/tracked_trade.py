@@ -13,7 +13,8 @@ from enum import StrEnum
 from core.bar import Bar
 from core.pips import LARGEST_LOT, SMALLEST_LOT, Direction, Market
 
-BREAK_EVEN = Decimal(1)
+# Less than both, in pips or points and in percent of the entry: a point is much of a coin that costs cents
+BREAK_EVEN, BREAK_EVEN_PERCENT = Decimal(1), Decimal("0.05")
 
 
 class CloseReason(StrEnum):
@@ -26,7 +27,7 @@ class CloseReason(StrEnum):
 
 
 class Result(StrEnum):
-    """How a trade ended; less than a pip or point either way is neither won nor lost."""
+    """How a trade ended; what hardly moved is neither won nor lost."""
 
     WIN = "win"
     LOSS = "loss"
@@ -67,11 +68,11 @@ def follow(levels: Levels, bars: Iterable[Bar]) -> Ending | None:
     return None
 
 
-def result_of(steps: Decimal) -> Result:
-    """Return whether so many pips or points are a win, a loss or neither."""
-    if abs(steps) < BREAK_EVEN:
+def result_of(steps: Decimal, percent: Decimal) -> Result:
+    """Return whether so many pips or points, and percent of the entry, are a win, a loss or neither."""
+    if abs(steps) < BREAK_EVEN and abs(percent) < BREAK_EVEN_PERCENT:
         return Result.BREAKEVEN
-    return Result.WIN if steps > 0 else Result.LOSS
+    return Result.WIN if (steps or percent) > 0 else Result.LOSS
 
 
 def percentage(levels: Levels, price: Decimal) -> Decimal:

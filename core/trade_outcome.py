@@ -37,12 +37,13 @@ def outcome(
     # The price at hand is the newest that the trade knows of its own pair
     rate = rate_between(market.quote, currency, {**prices, market.pair: price})
     won = market.profit(levels.direction, levels.entry, price, lots)
+    moved = percentage(levels, price)
     return Outcome(
         price=price,
         steps=steps,
         profit=None if rate is None else to_cents(won * rate),
-        percentage=percentage(levels, price),
-        result=result_of(steps),
+        percentage=moved,
+        result=result_of(steps, moved),
     )
 
 

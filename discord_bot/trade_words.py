@@ -46,7 +46,7 @@ def _chosen(rows: Sequence[Row]) -> list[Row]:
 
 
 def _shared(row: Row) -> str:
-    moved = steps(row["current_pips"], market_of(row["pair"]).unit)
-    return neutral(
-        f"{SHARED[UpdateKind(row['update_type'])]} {moved} · trade #{row['trade_id']} {row['pair']}"
-    )
+    kind = UpdateKind(row["update_type"])
+    is_moved = kind not in (UpdateKind.OPENED, UpdateKind.CANCELLED)
+    moved = f" {steps(row['current_pips'], market_of(row['pair']).unit)}" if is_moved else ""
+    return neutral(f"{SHARED[kind]}{moved} · trade #{row['trade_id']} {row['pair']}")

@@ -87,7 +87,33 @@ def test_a_market_is_known_by_its_name(pair, kind, unit, shown):
     assert (market.kind, market.unit, market.shown(Decimal("1.0854"))) == (kind, unit, shown)
 
 
-@pytest.mark.parametrize("pair", ["", "EUR/", "/USD", "EUR/USD/X", "EUR USD", "E-U"])
+@pytest.mark.parametrize("typed", ["EURUSD", "eurusd", " EURUSD "])
+def test_two_currencies_in_one_word_are_a_pair_and_no_share(typed):
+    assert market_of(typed) == market_of("EUR/USD")
+    assert market_of("USDJPY").step == Decimal("0.01")
+    assert market_of("GOOGLE").kind is MarketKind.STOCK
+    assert market_of("EURUSD/JPY").quote == "JPY"
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        *(
+            "",
+            "EUR/",
+            "/USD",
+            "EUR/USD/X",
+            "EUR USD",
+            "E-U",
+            "EUR/EUR",
+            "EUREUR",
+            "BTC/BTC",
+            "²",
+            "ＥＵＲ/USD",
+        ),
+        *("A" * 21, f"BTC/{'A' * 21}", "A" * 100_000),
+    ],
+)
 def test_what_is_no_pair_is_told(pair):
     with pytest.raises(ValueError, match="write EUR/USD"):
         market_of(pair)

@@ -98,7 +98,16 @@ def test_time_ends_it_at_a_price_that_was_there():
     [("1", "win"), ("0.9", "breakeven"), ("0", "breakeven"), ("-0.9", "breakeven"), ("-1", "loss")],
 )
 def test_less_than_a_pip_is_neither_won_nor_lost(steps, result):
-    assert result_of(Decimal(steps)) is Result(result)
+    assert result_of(Decimal(steps), Decimal("0.01")) is Result(result)
+
+
+@pytest.mark.parametrize(
+    ("steps", "percent", "result"),
+    [("0.8", "5", "win"), ("-0.8", "-5", "loss"), ("0", "0.05", "win"), ("0.8", "0.04", "breakeven")],
+)
+def test_what_costs_less_than_a_few_points_is_won_or_lost_by_its_share(steps, percent, result):
+    """Of a coin at 0.15 a twentieth is less than one point."""
+    assert result_of(Decimal(steps), Decimal(percent)) is Result(result)
 
 
 def test_the_percentage_has_the_direction_of_the_trade():
