@@ -15,8 +15,10 @@ from settings import Settings
 CONNECT_SECONDS = 3
 ANSWER_SECONDS = 10
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 15.0
-TOO_MANY = 429
+UNAUTHORIZED, TOO_MANY = 401, 429
 FIRST_SERVER_FAULT = 500
+# The server looks at the key first
+NO_SIGNAL = "00000000-0000-0000-0000-000000000000"
 
 logger = logging.getLogger("discord_bot")
 
@@ -90,6 +92,13 @@ class Api:
     async def health(self) -> Answer:
         """Return what the server says of itself; raise `NotTaken` where it does not answer."""
         return await self._asked("GET", "/health")
+
+    async def takes_key(self) -> bool:
+        """Tell whether the server knows the bot's key; raise `NotTaken` where it does not answer."""
+        answer = await self._asked("GET", f"/api/v1/signals/{NO_SIGNAL}")
+        if answer.is_passing:
+            raise NotTaken(answer.sentence)
+        return answer.status != UNAUTHORIZED
 
     async def _asked(self, method: str, path: str, **options: Any) -> Answer:
         if self._session is None:

@@ -1,5 +1,6 @@
 """How the bot stands: connected or not, and by name what it lacks to do its work."""
 
+import contextlib
 import logging
 import math
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ import discord
 
 from alerts.neutral import neutral, shortened
 from database import discord_status, signal_channels
+from discord_bot.api import NotTaken
 
 if TYPE_CHECKING:
     from discord_bot.client import DiscordBot
@@ -27,6 +29,10 @@ NO_INTENT = (
 NO_KEY = (
     "SIGNAL_API_KEY: without it no signal can be sent; set it, or leave DATABASE_URL out and run.py makes it"
 )
+WRONG_KEY = (
+    "SIGNAL_API_KEY: the webhook server does not know this key, so no signal is taken; give both the same one and"
+    " start anew, so that it is kept"
+)
 NO_SCOPE = "scope applications.commands: the server has not let the commands in; open the invite URL again"
 NOT_INVITED = "server {}: DISCORD_GUILD_ID names it, and the bot is not there; open the invite URL"
 LONGEST = 1900
@@ -41,11 +47,13 @@ class Standing:
     def __init__(self, client: "DiscordBot") -> None:
         self._client = client
         self._lacking: tuple[str, ...] | None = None
+        self._takes_key: bool | None = None
         self.commands_refused = False
 
     async def look(self) -> None:
         """Note that we are connected, where, how fast, and what is missing; log what of that is new."""
         client = self._client
+        await self._look_at_key()
         channels = await client.desk.ask(signal_channels.watched_channel_ids)
         lacking = tuple(self._missing(channels))
         if lacking != self._lacking:
@@ -65,6 +73,12 @@ class Standing:
             lacking=lacking,
             latency_ms=latency_ms(client),
         )
+
+    async def _look_at_key(self) -> None:
+        """Ask the webhook server whether it knows our key, until it once did."""
+        if not self._takes_key:
+            with contextlib.suppress(NotTaken):
+                self._takes_key = await self._client.api.takes_key()
 
     async def note_away(self) -> None:
         """Note that the connection is lost."""
@@ -94,6 +108,8 @@ class Standing:
             yield NO_INTENT
         if settings.signal_api_key is None:
             yield NO_KEY
+        elif self._takes_key is False:
+            yield WRONG_KEY
         guild_id = settings.discord_guild_id
         if guild_id is not None and client.get_guild(guild_id) is None:
             yield NOT_INVITED.format(guild_id)

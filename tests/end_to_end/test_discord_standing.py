@@ -11,11 +11,11 @@ from pydantic import SecretStr
 import discord_bot
 from administration import doctor_discord
 from administration.console import Console
-from database import discord_status, health
+from database import discord_status, health, keys
 from discord_bot.process import STOPPED
-from discord_bot.standing import LOST, PERMISSIONS
+from discord_bot.standing import LOST, PERMISSIONS, WRONG_KEY
 from encryption import new_token
-from tests.discord_room.room import new_bot
+from tests.discord_room.room import KEY_NAME, in_room, new_bot, serving
 from tests.end_to_end.webhook_desk import ROOT, WebhookDesk
 
 
@@ -127,3 +127,29 @@ def test_a_bot_that_leaves_by_itself_says_nothing_of_a_lost_connection(desk):
         assert desk.value("SELECT words FROM discord_bot_status") == STOPPED
 
     asyncio.run(play())
+
+
+def test_a_key_that_the_webhook_server_does_not_know_is_named_until_it_does(desk):
+    key = new_token("svc_")
+
+    async def play(room):
+        await room.until(lambda: desk.value("SELECT lacking FROM discord_bot_status") == [WRONG_KEY])
+        with desk.database.transaction() as transaction:
+            keys.keep_service_key(transaction, desk.vault, KEY_NAME, key)
+        await room.until(lambda: desk.value("SELECT lacking FROM discord_bot_status") == [])
+
+    with serving(desk) as served:
+        in_room(desk, served, play, settings={"signal_api_key": key})
+
+
+def test_a_server_that_is_away_is_not_taken_for_a_wrong_key(desk):
+    async def play(room):
+        served.stop()
+        await room.leave()
+        note(desk, is_connected=False, words="gone", lacking=["something"])
+        await room.come_back()
+        await room.until(lambda: desk.value("SELECT is_connected FROM discord_bot_status"))
+        assert desk.value("SELECT lacking FROM discord_bot_status") == []
+
+    with serving(desk) as served:
+        in_room(desk, served, play)
