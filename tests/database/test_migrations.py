@@ -31,7 +31,12 @@ def tables(url: str) -> set[str]:
 def run(url: str, *arguments: str, answer: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "migrate_bot_tables.py", *arguments],
-        input=answer, text=True, capture_output=True, cwd=ROOT, env={"DATABASE_URL": url}, timeout=60,
+        input=answer,
+        text=True,
+        capture_output=True,
+        cwd=ROOT,
+        env={"DATABASE_URL": url},
+        timeout=60,
     )
 
 

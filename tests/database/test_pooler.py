@@ -23,8 +23,14 @@ def pgbouncer(url, mode, folder, port, **options):
     parts = urlsplit(url)
     password = unquote(parts.password).replace("'", "''")
     settings = {
-        "listen_addr": "127.0.0.1", "listen_port": port, "unix_socket_dir": "", "auth_type": "any",
-        "pool_mode": mode, "logfile": folder / "log", "pidfile": "", **options,
+        "listen_addr": "127.0.0.1",
+        "listen_port": port,
+        "unix_socket_dir": "",
+        "auth_type": "any",
+        "pool_mode": mode,
+        "logfile": folder / "log",
+        "pidfile": "",
+        **options,
     }
     (folder / "ini").write_text(
         f"[databases]\ntest = host=127.0.0.1 port={parts.port} dbname={parts.path[1:]}"
