@@ -26,22 +26,23 @@ class Money:
     unpriced: int
 
 
-def outstanding(transaction: Transaction, today: date) -> list[date]:
-    """Return the days before `today` whose figures are not made, oldest first.
+def outstanding(transaction: Transaction, now: datetime) -> list[date]:
+    """Return the days (UTC) that are over and whose figures are not made, oldest first.
 
-    They begin with the first day of which there is anything.
+    They begin with the first day of which there is anything. Figures that were made later than now were made by
+    a clock that was ahead, perhaps before the day was over: they do not count.
     """
     rows = transaction.all(
         """
         SELECT day::date AS day
           FROM generate_series(
-                   coalesce((SELECT max(day) + 1 FROM daily_statistics),
+                   coalesce((SELECT max(day) + 1 FROM daily_statistics WHERE made_at <= %(now)s),
                             (SELECT (least((SELECT min(due_at) FROM scans),
                                            (SELECT min(entry_time) FROM user_trades)) AT TIME ZONE 'UTC')::date)),
                    %(today)s::date - 1, interval '1 day') AS day
          ORDER BY day
         """,
-        {"today": today},
+        {"now": now, "today": now.astimezone(UTC).date()},
     )
     return [row["day"] for row in rows]
 
@@ -62,6 +63,7 @@ def closed_by_pair(transaction: Transaction, day: date) -> list[Row]:
 
 def store(transaction: Transaction, day: date, money: Money, now: datetime) -> bool:
     """Write down a day's figures, once; tell whether it was done now. Users are counted as they are now."""
+    transaction.execute("DELETE FROM daily_statistics WHERE day = %s AND made_at > %s", (day, now))
     return (
         transaction.execute(
             _STORE,

@@ -15,7 +15,7 @@ REPLAY = "replay"
 
 
 def store(transaction: Transaction, scores: Iterable[Score], now: datetime) -> None:
-    """Put scores in the place of older ones; what is there of a newer bar stays."""
+    """Put scores in the place of older ones; what is there of a newer bar stays, unless that lies ahead."""
     for score in sorted(scores, key=lambda score: (score.pair, score.timeframe, score.version)):
         transaction.execute(_STORE, _columns(score) | {"now": now})
 
@@ -25,10 +25,11 @@ def signals(transaction: Transaction, now: datetime) -> list[Score]:
     rows = transaction.all(
         """
         SELECT * FROM reversal_scores
-         WHERE signal_type <> 'hold' AND bar_closed_at + (bar_closed_at - bar_opened_at) > %s
+         WHERE signal_type <> 'hold' AND bar_closed_at <= %(now)s
+           AND bar_closed_at + (bar_closed_at - bar_opened_at) > %(now)s
          ORDER BY pair, timeframe, model_version
         """,
-        (now,),
+        {"now": now},
     )
     return [_score(row) for row in rows]
 
@@ -47,7 +48,7 @@ _STORE = """
            entry_price = excluded.entry_price, stop_loss = excluded.stop_loss, take_profit = excluded.take_profit,
            source = excluded.source, edge_shown = excluded.edge_shown,
            factors = excluded.factors, scored_at = excluded.scored_at
-     WHERE known.bar_opened_at <= excluded.bar_opened_at
+     WHERE known.bar_opened_at <= excluded.bar_opened_at OR known.bar_closed_at > excluded.scored_at
 """
 
 

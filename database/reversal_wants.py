@@ -70,12 +70,15 @@ def union(transaction: Transaction, due: Collection[str]) -> list[tuple[str, str
 
 
 def told_about(transaction: Transaction, pairs: Sequence[str]) -> list[int]:
-    """Return the users who may be told of signals of some pairs, in the order of their ids."""
+    """Return the users who may be told of signals of some pairs, however they spell them, in the order of ids."""
     rows = transaction.all(
         """
         SELECT users.id FROM user_discord_settings AS settings JOIN users ON users.id = settings.user_id
          WHERE users.is_active AND settings.notifications_enabled AND settings.discord_user_id IS NOT NULL
-           AND settings.preferred_pairs ?| %s::text[] ORDER BY users.id
+           AND EXISTS (SELECT FROM jsonb_array_elements_text(
+                           CASE jsonb_typeof(preferred_pairs) WHEN 'array' THEN preferred_pairs ELSE '[]' END) AS pair
+                        WHERE upper(btrim(pair)) = ANY(%s))
+         ORDER BY users.id
         """,
         (list(pairs),),
     )

@@ -1,7 +1,7 @@
 """Close the day: its figures, and putting away what is old."""
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from core.pips import MarketKind, market_of, rate_between
@@ -18,7 +18,7 @@ MOST_TURNS = 200
 def is_due(database: Database, now: datetime) -> bool:
     """Tell whether the figures of a day that is over are not made yet."""
     with database.transaction() as transaction:
-        return bool(daily_statistics.outstanding(transaction, now.astimezone(UTC).date()))
+        return bool(daily_statistics.outstanding(transaction, now))
 
 
 def make(database: Database, now: datetime, *, archived_after: timedelta = ARCHIVED_AFTER) -> list[date]:
@@ -27,7 +27,7 @@ def make(database: Database, now: datetime, *, archived_after: timedelta = ARCHI
     Each day and each part put away is a transaction of its own, so whoever dies in between goes on there.
     """
     with database.transaction() as transaction:
-        days = daily_statistics.outstanding(transaction, now.astimezone(UTC).date())
+        days = daily_statistics.outstanding(transaction, now)
     made = [day for day in days if _close(database, day, now)]
     _in_parts(
         database, lambda transaction: daily_statistics.archive_trades(transaction, now - archived_after, now)

@@ -199,6 +199,20 @@ class TestOnce:
         made = day.close(AFTER_MIDNIGHT + timedelta(days=4))
         assert made == [DAY + timedelta(days=number) for number in (1, 2, 3, 4)]
 
+    def test_days_that_a_clock_made_too_early_are_made_again_when_they_are_over(self, day: Day) -> None:
+        """Else the figures of all days up to the wrong one would stay empty."""
+        day.scan(MORNING)
+        assert day.close(AFTER_MIDNIGHT + timedelta(days=9, hours=5)) != []
+        day.scan(MORNING + timedelta(hours=1))
+        assert not closing_day.is_due(day.database, AFTER_MIDNIGHT - timedelta(hours=1))
+        assert closing_day.is_due(day.database, AFTER_MIDNIGHT)
+        assert day.close() == [DAY]
+        assert day.figures()["scans"] == 2
+        assert day.close() == []
+        day.scan(MORNING + timedelta(days=1))
+        assert day.close(AFTER_MIDNIGHT + timedelta(days=1)) == [DAY + timedelta(days=1)]
+        assert day.close(AFTER_MIDNIGHT + timedelta(days=9, hours=6)) == []
+
     def test_before_anything_happened_no_day_is_made(self, day: Day) -> None:
         assert day.close() == []
 

@@ -138,6 +138,18 @@ class TestTheWayThrough:
 
 
 class TestOnce:
+    def test_no_bar_of_a_clock_that_was_ahead(self, floor: TradingFloor) -> None:
+        """Nor does such a score keep the right ones out."""
+        a_bot(floor)
+        right, floor.now = floor.now, floor.now + timedelta(days=2)
+        ahead = found(closed_at=CLOSED_AT + timedelta(days=2), direction=Direction.SHORT)
+        with floor.database.transaction() as transaction:
+            reversal_scores.store(transaction, [ahead], floor.now)
+        floor.now = right
+        reversal_intake.offer(floor.database, floor.now)
+        assert signals(floor) == []
+        assert [row["understood"]["action"] for row in offered(floor, found())] == ["BUY"]
+
     def test_however_often_it_is_offered(self, floor: TradingFloor) -> None:
         a_bot(floor)
         offered(floor, found())

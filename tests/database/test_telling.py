@@ -54,6 +54,11 @@ class TestTheRow:
         assert row["sent_at"] is None
         assert row["day"] == date(2026, 11, 16)
 
+    def test_a_pair_that_somebody_spelt_in_their_way_is_theirs(self, database: Database) -> None:
+        """It is scanned for them, so they are told of it."""
+        users(database, 1, preferred_pairs=["eur/usd "])
+        assert tell_of(database, score()) == 1
+
     def test_of_a_recording_it_says_so(self, database: Database) -> None:
         users(database, 1)
         tell_of(database, score(is_replay=True, source="replay"))
