@@ -4,10 +4,11 @@ A form must be Discord's first answer, so the database is asked before it, but o
 everything else is acknowledged first.
 """
 
-from contextlib import suppress
+import logging
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+import aiohttp
 import discord
 
 from actions import tracked_trades
@@ -28,6 +29,8 @@ IGNORED = "You ignored this signal already."
 OPENED = "You opened trade #{} from this signal already."
 EXPIRED = "This signal expired {}: its prices are not those of now."
 ACTOR = "discord button"
+
+logger = logging.getLogger("discord_bot")
 
 
 class Answered(Refused):
@@ -162,9 +165,11 @@ async def _show_answer(interaction: "discord.Interaction[DiscordBot]", notificat
     if row["acknowledged"] and place is not None:
         channel = interaction.client.get_partial_messageable(place[0])
         view = reversal_buttons.below_signal(row["id"], answered=True)
-        # A message that its reader deleted says nothing any more, and the answer stands without it
-        with suppress(discord.NotFound, discord.Forbidden):
+        try:
             await channel.get_partial_message(place[1]).edit(embed=reversal_embed.embed(row), view=view)
+        except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
+            # The answer stands without it, and nobody is to think that it failed
+            logger.warning("the message of signal %s cannot show its answer: %s", notification_id, error)
 
 
 def _place(interaction: "discord.Interaction[DiscordBot]", row: Row) -> tuple[int, int] | None:

@@ -15,6 +15,7 @@ from database.tracked_trades import TradeFilters
 from discord_bot import trade_cards
 from discord_bot.answering import guarded
 from discord_bot.reversal_settings import NOT_LINKED
+from discord_bot.trade_form import number_typed
 
 if TYPE_CHECKING:
     from discord_bot.client import DiscordBot
@@ -48,13 +49,18 @@ async def history(interaction: "discord.Interaction[DiscordBot]") -> None:
     await guarded(interaction, "/history", _history(interaction))
 
 
-@app_commands.command(description="Close one of your tracked trades by hand, at the newest price")
-@app_commands.describe(trade_id="The trade's number, as /trades shows it")
+@app_commands.command(description="Close one of your tracked trades by hand")
+@app_commands.describe(
+    trade_id="The trade's number, as /trades shows it",
+    price="At which price you closed it, such as 1.0896; else the newest that is known",
+)
 async def stop(
-    interaction: "discord.Interaction[DiscordBot]", trade_id: app_commands.Range[int, 1, 2**53 - 1]
+    interaction: "discord.Interaction[DiscordBot]",
+    trade_id: app_commands.Range[int, 1, 2**53 - 1],
+    price: str | None = None,
 ) -> None:
     """Close one of the caller's trades and say at what price."""
-    await guarded(interaction, "/stop", _stop(interaction, trade_id))
+    await guarded(interaction, "/stop", _stop(interaction, trade_id, price))
 
 
 class PageButton(discord.ui.DynamicItem[discord.ui.Button[Any]], template=r"history:(?P<before>[0-9]{1,19})"):
@@ -98,10 +104,11 @@ async def _turn(interaction: "discord.Interaction[DiscordBot]", before: int | No
     await interaction.edit_original_response(embed=embed, view=view)
 
 
-async def _stop(interaction: "discord.Interaction[DiscordBot]", trade_id: int) -> None:
+async def _stop(interaction: "discord.Interaction[DiscordBot]", trade_id: int, price: str | None) -> None:
     user_id = await _caller(interaction)
+    at = None if price is None else number_typed(price, "price")
     desk, now = interaction.client.desk, discord.utils.utcnow()
-    closed = await desk.act(close_trade, user_id, ACTOR, trade_id, now)
+    closed = await desk.act(close_trade, user_id, ACTOR, trade_id, now, at)
     await interaction.followup.send(trade_cards.just_closed(closed), ephemeral=True)
 
 

@@ -89,7 +89,7 @@ def typed(interaction: discord.Interaction[Any]) -> dict[str, str]:
 
 def request(row: Row, values: Mapping[str, str]) -> TradeRequest:
     """Return the trade that was typed for a signal; raise `Refused` with the field and what is allowed."""
-    numbers = {field.name: _number(field, values.get(field.name, "")) for field in FIELDS}
+    numbers = {field.name: number_typed(values.get(field.name, ""), field.name) for field in FIELDS}
     _check_near(market_of(row["pair"]), row["entry_price"], numbers["entry"])
     return TradeRequest(
         pair=row["pair"],
@@ -103,6 +103,14 @@ def request(row: Row, values: Mapping[str, str]) -> TradeRequest:
         stop=numbers["stop"],
         target=numbers["target"],
     )
+
+
+def number_typed(text: str, name: str) -> Decimal:
+    """Return a number as people write it; raise `Refused` with the field's name and what is allowed."""
+    try:
+        return read_number(text)
+    except BadNumber as fault:
+        raise Refused(f"{text[:LONGEST_NUMBER]!r} {fault}.", name) from None
 
 
 def confirmation(asked: TradeRequest, opened: Opened) -> str:
@@ -155,13 +163,6 @@ def _inputs(components: Any) -> Iterator[tuple[str, str]]:
         yield from _inputs([inner] if inner else each.get("components"))
         if "custom_id" in each and isinstance(each.get("value"), str):
             yield each["custom_id"], each["value"]
-
-
-def _number(field: Field, text: str) -> Decimal:
-    try:
-        return read_number(text)
-    except BadNumber as fault:
-        raise Refused(f"{text[:LONGEST_NUMBER]!r} {fault}.", field.name) from None
 
 
 def _check_near(market: Market, signal: Decimal, entry: Decimal) -> None:

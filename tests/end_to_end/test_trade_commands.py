@@ -242,7 +242,13 @@ def test_without_a_price_stop_says_so(desk, ann, served):
         number = trade(desk, ann.id)
         answer = await asked(room, "stop", trade_id=number)
         assert "No price of EUR/USD is known" in answer.content
+        for wrong in ("1,0854", "one", "-1", "1085"):
+            refused = await asked(room, "stop", trade_id=number, price=wrong)
+            assert refused.content.startswith("❌ ")
         assert desk.value("SELECT status FROM user_trades") == "open"
+        answer = await asked(room, "stop", trade_id=number, price="1.0896")
+        assert answer.content.startswith("✋ Closed by hand: +42 pips (+$210)")
+        assert desk.value("SELECT close_price FROM user_trades") == Decimal("1.0896")
 
     in_room(desk, served, play)
 
