@@ -98,33 +98,44 @@ def next_parcel(transaction: Transaction, user_id: int, now: datetime) -> Parcel
 
 
 def note_sent(
-    transaction: Transaction, parcel: Parcel, channel_id: int, message_id: int, now: datetime
+    transaction: Transaction,
+    parcel: Parcel,
+    channel_id: int,
+    message_id: int,
+    now: datetime,
+    remark: str | None = None,
 ) -> None:
-    """Book that Discord took a message."""
+    """Book that Discord took a message; `remark` says why it is not where the user wants it."""
     if parcel.signal is not None:
-        note_seen(transaction, parcel.signal["id"], channel_id, message_id, now)
+        note_seen(transaction, parcel.signal["id"], channel_id, message_id, now, remark)
         return
     transaction.execute(
         """
         UPDATE trade_updates SET discord_notified = true, discord_channel_id = %s, discord_message_id = %s,
-               next_attempt_at = NULL, last_error = NULL
+               next_attempt_at = NULL, last_error = %s
          WHERE id = ANY(%s) AND NOT discord_notified
         """,
-        (channel_id, message_id, parcel.ids),
+        (channel_id, message_id, remark, parcel.ids),
     )
 
 
 def note_seen(
-    transaction: Transaction, notification_id: int, channel_id: int, message_id: int, now: datetime
+    transaction: Transaction,
+    notification_id: int,
+    channel_id: int,
+    message_id: int,
+    now: datetime,
+    remark: str | None = None,
 ) -> None:
     """Book that a signal's message is there, once: Discord said so, or somebody pressed a button below it."""
     transaction.execute(
         """
         UPDATE signal_notifications SET sent_at = %(now)s, discord_channel_id = %(channel)s,
-               discord_message_id = %(message)s, next_attempt_at = NULL, last_error = NULL, failed_at = NULL
+               discord_message_id = %(message)s, next_attempt_at = NULL, last_error = %(remark)s,
+               failed_at = NULL
          WHERE id = %(id)s AND sent_at IS NULL
         """,
-        {"id": notification_id, "now": now, "channel": channel_id, "message": message_id},
+        {"id": notification_id, "now": now, "channel": channel_id, "message": message_id, "remark": remark},
     )
 
 

@@ -36,6 +36,7 @@ NOT_IN_PRIVATE = frozenset({50007, 50278, 50033})
 NOT_LINKED = "No Discord account is linked."
 CLOSED = "The account is closed."
 SWITCHED_OFF = "Notifications were switched off."
+ELSEWHERE = "It was sent elsewhere: {}"
 NOT_SEEN = "the bot does not see channel {}"
 NOT_THERE = "the linked Discord account cannot see channel {}"
 
@@ -109,8 +110,9 @@ class Sending:
                 return
             else:
                 now = discord.utils.utcnow()
+                elsewhere = ELSEWHERE.format("; ".join(reasons)) if reasons else None
                 await self._desk.ask(
-                    notification_sending.note_sent, parcel, message.channel.id, message.id, now
+                    notification_sending.note_sent, parcel, message.channel.id, message.id, now, elsewhere
                 )
                 return
         await self._fail(parcel, "; ".join(reasons))

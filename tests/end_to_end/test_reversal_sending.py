@@ -77,7 +77,10 @@ def test_a_channel_that_the_user_cannot_see_is_not_written_into(desk, ann, serve
             wishes(desk, ann.id, notification_channel_id=channel_id)
             number = notify(desk, ann.id, pair="GBP/USD" if channel_id == other.id else "EUR/USD")
             await room.until(lambda number=number: told(desk, number)["sent_at"])
-            assert told(desk, number)["discord_channel_id"] == user.dm_channel.id
+            row = told(desk, number)
+            assert row["discord_channel_id"] == user.dm_channel.id
+            assert row["last_error"].startswith("It was sent elsewhere: ")
+            assert str(channel_id) in row["last_error"]
         assert other.last_message is None
 
     in_room(desk, served, play)

@@ -65,7 +65,8 @@ def test_prices_keep_decimals_that_they_have() -> None:
     ("changes", "said", "why"),
     [
         ({}, "… on its way", "–"),
-        ({"sent_at": NOW, "last_error": "503 once"}, "● sent", "–"),
+        ({"sent_at": NOW}, "● sent", "–"),
+        ({"sent_at": NOW, "last_error": "It was sent elsewhere: x"}, "● sent", "It was sent elsewhere: x."),
         ({"failed_at": NOW, "last_error": "The user takes no direct messages"}, "✕ not delivered",
          "The user takes no direct messages."),
         ({"last_error": "503", "next_attempt_at": NOW + timedelta(minutes=2)}, "… waits 2m", "503."),

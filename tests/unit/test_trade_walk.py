@@ -75,6 +75,24 @@ def test_bars_before_a_move_are_judged_by_what_the_levels_were():
     assert walk(levels(), at_half_past(), [lost]).price == Decimal("1.0800")
 
 
+def test_a_move_at_the_seam_of_two_bars_divides_them():
+    below_new, between = (
+        "1.0900 1.0910 1.0820 1.0840",
+        Moved(since=TEN, stop=Decimal("1.0800"), target=Decimal("1.0962")),
+    )
+    assert walk(levels(), between, [bar(below_new, TEN - HOUR)]) is None
+    ending = walk(levels(), between, [bar(below_new, TEN)])
+    assert (ending.price, ending.reason) == (Decimal("1.0850"), STOP)
+
+
+def test_a_look_up_to_a_move_needs_no_levels_from_before_it():
+    before = Moved(since=TEN, stop=Decimal("1.0700"), target=Decimal("1.1200"))
+    found = moved(levels(), before, TEN, TEN + HOUR)
+    assert (found.stop, found.target) == (levels().stop, levels().target)
+    kept = moved(levels(), before, TEN - HOUR, TEN + HOUR)
+    assert (kept.stop, kept.target) == (before.stop, before.target)
+
+
 def test_time_over_before_the_bar_of_a_move_ends_it_at_its_opening():
     over = replace(levels(), expires_at=TEN)
     ending = walk(over, at_half_past(), [bar("1.0900 1.0910 1.0790 1.0900")])

@@ -104,10 +104,8 @@ def sending(row: Mapping[str, Any], now: datetime) -> str:
 
 
 def why_not_sent(row: Mapping[str, Any]) -> str:
-    """Say why a message was not delivered, or not yet."""
-    if row["sent_at"] is not None or not row["last_error"]:
-        return NOTHING
-    return ended(str(row["last_error"]))
+    """Say why a message was not delivered, or not yet, or not where its reader wants it."""
+    return ended(str(row["last_error"])) if row["last_error"] else NOTHING
 
 
 def answer(row: Mapping[str, Any], now: datetime) -> str:
