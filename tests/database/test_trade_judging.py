@@ -247,6 +247,18 @@ def test_a_clock_that_is_set_back_neither_judges_twice_nor_falls_silent(desk):
     assert len(desk.updates(trade, "price_update")) == 2
 
 
+def test_a_late_bar_from_before_the_entry_says_nothing_of_the_trade(desk):
+    desk.wait(minutes=10)
+    trade = desk.open().trade_id
+    bar(desk, QUIET)
+    look(desk)
+    desk.price("1.0790", at=desk.now - timedelta(minutes=5))
+    desk.price(QUIET, at=desk.now - timedelta(minutes=1))
+    look(desk)
+    assert state(desk, trade)[0] == "open"
+    assert desk.trade(trade)["current_price"] == Decimal("1.0860")
+
+
 def test_who_has_no_discord_gets_a_row_that_nothing_sends(desk):
     trade = desk.open().trade_id
     bar(desk, HIT)
