@@ -31,13 +31,14 @@ check: $(VENV)/.ready-test ## Look for faults without running anything: ruff and
 	$(BIN)/ruff check .
 	$(BIN)/mypy .
 
-bench: $(VENV)/.ready-test ## Measure the speed and the memory of everything; takes seven minutes
+bench: $(VENV)/.ready-test ## Measure the speed and the memory of everything; takes ten minutes
 	$(BIN)/python -m bench.webhook
 	$(BIN)/python -m bench.latency
 	$(BIN)/python -m bench.burst
 	$(BIN)/python -m bench.memory
 	$(BIN)/python -m bench.alerts
 	$(BIN)/python -m bench.parser
+	$(BIN)/python -m bench.reversal_scan
 
 bench-pages: $(VENV)/.ready-test ## Measure every page of the dashboard in Chromium; takes a quarter of an hour
 	$(BIN)/python -m bench.pages

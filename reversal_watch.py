@@ -63,6 +63,11 @@ class Duty:
     work: Callable[[], float]
     began: float | None = None
 
+    def goes_on(self) -> None:
+        """Note that a part of it is done: the next one may take as long."""
+        if self.began is not None:
+            self.began = time.monotonic()
+
     @property
     def hangs(self) -> bool:
         """Tell whether it has not come back for so long that it will not."""
@@ -92,8 +97,9 @@ class ReversalWatch:
         self._stopping = threading.Event()
         self._offer_at = 0.0
         self._name = f"{socket.gethostname()}:{os.getpid()}"
+        self.scanning = Duty(name="scan", work=self.look_for_scans)
         self._duties = [
-            Duty(name="scan", work=self.look_for_scans),
+            self.scanning,
             Duty(name="tracked trades", work=self.follow_trades),
             Duty(name="end of the day", work=self.close_the_day),
             Duty(name="model", work=self.retrain),
@@ -121,16 +127,23 @@ class ReversalWatch:
 
     def look_for_scans(self) -> float:
         """Do every scan that is due and nobody's, then hand signals to the bots that trade them."""
-        due = choosing.due(self._now() - timedelta(seconds=self._settings.reversal_scan_delay_seconds))
-        for due_at, timeframes in due.items():
-            with self._database.transaction() as transaction:
-                claim = scans.claim(transaction, due_at, timeframes, self._now())
-            if claim is not None:
-                self._carry_out(claim, is_wanted=self._is_wanted(timeframes))
-                self._offer()
+        while not self._stopping.is_set() and (found := self._claimed()) is not None:
+            claim, timeframes = found
+            self._carry_out(claim, is_wanted=self._is_wanted(timeframes))
+            self._offer()
+            self.scanning.goes_on()
         if time.monotonic() >= self._offer_at:
             self._offer()
         return LOOK_SECONDS
+
+    def _claimed(self) -> tuple[Claim, tuple[str, ...]] | None:
+        """Take the newest scan that is due and nobody's; each time anew, since bars close meanwhile."""
+        due = choosing.due(self._now() - timedelta(seconds=self._settings.reversal_scan_delay_seconds))
+        with self._database.transaction() as transaction:
+            for due_at, timeframes in due.items():
+                if claim := scans.claim(transaction, due_at, timeframes, self._now()):
+                    return claim, timeframes
+        return None
 
     def _is_wanted(self, timeframes: tuple[str, ...]) -> bool:
         with self._database.transaction() as transaction:

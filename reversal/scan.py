@@ -219,7 +219,8 @@ def main() -> None:
         _note_failure(database, due_at, f"{type(error).__name__}: {error}")
         sys.exit(1)
     for (pair, timeframe), words in outcome.skipped.items():
-        logger.warning("%s %s is not scored: %s", pair, timeframe, words)
+        level = logging.WARNING if _was_due(pair, timeframe, due_at) else logging.INFO
+        logger.log(level, "%s %s is not scored: %s", pair, timeframe, words)
     logger.info(
         "%s pairs and timeframes, %s scores, %s notifications",
         outcome.pairs,

@@ -19,10 +19,16 @@ from core.reversal import Score
 from database.pool import Database, Row
 from reversal.choosing import found_in
 from reversal.scan import Watchmaker, tell
+from settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 # A Monday
 NOON = datetime(2026, 11, 16, 12, 0, tzinfo=UTC)
+
+
+def settings_for(url: str, **more: Any) -> Settings:
+    """Return settings of a machine whose database is at an address."""
+    return Settings(**{"database_url": url, "public_url": "http://127.0.0.1", **more})
 
 
 def score(pair: str = "EUR/USD", *, closed_at: datetime = NOON, **fields: Any) -> Score:

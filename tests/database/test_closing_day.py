@@ -172,6 +172,18 @@ class TestFigures:
         assert (figures["scans"], figures["scans_failed"], figures["model_ms_mean"]) == (3, 1, 30)
         assert (figures["messages_sent"], figures["messages_failed"]) == (1, 1)
 
+    def test_a_scan_that_nobody_finished_is_no_success(self, day: Day) -> None:
+        """The watch was killed in it, and by the next start its bar was no longer the newest."""
+        day.scan(MORNING, finished_at=MORNING, pairs=1)
+        day.scan(MORNING + timedelta(minutes=5))
+        day.close()
+        assert (day.figures()["scans"], day.figures()["scans_failed"]) == (2, 1)
+
+    def test_a_scan_that_looks_for_late_bars_again_is_no_failure(self, day: Day) -> None:
+        day.scan(MORNING, pairs=2, late=1)
+        day.close()
+        assert (day.figures()["scans"], day.figures()["scans_failed"]) == (1, 0)
+
     def test_a_day_without_anything_has_figures_too(self, day: Day) -> None:
         day.scan(MORNING - timedelta(days=1))
         day.close()

@@ -1,6 +1,5 @@
 """The watch: which process does which scan, what comes of one that fails or dies, and when the operator hears."""
 
-import math
 import os
 import signal
 import subprocess
@@ -8,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,9 @@ from core.bar import opening
 from database import scans
 from database.pool import Database, Row
 from database.scans import Looked
-from reversal import choosing, scan
+from reversal import choosing
 from reversal_watch import ReversalWatch
-from settings import Settings
-from tests.database.scan_desk import NOON, later, told, users
+from tests.database.scan_desk import NOON, later, settings_for, users
 
 ROOT = Path(__file__).resolve().parents[2]
 WAIT_SECONDS = 240
@@ -29,21 +27,6 @@ ENDS_WELL = "import sys; sys.exit(0)"
 FAILS = "import sys; sys.exit(3)"
 DIES = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
 STAYS = "import time; time.sleep(600)"
-
-
-def write_hours(file: Path, count: int) -> None:
-    """Write a file of bars that end at noon, or an hour earlier where only 699 of 700 have come."""
-    hours = [NOON - timedelta(hours=number) for number in range(700, 0, -1)][:count]
-    closes = [1.1 + 0.01 * math.sin(number / 9) + 0.004 * math.sin(number / 2.3) for number in range(count)]
-    lines = [
-        f"{hour:%Y-%m-%dT%H:%M:%SZ},{close:.5f},{close + 0.0007:.5f},{close - 0.0006:.5f},{close:.5f},0"
-        for hour, close in zip(hours, closes, strict=True)
-    ]
-    file.write_text("time,open,high,low,close,volume\n" + "\n".join(lines) + "\n")
-
-
-def settings_for(url: str, **more: Any) -> Settings:
-    return Settings(**{"database_url": url, "public_url": "http://127.0.0.1", **more})
 
 
 class Desk:
@@ -171,6 +154,33 @@ class TestScans:
         here.watch.look_for_scans()
         new = {row["due_at"] for row in here.rows("SELECT due_at FROM scans")} - before
         assert new == set(choosing.due(here.now - timedelta(seconds=5))) - before
+
+    def test_a_bar_that_closes_meanwhile_comes_before_older_ones(self, desk: Callable[..., Desk]) -> None:
+        here = desk(FAILS)
+
+        def now() -> datetime:
+            return here.now + timedelta(
+                minutes=5 if here.rows("SELECT FROM scans WHERE failure <> ''") else 0
+            )
+
+        here.watch = ReversalWatch(
+            settings_for(here.database.url),
+            Database(here.database.url, size=3),
+            now=now,
+            command=(sys.executable, "-c", FAILS),
+        )
+        here.watch.look_for_scans()
+        begun = [row["due_at"] for row in here.rows("SELECT due_at FROM scans ORDER BY id")]
+        assert begun[:2] == [NOON, later(minutes=5)]
+        assert len(begun) > 2
+
+    def test_many_scans_after_a_standstill_are_no_hanging(self, desk: Callable[..., Desk]) -> None:
+        here = desk(FAILS)
+        duty = here.watch.scanning
+        duty.began = time.monotonic() - 10_000
+        assert duty.hangs
+        here.watch.look_for_scans()
+        assert not duty.hangs
 
     def test_where_nobody_wants_anything_no_process_is_begun(self, desk: Callable[..., Desk]) -> None:
         here = desk(FAILS)
@@ -315,68 +325,6 @@ class TestRealProcesses:
         assert row["failure"] is None
 
 
-class TestTheRealScan:
-    """Bars of a recording, the default model, and people: in this process, at a time of the test's own."""
-
-    def test_a_signal_of_the_recording_reaches_who_wants_it_and_says_replay(self, database: Database) -> None:
-        users(
-            database,
-            2,
-            min_confidence=0,
-            only_with_edge=False,
-            only_ml_enhanced=False,
-            notification_cooldown_minutes=0,
-        )
-        settings = settings_for(database.url)
-        due_at = datetime(2026, 11, 16, 0, 0, tzinfo=UTC)
-        outcomes = []
-        for hour in range(1, 60):
-            at = due_at + timedelta(hours=hour)
-            outcomes.append(scan.scan(database, settings, at, at + timedelta(seconds=6)))
-            if told(database):
-                break
-        rows = told(database)
-        assert rows, outcomes
-        assert {row["source"] for row in rows} == {"replay"}
-        assert {(row["pair"], row["timeframe"]) for row in rows} <= {
-            ("EUR/USD", "1 Hour"),
-            ("EUR/USD", "4 Hour"),
-        }
-        assert len({row["user_id"] for row in rows}) == 2
-        again = scan.scan(database, settings, at, at + timedelta(seconds=60))
-        assert again.notifications == 0
-        with database.transaction() as transaction:
-            row = transaction.one("SELECT * FROM scans WHERE due_at = %s", (at,))
-        assert row["scores"] > 0
-        assert row["model_ms"] > 0
-
-    def test_a_bar_that_has_not_come_is_skipped_and_said(self, database: Database) -> None:
-        """On a Saturday the market is closed: the newest bar is Friday's, and is not scored again."""
-        users(database, 1, min_confidence=0, only_with_edge=False, only_ml_enhanced=False)
-        saturday = datetime(2026, 11, 14, 12, 0, tzinfo=UTC)
-        outcome = scan.scan(database, settings_for(database.url), saturday, saturday + timedelta(seconds=6))
-        assert outcome.scores == 0
-        assert "has not come" in outcome.skipped["EUR/USD", "1 Hour"]
-        assert told(database) == []
-
-    def test_a_feed_that_fails_is_not_scored_from_old_bars(self, database: Database, tmp_path: Path) -> None:
-        """D7.14: no price stands in for one that did not come."""
-        users(database, 1, preferred_pairs=["EUR/USD"], min_confidence=0, only_with_edge=False)
-        file = tmp_path / "EUR-USD_1h.csv"
-        write_hours(file, 700)
-        settings = settings_for(database.url, reversal_forex_source="csv", reversal_csv_folder=str(tmp_path))
-        first = scan.scan(database, settings, NOON, later(seconds=6))
-        assert (first.scores > 0, first.skipped) == (True, {})
-        file.write_text("rubbish")
-        second = scan.scan(database, settings, later(hours=1), later(hours=1, seconds=6))
-        assert (second.scores, list(second.skipped)) == (0, [("EUR/USD", "1 Hour")])
-        with database.transaction() as transaction:
-            row = transaction.one("SELECT failure FROM market_feeds WHERE pair = 'EUR/USD'")
-            newest = transaction.value("SELECT max(bar_closed_at) FROM reversal_scores")
-        assert row["failure"] == second.skipped["EUR/USD", "1 Hour"]
-        assert newest == NOON
-
-
 # --- the model is made anew ---------------------------------------------------------------------
 
 
@@ -439,47 +387,3 @@ def test_two_watches_train_once(database_url: str, tmp_path: Path) -> None:
     go_on.touch()
     first.join(WAIT_SECONDS)
     assert trace.read_text() == "x"
-
-    def test_a_bar_that_comes_late_is_scored_when_it_comes(self, database: Database, tmp_path: Path) -> None:
-        """And nobody hears twice of the pair whose bar was there at once."""
-        here = {"min_confidence": 0, "only_with_edge": False, "only_ml_enhanced": False}
-        users(database, 1, preferred_pairs=["EUR/USD", "GBP/USD"], notification_cooldown_minutes=0, **here)
-        settings = settings_for(database.url, reversal_forex_source="csv", reversal_csv_folder=str(tmp_path))
-        write_hours(tmp_path / "EUR-USD_1h.csv", 700)
-        write_hours(tmp_path / "GBP-USD_1h.csv", 699)
-
-        def look(minutes: int) -> tuple[int, int]:
-            now = later(minutes=minutes, seconds=6)
-            with database.transaction() as transaction:
-                assert (scans.claim(transaction, NOON, ("1 Hour",), now) is None) is (minutes == 4)
-            outcome = scan.scan(database, settings, NOON, now)
-            return outcome.scores // 2, outcome.late
-
-        assert look(0) == (1, 1)
-        assert look(4) == (1, 1)
-        assert look(6) == (1, 1)
-        before = told(database)
-        write_hours(tmp_path / "GBP-USD_1h.csv", 700)
-        assert look(12) == (2, 0)
-        assert [row["pair"] for row in told(database)[len(before) :]] in ([], ["GBP/USD"])
-        with database.transaction() as transaction:
-            assert scans.claim(transaction, NOON, ("1 Hour",), later(minutes=20)) is None
-            row = transaction.one(
-                "SELECT notifications, late, attempts FROM scans WHERE due_at = %s", (NOON,)
-            )
-        assert (row["notifications"], row["late"], row["attempts"]) == (len(told(database)), 0, 3)
-
-    def test_a_bar_that_does_not_come_is_given_up_after_an_hour(self, database: Database) -> None:
-        late = Looked(pairs=2, scores=1, notifications=0, model_ms=None, late=1)
-        for minutes in (0, 55, 60, 66):
-            with database.transaction() as transaction:
-                claim = scans.claim(transaction, NOON, ("1 Day",), later(minutes=minutes))
-                assert (claim is not None) is (minutes <= 60)
-                if claim is not None:
-                    assert scans.finish(transaction, claim, late, claim.started_at)
-
-    def test_no_bar_is_late_while_its_market_is_closed(self, database: Database) -> None:
-        users(database, 1, min_confidence=0, only_with_edge=False, only_ml_enhanced=False)
-        saturday = datetime(2026, 11, 14, 12, 0, tzinfo=UTC)
-        outcome = scan.scan(database, settings_for(database.url), saturday, saturday + timedelta(seconds=6))
-        assert (outcome.late, bool(outcome.skipped)) == (0, True)
