@@ -259,6 +259,14 @@ def test_a_late_bar_from_before_the_entry_says_nothing_of_the_trade(desk):
     assert desk.trade(trade)["current_price"] == Decimal("1.0860")
 
 
+def test_bars_never_judge_a_trade_that_a_bot_holds(desk):
+    held, tracked = desk.open().trade_id, desk.open().trade_id
+    desk.run("UPDATE user_trades SET signal_uuid = gen_random_uuid() WHERE id = %s", (held,))
+    bar(desk, HIT)
+    look(desk)
+    assert (state(desk, held)[0], state(desk, tracked)[0]) == ("open", "closed")
+
+
 def test_who_has_no_discord_gets_a_row_that_nothing_sends(desk):
     trade = desk.open().trade_id
     bar(desk, HIT)

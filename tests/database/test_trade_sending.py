@@ -9,7 +9,7 @@ import pytest
 from database import notification_sending, trade_updates
 from database.pool import Database
 from database.trade_updates import TradeUpdate, UpdateKind
-from tests.database.trade_desk import TradeDesk
+from tests.database.trade_desk import START, TradeDesk
 
 DEADLINE_SECONDS = 60
 
@@ -105,3 +105,21 @@ def test_the_signals_of_one_whose_updates_must_wait_are_due(desk):
     signal = desk.notify(next_attempt_at=desk.now)
     assert due(desk) == [desk.ann]
     assert claim(desk).ids == [signal]
+
+
+@pytest.mark.parametrize("ended", [{"acknowledged": True}, {"expires_at": START}])
+def test_a_signal_that_is_over_is_not_claimed(desk, ended):
+    desk.notify(next_attempt_at=desk.now, **ended)
+    assert claim(desk) is None
+
+
+def test_a_signal_is_booked_as_sent_once(desk):
+    signal = desk.notify(next_attempt_at=desk.now)
+    assert claim(desk).ids == [signal]
+    first = desk.now
+    for message in (11, 12):
+        with desk.database.transaction() as transaction:
+            notification_sending.note_seen(transaction, signal, 1, message, desk.now)
+        desk.wait(minutes=1)
+    row = desk.one("SELECT sent_at, discord_message_id FROM signal_notifications")
+    assert (row["sent_at"], row["discord_message_id"]) == (first, 11)
