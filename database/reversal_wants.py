@@ -75,12 +75,9 @@ def told_about(transaction: Transaction, pairs: Sequence[str]) -> list[int]:
         """
         SELECT users.id FROM user_discord_settings AS settings JOIN users ON users.id = settings.user_id
          WHERE users.is_active AND settings.notifications_enabled AND settings.discord_user_id IS NOT NULL
-           AND EXISTS (SELECT FROM jsonb_array_elements_text(
-                           CASE jsonb_typeof(preferred_pairs) WHEN 'array' THEN preferred_pairs ELSE '[]' END) AS pair
-                        WHERE upper(btrim(pair)) = ANY(%s))
-         ORDER BY users.id
+           AND settings.preferred_pairs ?| %s::text[] ORDER BY users.id
         """,
-        (list(pairs),),
+        (_spellings(transaction, pairs),),
     )
     return [row["id"] for row in rows]
 
@@ -142,6 +139,19 @@ def pair_of_lane(transaction: Transaction, lane_id: int) -> str | None:
     """Return the pair that a lane trades; None where it has none."""
     row = transaction.one("SELECT symbol, asset_class, base_asset FROM lanes WHERE id = %s", (lane_id,))
     return pair_of(row["symbol"], AssetClass(row["asset_class"]), row["base_asset"])
+
+
+def _spellings(transaction: Transaction, pairs: Collection[str]) -> list[str]:
+    """Return every way in which users write some pairs."""
+    rows = transaction.all(
+        """
+        SELECT DISTINCT text FROM user_discord_settings AS settings,
+               jsonb_array_elements_text(
+                   CASE jsonb_typeof(preferred_pairs) WHEN 'array' THEN preferred_pairs ELSE '[]' END) AS text
+         WHERE settings.notifications_enabled AND settings.discord_user_id IS NOT NULL
+        """
+    )
+    return [row["text"] for row in rows if _pair(row["text"]) in pairs]
 
 
 def _bot(row: Row) -> ScoreBot | None:

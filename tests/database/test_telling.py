@@ -56,8 +56,9 @@ class TestTheRow:
 
     def test_a_pair_that_somebody_spelt_in_their_way_is_theirs(self, database: Database) -> None:
         """It is scanned for them, so they are told of it."""
-        users(database, 1, preferred_pairs=["eur/usd "])
-        assert tell_of(database, score()) == 1
+        for spelling in ("eur/usd ", "EURUSD", "EUR/USD"):
+            users(database, 1, preferred_pairs=["GBP/USD", spelling])
+        assert tell_of(database, score()) == 3
 
     def test_of_a_recording_it_says_so(self, database: Database) -> None:
         users(database, 1)
