@@ -3,6 +3,7 @@
 import threading
 from datetime import UTC, datetime, timedelta
 
+import discord
 import pytest
 
 from core.trade_wording import cancelled
@@ -82,6 +83,20 @@ def test_a_channel_that_the_user_cannot_see_is_not_written_into(desk, ann, serve
             assert row["last_error"].startswith("It was sent elsewhere: ")
             assert str(channel_id) in row["last_error"]
         assert other.last_message is None
+
+    in_room(desk, served, play)
+
+
+def test_a_channel_that_is_hidden_from_a_member_is_not_written_into(desk, ann, served):
+    async def play(room):
+        unseen = discord.PermissionOverwrite(view_channel=False)
+        hidden = room.guild.create_text_channel("hidden", overwrites={room.guild.default_role: unseen})
+        user = person(room, ann)
+        wishes(desk, ann.id, notification_channel_id=hidden.id)
+        number = notify(desk, ann.id)
+        await room.until(lambda: told(desk, number)["sent_at"])
+        assert told(desk, number)["discord_channel_id"] == user.dm_channel.id
+        assert f"cannot see channel {hidden.id}" in told(desk, number)["last_error"]
 
     in_room(desk, served, play)
 
