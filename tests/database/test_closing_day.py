@@ -124,6 +124,17 @@ class TestFigures:
         assert figures["delivery_ms_p50"] == 2000
         assert figures["delivery_ms_p99"] == Decimal("2980.0")
 
+    def test_what_happened_on_a_later_day_is_not_this_days_even_when_it_is_made_late(self, day: Day) -> None:
+        day.told(MORNING, after_ms=5)
+        day.scan(MORNING)
+        later = {"acknowledged": True, "acknowledged_at": AFTER_MIDNIGHT, "answer": "opened"}
+        day.told(AFTER_MIDNIGHT, after_ms=5, **later)
+        day.told(AFTER_MIDNIGHT, failed_at=AFTER_MIDNIGHT)
+        day.trade(AFTER_MIDNIGHT)
+        day.close(AFTER_MIDNIGHT + timedelta(days=2))
+        names = ("signals_sent", "signals_acknowledged", "signals_traded", "messages_failed", "trades_closed")
+        assert [day.figures()[name] for name in names] == [1, 0, 0, 0, 0]
+
     def test_trades(self, day: Day) -> None:
         noon = MORNING + timedelta(hours=4)
         day.trade(noon, minutes=30)
