@@ -1,6 +1,5 @@
 """The bot's own process and a Discord on sockets: death in the middle, one that waits, one that says wait."""
 
-
 import psutil
 import psycopg2
 import pytest
