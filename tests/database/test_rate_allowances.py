@@ -10,6 +10,9 @@ import pytest
 
 from database import rate_allowances
 from database.pool import Database
+from reversal.feed_round import Round, asking
+from reversal.sources.alpha_vantage import AlphaVantage
+from reversal.sources.base import Allowance, AllowanceUsedUp
 
 NOW = datetime(2026, 7, 7, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -88,3 +91,20 @@ def test_a_smaller_allowance_counts_from_now_on(database: Database) -> None:
     assert [take(database, NOW, calls=5) for _ in range(5)] == [0.0] * 5
     assert take(database, NOW, calls=2) == 60.0
     assert take(database, NOW + MINUTE, calls=2) == 0.0
+
+
+def test_what_one_allowance_refuses_costs_none_of_the_others(database: Database) -> None:
+    allowances = (Allowance(calls=2, seconds=60), Allowance(calls=1, seconds=86_400))
+    source = AlphaVantage("", "", allowances, "1 Min")
+    this = Round(database=database, began_at=NOW, patience=timedelta(0))
+    with database.session() as session:
+        ask = asking(this, source, session)
+        ask()
+        with pytest.raises(AllowanceUsedUp, match="1 in 86400 s"):
+            ask()
+    with database.transaction() as transaction:
+        rows = transaction.all("SELECT name, cardinality(taken) AS taken FROM rate_allowances")
+    assert {row["name"]: row["taken"] for row in rows} == {
+        "alpha_vantage 60 s": 1,
+        "alpha_vantage 86400 s": 1,
+    }
