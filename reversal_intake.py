@@ -72,7 +72,7 @@ def why_untraded(score: Score, bot: ScoreBot) -> Untraded | None:
 def signal_of(score: Score, bot: ScoreBot) -> Signal:
     """Return the instruction that a score is: enter at the market, with its stop and target.
 
-    Prices of a recording say nothing about the market: its levels become distances in percent.
+    The paper broker's prices are simulated and a recording's are past: there levels are distances in percent.
     """
     if score.stop is None or score.target is None:
         raise ValueError(f"{score.pair} {score.timeframe}: a signal has a stop and a target")
@@ -80,9 +80,9 @@ def signal_of(score: Score, bot: ScoreBot) -> Signal:
         action=Action.BUY if score.direction is Direction.LONG else Action.SELL,
         symbol=bot.symbol,
         timeframe=score.timeframe,
-        price=None if score.is_replay else score.entry,
-        stop_loss=_level(score, score.stop),
-        take_profits=(_level(score, score.target),),
+        price=None if bot.is_practice else score.entry,
+        stop_loss=_level(score, bot, score.stop),
+        take_profits=(_level(score, bot, score.target),),
         sender_id=_key(bot, score),
         sent_at=score.bar_closed_at,
         bar_time=score.bar_opened_at,
@@ -114,8 +114,8 @@ def _rank(score: Score) -> tuple[object, ...]:
     return (score.bar_closed_at, score.confidence, score.version != RULES)
 
 
-def _level(score: Score, price: Decimal) -> Level:
-    if not score.is_replay:
+def _level(score: Score, bot: ScoreBot, price: Decimal) -> Level:
+    if not bot.is_practice:
         return Level(kind=LevelKind.PRICE, value=price)
     distance = (abs(price - score.entry) / score.entry * 100).quantize(FINEST_PERCENT)
     return Level(kind=LevelKind.PERCENT, value=max(distance, FINEST_PERCENT))

@@ -7,6 +7,7 @@ and asking twice with one request key trades once.
 import json
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 from uuid import UUID
 
 import psycopg2.errors
@@ -35,6 +36,7 @@ from signals.tradingview import Understood
 
 # An order that is sent after the price went further than this is another trade.
 MOST_DEVIATION_PERCENT = 1
+FINEST_PERCENT = Decimal("0.0001")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +91,7 @@ def _open(
     instrument: Instrument,
     now: datetime,
 ) -> Executed:
-    _place(transaction, acting, connection_id)
+    place = _place(transaction, acting, connection_id)
     signal = tracked_trades.signal_of(transaction, acting.owner, request.notification_id)
     before = _before(transaction, acting, request)
     if before is not None:
@@ -100,7 +102,9 @@ def _open(
         signal, now, is_ordered=True,
     )  # fmt: skip
     bot = _bot(transaction, acting, connection_id, instrument, request, market)
-    sent = _send(transaction, acting, connection_id, bot, _signal(request, market, instrument, now), now)
+    sent = _send(
+        transaction, acting, connection_id, bot, _signal(request, market, instrument, place, now), now
+    )
     columns = {"connection_id": connection_id, "bot_config_id": bot.id, "signal_uuid": sent}
     trade_fills.link(transaction, acting.owner, made.trade_id, columns)
     acting.note(transaction, "trade execute", f"trade {made.trade_id}", after={"bot": bot.id, "signal": sent})
@@ -192,17 +196,28 @@ def _free_name(transaction: Transaction, acting: Acting, symbol: str) -> str:
     return next(name for name in names if name.lower() not in taken)
 
 
-def _signal(request: TradeRequest, market: Market, instrument: Instrument, now: datetime) -> Signal:
+def _signal(
+    request: TradeRequest, market: Market, instrument: Instrument, place: Row, now: datetime
+) -> Signal:
+    """Return the order's signal; the paper broker's prices are simulated, so levels are distances there."""
+    is_practice = place["broker"] == BrokerName.PAPER
     return Signal(
         action=Action.BUY if request.direction is Direction.LONG else Action.SELL,
         symbol=instrument.symbol,
-        price=request.entry,
+        price=None if is_practice else request.entry,
         quantity=request.lots * market.lot,
-        stop_loss=Level(kind=LevelKind.PRICE, value=request.stop),
-        take_profits=(Level(kind=LevelKind.PRICE, value=request.target),),
+        stop_loss=_level(request, request.stop, is_practice=is_practice),
+        take_profits=(_level(request, request.target, is_practice=is_practice),),
         sender_id=request.request_key,
         sent_at=now,
     )
+
+
+def _level(request: TradeRequest, price: Decimal, *, is_practice: bool) -> Level:
+    if not is_practice:
+        return Level(kind=LevelKind.PRICE, value=price)
+    distance = abs(price - request.entry) / request.entry * 100
+    return Level(kind=LevelKind.PERCENT, value=max(distance.quantize(FINEST_PERCENT), FINEST_PERCENT))
 
 
 def _send(

@@ -107,11 +107,13 @@ def _ending_in(levels: Levels, bar: Bar) -> Ending | None:
     if levels.expires_at is not None and bar.opened_at >= levels.expires_at:
         return Ending(price=bar.open, reason=CloseReason.TIME, at=bar.opened_at)
     worst, best = (bar.low, bar.high) if levels.direction is Direction.LONG else (bar.high, bar.low)
-    first, worst, best = (bar.close,) * 3 if bar.opened_at < levels.entered_at else (bar.open, worst, best)
-    # In this order: a price that is beyond a level when the bar begins was never at the level itself
+    is_inside = bar.opened_at < levels.entered_at
+    first, worst, best = (bar.close,) * 3 if is_inside else (bar.open, worst, best)
+    # In this order: a price that is beyond a level when the bar begins was never at the level itself. One that
+    # came there since the entry passed the target on its way
     looks = (
         (_is_lost(levels, first), first, CloseReason.STOP),
-        (_is_won(levels, first), first, CloseReason.TARGET),
+        (_is_won(levels, first), levels.target if is_inside else first, CloseReason.TARGET),
         (_is_lost(levels, worst), levels.stop, CloseReason.STOP),
         (_is_won(levels, best), levels.target, CloseReason.TARGET),
     )

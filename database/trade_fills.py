@@ -59,7 +59,7 @@ def followed(transaction: Transaction) -> list[Row]:
     in `trade_watch`; signal_sentence, and is_final once the engine is done with the signal; bought,
     bought_at (average) and began_at of the entry, None without a fill; is_over once the bot holds no more of
     it, with sold_at (average), ended_at and ended_by, the kind of risk event or None; last_price and
-    priced_at as the broker last showed the position.
+    priced_at as the broker last showed the position; is_practice at the paper broker.
     """
     return transaction.all(_FOLLOWED)
 
@@ -91,13 +91,15 @@ _FOLLOWED = """
            users.is_active AND discord_user_id IS NOT NULL AS told,
            signals.sentence AS signal_sentence, signals.id IS NULL OR signals.finished_at IS NOT NULL AS is_final,
            entry.*, ending.fill_id IS NOT NULL AS is_over, ending.ended_at, ending.ended_by, sold.sold_at,
-           shown.current_price AS last_price, shown.taken_at AS priced_at
+           shown.current_price AS last_price, shown.taken_at AS priced_at,
+           connections.broker IS NOT DISTINCT FROM 'paper' AS is_practice
       FROM held
       JOIN users ON users.id = held.user_id
       LEFT JOIN user_discord_settings AS settings ON settings.user_id = held.user_id
       LEFT JOIN signals ON signals.uuid = held.signal_uuid
       LEFT JOIN user_bot_configs AS bots ON bots.id = held.bot_config_id
       LEFT JOIN lanes ON lanes.id = bots.lane_id
+      LEFT JOIN user_api_keys AS connections ON connections.id = bots.connection_id
       LEFT JOIN position_snapshots AS shown
         ON shown.connection_id = bots.connection_id AND shown.symbol = bots.symbol
       CROSS JOIN LATERAL (

@@ -15,6 +15,7 @@ from database.trade_updates import TradeUpdate, UpdateKind
 from reversal.judging import is_due
 
 REASONS = {"STOP": CloseReason.STOP, "TARGET": CloseReason.TARGET, "TIME_LIMIT": CloseReason.TIME}
+FINEST = Decimal("0.00000001")
 NO_REASON = "the engine opened nothing, and gave no reason."
 
 
@@ -60,14 +61,23 @@ def _follow(transaction: Transaction, found: Followed, trade: Row, prices: Price
 
 
 def _filled(trade: Row, now: datetime) -> Row:
-    """Return the entry as it was filled; what one lot is belongs to the market."""
+    """Return the entry as it was filled; what one lot is belongs to the market.
+
+    The paper broker's prices are simulated: stop and target stand as far from the fill as they were asked for.
+    """
+    is_moved = trade["is_practice"] and trade["bought_at"] != trade["entry_price"]
     return {
+        **(_moved_levels(trade, trade["bought_at"] / trade["entry_price"]) if is_moved else {}),
         "entry_price": trade["bought_at"],
         "entry_time": trade["began_at"],
         "lot_size": trade["bought"] / market_of(trade["pair"]).lot,
         "looked_until": trade["began_at"],
         "looked_at": now,
     }
+
+
+def _moved_levels(trade: Row, share: Decimal) -> Row:
+    return {name: (trade[name] * share).quantize(FINEST) for name in ("stop_loss", "take_profit")}
 
 
 def _cancel(transaction: Transaction, found: Followed, trade: Row, now: datetime) -> None:

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from core import timeframe as timeframes
 from core.bar import Bar, length
 from core.pips import MarketKind, market_of
-from reversal.sources.base import AT_ONCE, Allowance, SourceRefused, SourceUnavailable, freely
+from reversal.sources.base import SETTLED, Allowance, SourceRefused, SourceUnavailable, freely
 from reversal.sources.numbers import number
 from settings import Settings
 
@@ -31,7 +31,8 @@ class CsvFolder:
     name = "csv"
     kinds = frozenset(MarketKind)
     allowances: tuple[Allowance, ...] = ()
-    settles = AT_ONCE
+    # Whoever writes the file needs a moment, too
+    settles = SETTLED
     is_replay = False
 
     def __init__(self, folder: Path, zone: ZoneInfo) -> None:

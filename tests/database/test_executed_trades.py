@@ -100,6 +100,25 @@ def test_the_trade_follows_the_bots_own_fills_to_its_target(desk):
     assert (row["pips"], row["profit_loss"]) == (410000, 410)
 
 
+def test_at_simulated_prices_stop_and_target_stand_as_far_from_the_fill_as_they_were_asked_for(desk):
+    """The market of the signal is at 80,000, the paper broker's is not."""
+    made = desk.execute(entry=Decimal(80000), stop=Decimal(76000), target=Decimal(88000))
+    desk.work_all()
+    desk.follow()
+    desk.follow()
+    row = desk.trade(made.trade_id)
+    assert (row["status"], row["entry_price"]) == ("open", 60000)
+    assert (row["stop_loss"], row["take_profit"]) == (57000, 66000)
+    protection = desk.one("SELECT * FROM protections")
+    assert (protection["stop_price"], protection["target_price"]) == (57000, 66000)
+    desk.wait(60)
+    desk.market.pin("BTC/USD", "56900", "56910")
+    desk.watch()
+    desk.follow()
+    row = desk.trade(made.trade_id)
+    assert (row["status"], row["close_reason"], row["result"]) == ("closed", "sl_hit", "loss")
+
+
 def test_a_stop_closes_it_as_lost_and_tells_of_each_step(desk):
     link(desk)
     made = desk.execute()
@@ -183,14 +202,14 @@ def test_a_death_at_any_write_leaves_nothing_and_asking_again_does_it(desk, tabl
 
 
 def test_what_the_engine_refuses_cancels_the_trade_with_its_reason(desk):
-    made = desk.execute()
-    desk.market.pin("BTC/USD", "65000", "65010")
+    made = desk.execute(lots=Decimal(90))
     desk.work_all()
     desk.follow()
     row = desk.trade(made.trade_id)
     assert (row["status"], row["close_reason"], row["pips"]) == ("cancelled", None, None)
     message = desk.one("SELECT message FROM trade_updates WHERE update_type = 'cancelled'")["message"]
-    assert message.startswith("🚫 Trade cancelled: The price is 65,010")
+    assert message.startswith("🚫 Trade cancelled: ")
+    assert desk.one("SELECT sentence FROM signals")["sentence"] in message
     assert desk.execute(request_key="another", target=Decimal(66000)).is_new
 
 

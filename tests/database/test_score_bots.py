@@ -93,7 +93,9 @@ class TestTheWayThrough:
         row = floor.bot_row(bot)
         assert row["quantity"] > 0
         protection = floor.one("SELECT * FROM protections WHERE bot_config_id = %s", (bot,))
-        assert (protection["stop_price"], protection["target_price"]) == (59000, 62000)
+        share = floor.one("SELECT price FROM fills")["price"] / 60000
+        assert protection["stop_price"] == pytest.approx(59000 * share, abs=Decimal("0.1"))
+        assert protection["target_price"] == pytest.approx(62000 * share, abs=Decimal("0.1"))
 
     def test_the_next_bar_the_other_way_turns_it(self, floor: TradingFloor) -> None:
         """The scores' bot follows no strategy of its own: each stands alone, also after a stop."""
@@ -115,6 +117,16 @@ class TestTheWayThrough:
     def test_a_symbol_spelt_as_another_broker_spells_it_is_the_same_pair(self, floor: TradingFloor) -> None:
         bot = a_bot(floor, symbol="btcusdt")
         assert [row["bot_config_id"] for row in offered(floor, found("BTC/USDT"))] == [bot]
+
+    def test_at_simulated_prices_levels_are_distances(self, floor: TradingFloor) -> None:
+        """What coins cost elsewhere is not what they cost at the paper broker."""
+        bot = a_bot(floor, size="6000")
+        offered(floor, found(entry=Decimal(80000), stop=Decimal(76000), target=Decimal(88000)))
+        floor.work(bot)
+        protection = floor.one("SELECT * FROM protections WHERE bot_config_id = %s", (bot,))
+        filled = floor.one("SELECT price FROM fills")["price"]
+        assert protection["stop_price"] / filled == pytest.approx(Decimal("0.95"), abs=Decimal("0.0001"))
+        assert protection["target_price"] / filled == pytest.approx(Decimal("1.1"), abs=Decimal("0.0001"))
 
     def test_a_recordings_levels_are_distances(self, floor: TradingFloor) -> None:
         a_bot(floor)

@@ -65,6 +65,21 @@ def test_a_bar_ends_a_trade_where_it_touches_first_and_both_is_the_stop(directio
     assert (ending and ending.price, ending and ending.reason) == (price and Decimal(price), reason)
 
 
+@pytest.mark.parametrize(
+    ("direction", "close", "price", "reason"),
+    [
+        ("long", "1.0990", "1.0962", TARGET),
+        ("long", "1.0790", "1.0790", STOP),
+        ("short", "1.0700", "1.0746", TARGET),
+        ("short", "1.0920", "1.0920", STOP),
+    ],
+)
+def test_a_close_beyond_the_target_in_the_bar_of_the_entry_passed_it(direction, close, price, reason):
+    """A target is an order that rests there; a stop sells at what it finds."""
+    ending = follow(levels(direction, entered_at=START + MINUTE / 2), [bar(f"1.0850 1.0999 1.0600 {close}")])
+    assert (ending.price, ending.reason) == (Decimal(price), reason)
+
+
 def test_of_the_bar_it_was_opened_in_only_the_close_counts():
     inside = levels(entered_at=START + MINUTE / 2)
     before = "1.0850 1.0999 1.0700 1.0860"
