@@ -21,6 +21,7 @@ PIP, YEN_PIP, TICK = Decimal("0.0001"), Decimal("0.01"), Decimal("0.01")
 TENTH = Decimal("0.1")
 SMALLEST_LOT, LARGEST_LOT = Decimal("0.01"), Decimal(100)
 BETWEEN = "USD"
+MOST_DECIMALS = 8
 _PAIR = re.compile(r"([A-Z0-9]{1,20})(?:/([A-Z0-9]{1,20}))?")
 
 
@@ -62,12 +63,25 @@ class Market:
 
     @property
     def decimals(self) -> int:
-        """Return how many decimals a price is shown with: one more than a pip has, for currencies."""
+        """Return how many decimals a price has at least: one more than a pip has, for currencies."""
         return -int(self.step.as_tuple().exponent) + (self.kind is MarketKind.FOREX)
 
-    def shown(self, price: Decimal) -> str:
-        """Return a price as people write it."""
-        return f"{price:.{self.decimals}f}"
+    def decimals_of(self, price: Decimal) -> int:
+        """Return how many decimals a price is shown with: five digits at least.
+
+        Coins and shares have no pip, so theirs keep what they carry, up to eight decimals, and eight digits
+        where they begin with zeros.
+        """
+        first = price.adjusted()
+        least = max(self.decimals, 4 - first)
+        if self.kind is MarketKind.FOREX:
+            return least
+        carried = -int(price.normalize().as_tuple().exponent)
+        return max(least, min(carried, MOST_DECIMALS - min(first + 1, 0)))
+
+    def shown(self, price: Decimal, *, grouped: bool = False) -> str:
+        """Return a price as people write it, with its thousands apart where it is not to be typed again."""
+        return f"{price:{',' if grouped else ''}.{self.decimals_of(price)}f}"
 
     def steps(self, direction: Direction, entry: Decimal, price: Decimal) -> Decimal:
         """Return the pips or points won by `price`, to a tenth; lost ones are negative."""

@@ -77,14 +77,38 @@ def test_yen_count_a_hundred_times_larger_pips():
     ("pair", "kind", "unit", "shown"),
     [
         ("eur/usd", MarketKind.FOREX, "pips", "1.08540"),
-        ("USD/JPY", MarketKind.FOREX, "pips", "1.085"),
-        ("BTC/USDT", MarketKind.CRYPTO, "points", "1.09"),
-        ("AAPL", MarketKind.STOCK, "points", "1.09"),
+        ("USD/JPY", MarketKind.FOREX, "pips", "1.0854"),
+        ("BTC/USDT", MarketKind.CRYPTO, "points", "1.0854"),
+        ("AAPL", MarketKind.STOCK, "points", "1.0854"),
     ],
 )
 def test_a_market_is_known_by_its_name(pair, kind, unit, shown):
     market = market_of(pair)
     assert (market.kind, market.unit, market.shown(Decimal("1.0854"))) == (kind, unit, shown)
+
+
+@pytest.mark.parametrize(
+    ("pair", "price", "shown"),
+    [
+        ("XRP/USD", "1.2363", "1.2363"),
+        ("XRP/USD", "1.5", "1.5000"),
+        ("BTC/USD", "64000.5", "64000.50"),
+        ("BTC/USD", "64000.123456789", "64000.12345679"),
+        ("DOGE/USD", "0.17088", "0.17088"),
+        ("PEPE/USD", "0.0000123456", "0.0000123456"),
+        ("SHIB/USD", "0.00001", "0.000010000"),
+        ("AAPL", "227.4833", "227.4833"),
+        ("AAPL", "227.40000", "227.40"),
+        ("BTC/USD", "0", "0.0000"),
+        ("USD/JPY", "150.123456", "150.123"),
+        ("EUR/USD", "1.0854321", "1.08543"),
+        ("JPY/USD", "0.0065432", "0.0065432"),
+    ],
+)
+def test_a_price_is_shown_with_the_digits_that_tell_it_from_others(pair, price, shown):
+    market = market_of(pair)
+    assert market.shown(Decimal(price)) == shown
+    assert market.shown(Decimal(price), grouped=True).replace(",", "") == shown
 
 
 @pytest.mark.parametrize("typed", ["EURUSD", "eurusd", " EURUSD "])
