@@ -9,6 +9,9 @@ from enum import StrEnum
 from core.pips import Direction
 
 RULES = "rules"
+# The factor that says how a signal's model or rule did out of sample, and what it says where nothing was tried
+RECORD = "out of sample"
+NEVER_MEASURED = "never measured for this pair and timeframe: no edge shown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

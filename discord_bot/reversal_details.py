@@ -1,6 +1,6 @@
 """What is behind a signal: its probabilities, its factors, and what the model showed out of sample."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -12,7 +12,17 @@ from core.reversal import RULES
 from core.wording import number
 from database import model_versions
 from database.pool import Row, Transaction
-from discord_bot.reversal_embed import FIELD_VALUE, NOT_KNOWN, percent, title
+from discord_bot.reversal_embed import (
+    FIELD_VALUE,
+    NEVER_TESTED_WORDS,
+    NO_CONFIDENCE,
+    NO_EDGE,
+    NOT_KNOWN,
+    factors,
+    is_unmeasured,
+    percent,
+    title,
+)
 
 Report = Mapping[str, Any]
 
@@ -25,7 +35,7 @@ STRATEGIES = {
     "random_entries": "random entries",
     "never_trade": "never trade",
 }
-NO_RECORD = "Of this pair and timeframe the model has no record out of sample: nothing shows an edge."
+NO_RECORD = f"{NEVER_TESTED_WORDS} The model has no record out of sample of them."
 NO_MODEL = "The model that gave this signal is not known here any more."
 
 
@@ -62,7 +72,7 @@ def _record(report: Report | None) -> str:
     strategies = report.get("strategies")
     if not strategies:
         return NO_RECORD
-    verdict = "✅ **Edge shown**" if report.get("edge_shown") else "⚠️ **No edge shown**"
+    verdict = "✅ **Edge shown**" if report.get("edge_shown") else NO_EDGE
     rule = "edge shown" if report.get("rule_edge_shown") else "no edge shown"
     lines = [f"{verdict} for the model, {rule} for the plain rule. {_span(report)}"]
     lines += [f"{name}: {_figures(strategies[key])}" for key, name in STRATEGIES.items() if key in strategies]
@@ -98,11 +108,12 @@ def _brier(brier: Report | None) -> list[str]:
 
 def _confidence(row: Row) -> str:
     ratio = row["risk_reward_ratio"]
-    needed = percent(1 / (1 + ratio))
+    pays = f"At 1:{number(round(ratio, 2))} a trade pays above {percent(1 / (1 + ratio))}, before costs."
+    if is_unmeasured(row):
+        return f"Confidence {NO_CONFIDENCE}: nobody counted how many trades of this rule reach the target. {pays}"
     return (
         f"Confidence {percent(row['confidence'])}: so many of 100 trades like this one are expected to reach"
-        f" the target before the stop. At 1:{number(round(ratio, 2))} a trade pays above {needed}, before costs."
-        " It is an estimate from the past, and no promise."
+        f" the target before the stop. {pays} It is an estimate from the past, and no promise."
     )
 
 
@@ -115,14 +126,8 @@ def _stage2(row: Row) -> str:
 
 
 def _factors(stored: object) -> str:
-    lines = [f"{neutral(str(name))}: {_figure(value)}" for name, value in _pairs(stored)]
+    lines = [f"{neutral(str(name))}: {_figure(value)}" for name, value in factors(stored)]
     return shortened("\n".join(lines), FIELD_VALUE) if lines else NOT_KNOWN
-
-
-def _pairs(stored: object) -> Iterable[tuple[object, object]]:
-    if isinstance(stored, Mapping):
-        return stored.items()
-    return [(each[0], each[1]) for each in stored or () if len(each) == 2] if isinstance(stored, list) else ()
 
 
 def _figure(value: object) -> str:

@@ -1,5 +1,6 @@
 """How a reversal signal looks in Discord: the message with its buttons, and what was decided; pure."""
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 
@@ -7,7 +8,7 @@ import discord
 
 from alerts.neutral import neutral, shortened
 from core.pips import Direction, Market, market_of
-from core.reversal import RULES
+from core.reversal import NEVER_MEASURED, RECORD, RULES
 from core.wording import number
 from database.pool import Row
 
@@ -17,11 +18,12 @@ SIGNS = {Direction.LONG: "📈", Direction.SHORT: "📉"}
 OPENED, IGNORED = "opened", "ignored"
 FIELD_VALUE = 1024
 REPLAY_WORDS = "**REPLAY**: a recording played as if it were live. These are not today's prices."
-NO_EDGE_WORDS = (
-    "⚠️ **No edge shown**: out of sample, trades like this one did not earn anything. Details has the figures."
-)
+NO_EDGE = "⚠️ **No edge shown**"
+NO_EDGE_WORDS = f"{NO_EDGE}: nothing says that trades like this one earn anything. Details has more."
+NEVER_TESTED_WORDS = f"{NO_EDGE}: this pair and timeframe were never tested."
 RULES_WORDS = "Of the plain RSI rule, not of the model."
 NOT_KNOWN = "not known"
+NO_CONFIDENCE = "– (never measured)"
 
 
 def title(row: Row) -> str:
@@ -39,7 +41,7 @@ def embed(row: Row) -> discord.Embed:
     made.add_field(name="Pair", value=neutral(row["pair"]))
     made.add_field(name="Timeframe", value=neutral(row["timeframe"]))
     made.add_field(name="Signal", value=f"{SIGNS[direction]} {direction.upper()}")
-    made.add_field(name="Confidence", value=percent(row["confidence"]))
+    made.add_field(name="Confidence", value=confidence(row))
     made.add_field(name="Entry", value=price(market, row["entry_price"]))
     made.add_field(name="R:R", value=f"1:{number(round(row['risk_reward_ratio'], 2))}")
     made.add_field(name="🛑 Stop loss", value=_level(market, direction, row, "stop_loss"))
@@ -56,9 +58,26 @@ def percent(share: Decimal | None) -> str:
     return f"{number(round(share * 100, 1))} %"
 
 
+def confidence(row: Row) -> str:
+    """Return how sure a signal is; of a rule whose trades were never measured nobody knows."""
+    return NO_CONFIDENCE if is_unmeasured(row) else percent(row["confidence"])
+
+
+def is_unmeasured(row: Row) -> bool:
+    """Tell whether a signal's confidence is the rule's 0 for trades that nobody counted."""
+    return row["model_version"] == RULES and not row["confidence"] and "hit rate" not in _record(row)
+
+
+def factors(stored: object) -> Iterable[tuple[object, object]]:
+    """Return the names and figures that a signal carries."""
+    if isinstance(stored, Mapping):
+        return stored.items()
+    return [(each[0], each[1]) for each in stored or () if len(each) == 2] if isinstance(stored, list) else ()
+
+
 def price(market: Market, value: Decimal) -> str:
-    """Return a price with its market's decimals, or exactly where those would hide what it is."""
-    return market.shown(value) if abs(value) >= 100 * market.step else number(value)
+    """Return a price as people write it."""
+    return market.shown(value)
 
 
 def distance(market: Market, direction: Direction, entry: Decimal, level: Decimal) -> str:
@@ -79,10 +98,14 @@ def moment(at: datetime, style: str) -> str:
 def _marks(row: Row) -> str | None:
     marks = (
         (row["source"] == REPLAY, REPLAY_WORDS),
-        (not row["edge_shown"], NO_EDGE_WORDS),
+        (not row["edge_shown"], NEVER_TESTED_WORDS if _record(row) == NEVER_MEASURED else NO_EDGE_WORDS),
         (row["model_version"] == RULES, RULES_WORDS),
     )
     return "\n".join(words for holds, words in marks if holds) or None
+
+
+def _record(row: Row) -> str:
+    return str(dict(factors(row["factors"])).get(RECORD, ""))
 
 
 def _level(market: Market, direction: Direction, row: Row, name: str) -> str:

@@ -19,7 +19,7 @@ import numpy as np
 
 from core.bar import Bar
 from core.pips import Direction, Market, market_of
-from core.reversal import Score
+from core.reversal import NEVER_MEASURED, RECORD, Score
 from reversal import labels, samples
 from reversal.features import NAMES, NEEDED, Floats, Rows, rows, stacked
 from reversal.samples import Family, Integers, Switches
@@ -291,12 +291,12 @@ def record_in_words(
     """Return what Details say of the trades of a pair and timeframe out of sample, good or bad."""
     found = record.get(samples.key_of(*key))
     if found is None:
-        return {"out of sample": "never measured for this pair and timeframe: no edge shown"}
+        return {RECORD: NEVER_MEASURED}
     figures = found["strategies"][of]
     if not figures["trades"]:
-        return {"out of sample": "no trades, so no edge shown"}
+        return {RECORD: "no trades, so no edge shown"}
     return {
-        "out of sample": f"{figures['trades']} trades, {figures['expectancy']:+.3f} R each"
+        RECORD: f"{figures['trades']} trades, {figures['expectancy']:+.3f} R each"
         f" (95 %: {figures['low']:+.3f} to {figures['high']:+.3f}), hit rate {figures['hit_rate']:.1%}"
     }
 
