@@ -18,6 +18,8 @@ OLDEST_ENTRY = timedelta(days=7)
 CLOCK_SLACK = timedelta(minutes=1)
 # How far an entry may be from the newest price, as a factor: a slip of the finger is further away.
 FURTHEST = {MarketKind.FOREX: Decimal("1.1"), MarketKind.STOCK: Decimal(2), MarketKind.CRYPTO: Decimal(2)}
+# Where the rate of two currencies lies, as long as no price of theirs is known.
+LEAST_RATE, MOST_RATE = Decimal("0.0001"), Decimal(1000)
 # How far stop and target may be from the entry.
 WIDEST = {MarketKind.FOREX: Decimal("1.5"), MarketKind.STOCK: Decimal(10), MarketKind.CRYPTO: Decimal(10)}
 _NUMBER = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?")
@@ -143,6 +145,12 @@ def _target_is_wrong(direction: Direction, target: Decimal, price: Decimal) -> b
 
 def _check_distances(request: TradeRequest, market: Market, last: Decimal | None) -> None:
     furthest = FURTHEST[market.kind]
+    if last is None and market.kind is MarketKind.FOREX and not LEAST_RATE <= request.entry <= MOST_RATE:
+        raise Refused(
+            f"No price of {market.pair} is known; an entry at {number(request.entry)} is a slip. Allowed:"
+            f" {number(LEAST_RATE)} to {number(MOST_RATE)}.",
+            "entry",
+        )
     if last is not None and not last / furthest <= request.entry <= last * furthest:
         words = (
             f"{market.pair} is at {market.shown(last)} now; an entry at {number(request.entry)} is a slip."

@@ -116,6 +116,16 @@ def test_a_strangers_signal_is_answered_like_an_unknown_one(desk):
     assert not desk.one("SELECT acknowledged FROM signal_notifications")["acknowledged"]
 
 
+@pytest.mark.parametrize("entry", ["10000", "1000.1", "0.00009"])
+def test_two_currencies_without_a_known_price_have_a_rate_that_can_be(desk, entry):
+    price = Decimal(entry)
+    wish = {"entry": price, "stop": price * Decimal("0.99"), "target": price * Decimal("1.02")}
+    refused = refusal(desk, **wish)
+    assert refused.field == "entry"
+    assert refused.sentence.endswith(f"an entry at {entry} is a slip. Allowed: 0.0001 to 1000.")
+    assert desk.open(pair="BTC/USD", **wish).is_new
+
+
 def test_a_refused_trade_answers_no_signal(desk):
     signal = desk.notify()
     refusal(desk, notification_id=signal, lots=Decimal(1000))
