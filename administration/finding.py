@@ -17,7 +17,7 @@ class Finding:
         words = " ".join(self.words.split())
         if self.mend is None:
             return f"ok     {self.subject}: {words}"
-        return f"FAULT  {self.subject}: {words}. To mend it, {self.mend}."
+        return f"FAULT  {self.subject}: {words.removesuffix('.')}. To mend it, {self.mend}."
 
 
 def moment(at: datetime) -> str:

@@ -91,4 +91,4 @@ def test_prices_that_do_not_come_are_named(said: Callable[..., list[str]], datab
         )
     [line] = said()[1:]
     assert line.startswith("FAULT  prices of EUR/USD 1 Hour (alpha_vantage): none since ")
-    assert "The key was refused." in line
+    assert "The key was refused. To mend it, " in line
