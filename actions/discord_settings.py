@@ -26,6 +26,22 @@ NO = frozenset({"off", "no", "false", "0"})
 NONE = frozenset({"", "none", "never", "no", "off", "-"})
 DIRECT = NONE | {"direct", "dm", "direct messages"}
 
+# What each wish is called where it is changed
+LABELS: Mapping[str, str] = {
+    "notifications_enabled": "Send me signals",
+    "preferred_pairs": "Pairs",
+    "enabled_timeframes": "Timeframes",
+    "min_confidence": "Minimum confidence",
+    "only_ml_enhanced": "Only signals of the model",
+    "only_with_edge": "Only where an edge was shown",
+    "notification_cooldown_minutes": "Same pair again after (minutes)",
+    "max_notifications_per_day": "At most a day",
+    "notification_channel_id": "Send to the channel (id)",
+    "running_update_minutes": "Tell how open trades stand",
+    "trade_limit_hours": "Close a trade after (hours)",
+    "account_currency": "Account currency",
+}
+
 _CHANNEL = re.compile(r"(?:<#)?([1-9][0-9]{14,18})>?")
 _WHOLE = re.compile(r"[0-9]{1,9}")
 _CURRENCY = re.compile(r"[A-Za-z]{3}")
@@ -137,7 +153,7 @@ def _update_minutes(text: str, name: str) -> int:
         return 0
     between = f"{SHORTEST_UPDATE_MINUTES} to {LONGEST_UPDATE_MINUTES}"
     if not _WHOLE.fullmatch(text) or not SHORTEST_UPDATE_MINUTES <= int(text) <= LONGEST_UPDATE_MINUTES:
-        raise Refused(f"Running updates come every {between} minutes, or never with 0.", name)
+        raise Refused(f"{_title(name)} is every {between} minutes, or never with 0.", name)
     return int(text)
 
 
@@ -168,7 +184,7 @@ def _channel(text: str, name: str) -> int | None:
 
 
 def _title(name: str) -> str:
-    return name.replace("_", " ").capitalize()
+    return f"“{LABELS[name]}”"
 
 
 _READERS: Mapping[str, Callable[[str, str], Any]] = {

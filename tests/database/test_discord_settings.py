@@ -67,7 +67,7 @@ def test_a_wish_is_stored_in_one_form(database, user_id, name, text, stored):
         ("min_confidence", "NaN", "0 to 1 by hundredths"),
         ("min_confidence", "1e999999", "0 to 1 by hundredths"),
         ("min_confidence", "0,65", "0 to 1 by hundredths"),
-        ("only_ml_enhanced", "maybe", "Only ml enhanced is on or off, not 'maybe'"),
+        ("only_ml_enhanced", "maybe", "“Only signals of the model” is on or off, not 'maybe'"),
         ("max_notifications_per_day", "201", "from 0 to 200"),
         ("max_notifications_per_day", "-1", "from 0 to 200"),
         ("max_notifications_per_day", "9" * 5000, "from 0 to 200"),

@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 from database import discord_accounts
 from database.pool import Row
 from tests.database.office import Office, open_office
-from tests.database.reversal_office import ReversalOffice, with_edge
+from tests.database.reversal_office import REPORT, ReversalOffice, with_edge
 from tests.database.test_setup_pages import press, words
 from ui.channel_pages import reversal_reach, reversal_settings
 
@@ -68,8 +68,18 @@ def test_every_wish_is_saved_and_drawn_again(office: Office, reversals: Reversal
 @pytest.mark.parametrize(
     ("kind", "label", "value", "said"),
     [
-        ("text_input", "At most a day", "many", "is a whole number of signals from 0 to 200, not 'many'"),
-        ("text_input", "Same pair again after (minutes)", "-1", "is a whole number of minutes"),
+        (
+            "text_input",
+            "At most a day",
+            "many",
+            "“At most a day” is a whole number of signals from 0 to 200, not 'many'",
+        ),
+        (
+            "text_input",
+            "Same pair again after (minutes)",
+            "-1",
+            "“Same pair again after (minutes)” is a whole number of minutes",
+        ),
         ("text_input", "Close a trade after (hours)", "0.5", "is a whole number of hours from 1"),
         ("text_input", "Send to the channel (id)", "general", "is no channel: right-click it in Discord"),
         ("multiselect", "Pairs", [], "Name 1 to 100 pairs"),
@@ -118,9 +128,20 @@ def test_it_says_what_can_come_of_the_choice() -> None:
     shown = {"EUR/USD 1 Hour": with_edge()}
     assert said(None) == [reversal_reach.NO_MODEL, reversal_reach.NO_PRICES]
     assert said(shown)[0] == reversal_reach.SENT
-    assert said({})[0] == reversal_reach.NOT_SENT
+    assert said({"EUR/USD 1 Hour": REPORT})[0] == reversal_reach.NOT_SENT
+    assert said({})[0] == reversal_reach.NEVER_TESTED
     assert said({}, only_with_edge=False)[0] == reversal_reach.WITH_MARK
     assert said(shown, min_confidence=Decimal("0.6"))[0] == "✕ never sure enough: at most 52 %"
+
+
+def test_a_pair_without_a_recording_does_not_stand_beside_its_name(
+    office: Office, reversals: ReversalOffice
+) -> None:
+    reversals.link(preferred_pairs=["EUR/USD", "GBP/USD"], enabled_timeframes=["1 Hour"])
+    reversals.model()
+    drawn = office.draw(reversal_settings.draw)
+    assert list(drawn.dataframe[0].value["Prices"]) == ["↻ REPLAY", reversal_reach.NO_RECORDING]
+    assert reversal_reach.OF_THE_RULE in words(drawn)
 
 
 def test_where_no_edge_was_shown_it_says_plainly_that_nothing_will_come(

@@ -21,6 +21,7 @@ from ui.services import services
 
 NO_PRICES = "✕ no prices of it here"
 NOT_SENT = "✕ no edge shown: not sent"
+NEVER_TESTED = "✕ never tested, so no edge shown: not sent"
 WITH_MARK = "● sent, marked “no edge shown”"
 SENT = "● sent"
 NO_MODEL = "○ not known: no model yet"
@@ -28,6 +29,11 @@ NOTHING_COMES = (
     "As it is set, no signal of the model will be sent to you. Below stands why for each pair and timeframe: mostly the"
     " model has shown no edge, or was never as sure as you want it. That is honest, not broken."
 )
+OF_THE_RULE = (
+    "This is of the model. The plain rule’s confidence is how often it reached its target on measured data, and 0 where"
+    " it was never measured, so that a minimum above 0 keeps it out there."
+)
+NO_RECORDING = "no recording of it"
 MOST = 60
 
 
@@ -48,8 +54,11 @@ def draw(row: Row, known: Sequence[tuple[str, str]]) -> None:
     if nothing_comes:
         st.warning(NOTHING_COMES, icon=":material/trending_flat:")
     with st.expander("What can come of your choice", icon=":material/checklist:", expanded=nothing_comes):
-        shown = [{**each, "Prices": _prices(each["Pair"])} for each in rows[:MOST]]
+        shown = [
+            {**each, "Prices": _prices(each["Pair"], each["Signals"] != NO_PRICES)} for each in rows[:MOST]
+        ]
         table(pd.DataFrame(shown), "", key="reversal-reach")
+        st.caption(OF_THE_RULE)
 
 
 def reach(
@@ -74,15 +83,18 @@ def _sent(has_prices: bool, reports: Mapping[str, Mapping[str, Any]] | None, nam
         return NO_MODEL
     report = reports.get(name) or {}
     if not report.get("edge_shown") and row["only_with_edge"]:
-        return NOT_SENT
+        return NOT_SENT if report else NEVER_TESTED
     highest = (report.get("confidence") or {}).get("highest")
     if highest is not None and Decimal(str(highest)) < row["min_confidence"]:
         return f"✕ never sure enough: at most {confidence(Decimal(str(highest)))}"
     return SENT if report.get("edge_shown") else WITH_MARK
 
 
-def _prices(pair: str) -> str:
+def _prices(pair: str, has_prices: bool) -> str:
     source = source_of(market_of(pair).pair, services().settings)
     if source is None:
         return "off"
+    # A source that names its pairs has no others
+    if not has_prices and source.pairs():
+        return NO_RECORDING if source.is_replay else f"none at {source.name}"
     return REPLAY_MARK if source.is_replay else source.name

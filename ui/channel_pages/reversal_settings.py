@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from actions import discord_settings as actions
+from actions.discord_settings import LABELS
 from core.pips import CURRENCIES
 from core.timeframe import canonical
 from database import discord_accounts
@@ -23,7 +24,8 @@ from ui.services import now, services
 TAB = "Reversal signals"
 WHAT_FOR = (
     "DashTrade looks at each market when a bar closes, and the bot writes to you when it finds a likely reversal that"
-    " you want to hear of. Nothing is traded by itself: you press Open trade or Ignore."
+    " you want to hear of: you press Open trade or Ignore. Unless you made a bot that follows reversal signals, nothing"
+    " is traded by itself."
 )
 NOT_LINKED = (
     "Your Discord account is not linked yet, so nothing can be sent to you. What you choose here counts from the"
@@ -76,37 +78,37 @@ def form(user: User, row: Row, offered: Sequence[tuple[str, str]]) -> None:
 def which(row: Row, offered: Sequence[tuple[str, str]], key: str, slots: Slots) -> dict[str, str]:
     """Draw which signals are wanted."""
     typed = {}
-    on = st.toggle("Send me signals", row["notifications_enabled"], key=f"{key}-on")
+    on = st.toggle(LABELS["notifications_enabled"], row["notifications_enabled"], key=f"{key}-on")
     typed["notifications_enabled"] = _switch(on)
     pairs = list(dict.fromkeys((*(pair for pair, _ in offered), *row["preferred_pairs"])))
     chosen = st.multiselect(
-        "Pairs", pairs, [pair for pair in pairs if pair in row["preferred_pairs"]], key=f"{key}-pairs",
-        accept_new_options=True, placeholder="choose, or type one such as EUR/USD",
+        LABELS["preferred_pairs"], pairs, [pair for pair in pairs if pair in row["preferred_pairs"]],
+        key=f"{key}-pairs", accept_new_options=True, placeholder="choose, or type one such as EUR/USD",
     )  # fmt: skip
     typed["preferred_pairs"] = ", ".join(chosen)
     slots["preferred_pairs"] = st.empty()
     frames = st.pills(
-        "Timeframes", TIMEFRAMES, default=actions.timeframes_of(row), selection_mode="multi",
+        LABELS["enabled_timeframes"], TIMEFRAMES, default=actions.timeframes_of(row), selection_mode="multi",
         key=f"{key}-timeframes",
     )  # fmt: skip
     typed["enabled_timeframes"] = ", ".join(frames)
     slots["enabled_timeframes"] = st.empty()
     percent = st.slider(
-        "Minimum confidence", 0, 100, int(row["min_confidence"] * 100), format="%d %%", key=f"{key}-confidence",
+        LABELS["min_confidence"], 0, 100, int(row["min_confidence"] * 100), format="%d %%", key=f"{key}-confidence",
         help="How probable it must be that the trade reaches its target before its stop. With a target twice as far"
         " away as the stop, one trade in three has to win to break even before costs.",
     )  # fmt: skip
     typed["min_confidence"] = f"{percent}%"
     slots["min_confidence"] = st.empty()
     model = st.toggle(
-        "Only signals of the model", row["only_ml_enhanced"], key=f"{key}-model",
+        LABELS["only_ml_enhanced"], row["only_ml_enhanced"], key=f"{key}-model",
         help="Off: those of a plain RSI rule are sent too, and marked.",
     )  # fmt: skip
     typed["only_ml_enhanced"] = _switch(model)
     edge = st.toggle(
-        "Only where an edge was shown", row["only_with_edge"], key=f"{key}-edge",
-        help="Off: you are also sent signals of pairs and timeframes whose trades earned nothing in the test, with"
-        " the mark “no edge shown”.",
+        LABELS["only_with_edge"], row["only_with_edge"], key=f"{key}-edge",
+        help="Off: you are also sent signals of pairs and timeframes whose trades earned nothing in the test, or"
+        " that were never tested, with the mark “no edge shown”.",
     )  # fmt: skip
     typed["only_with_edge"] = _switch(edge)
     return typed
@@ -116,15 +118,15 @@ def how_often(row: Row, key: str, slots: Slots) -> dict[str, str]:
     """Draw how often and where to they are sent."""
     left, middle, right = st.columns(3)
     with left:
-        cooldown = st.text_input("Same pair again after (minutes)", str(row["notification_cooldown_minutes"]),
+        cooldown = st.text_input(LABELS["notification_cooldown_minutes"], str(row["notification_cooldown_minutes"]),
                                  key=f"{key}-cooldown", autocomplete="off")  # fmt: skip
         slots["notification_cooldown_minutes"] = st.empty()
     with middle:
-        most = st.text_input("At most a day", str(row["max_notifications_per_day"]), key=f"{key}-most",
-                             autocomplete="off", help="A day of your time zone.")  # fmt: skip
+        most = st.text_input(LABELS["max_notifications_per_day"], str(row["max_notifications_per_day"]),
+                             key=f"{key}-most", autocomplete="off", help="A day of your time zone.")  # fmt: skip
         slots["max_notifications_per_day"] = st.empty()
     with right:
-        channel = st.text_input("Send to the channel (id)", str(row["notification_channel_id"] or ""),
+        channel = st.text_input(LABELS["notification_channel_id"], str(row["notification_channel_id"] or ""),
                                 key=f"{key}-channel", placeholder=DIRECT, help=COPY_ID,
                                 autocomplete="off")  # fmt: skip
         slots["notification_channel_id"] = st.empty()
@@ -141,17 +143,17 @@ def following(row: Row, key: str, slots: Slots) -> dict[str, str]:
     with left:
         rhythms = {row["running_update_minutes"]: f"Every {row['running_update_minutes']} minutes", **RHYTHMS}
         listed = sorted(rhythms)
-        rhythm = st.selectbox("Tell how open trades stand", listed, listed.index(row["running_update_minutes"]),
+        rhythm = st.selectbox(LABELS["running_update_minutes"], listed, listed.index(row["running_update_minutes"]),
                               format_func=rhythms.__getitem__, key=f"{key}-rhythm")  # fmt: skip
         slots["running_update_minutes"] = st.empty()
     with middle:
-        hours = st.text_input("Close a trade after (hours)", str(row["trade_limit_hours"] or ""), key=f"{key}-hours",
+        hours = st.text_input(LABELS["trade_limit_hours"], str(row["trade_limit_hours"] or ""), key=f"{key}-hours",
                               placeholder="none: it runs to stop or target", autocomplete="off",
                               help="Counts for trades that are opened from now on.")  # fmt: skip
         slots["trade_limit_hours"] = st.empty()
     with right:
         currencies = sorted(CURRENCIES)
-        currency = st.selectbox("Account currency", currencies, currencies.index(row["account_currency"]),
+        currency = st.selectbox(LABELS["account_currency"], currencies, currencies.index(row["account_currency"]),
                                 key=f"{key}-currency", help="What profit and loss are told in.")  # fmt: skip
         slots["account_currency"] = st.empty()
     return {
