@@ -25,8 +25,12 @@ def amount_input(
     help: str | None = None,
     optional: bool = False,
     placeholder: str | None = None,
+    checked: bool = True,
 ) -> str:
-    """Draw an input for an amount and a place for its error; return what was typed."""
+    """Draw an input for an amount and a place for its error; return what was typed.
+
+    A browser that checks holds a form back without a word; not `checked`, `amount` says beside it what is wrong.
+    """
     shown = "" if value is None else f"{value:,f}" if value == value.to_integral_value() else number(value)
     words = "A number above 0, such as 5,000 or 0.5" + (", or nothing" if optional else "")
     typed = st.text_input(
@@ -36,7 +40,7 @@ def amount_input(
         help=help,
         placeholder=placeholder or ("none" if optional else None),
         autocomplete="off",
-        validate=(OPTIONAL_AMOUNT if optional else AMOUNT, words),
+        validate=(OPTIONAL_AMOUNT if optional else AMOUNT, words) if checked else None,
     )
     slots[name] = st.empty()
     return typed or ""

@@ -104,6 +104,7 @@ def test_a_trade_is_opened_by_hand_once(office: Office) -> None:
     [
         ({"pair": "EURUSD!"}, "is no pair: write EUR/USD, BTC/USD or AAPL"),
         ({"entry": "about 1.1"}, "Entry price: 'about 1.1' is not a number above 0"),
+        ({"stop": "-1.08"}, "Stop loss: '-1.08' is not a number above 0"),
         ({"lots": "200"}, "Lots go from 0.01 to 100; 200 is outside."),
         ({"target": "1.05"}, "The take profit of a LONG stands above its entry"),
     ],
@@ -114,6 +115,10 @@ def test_what_cannot_be_is_said_and_nothing_is_opened(
     good = {"pair": "EUR/USD", "entry": "1.0854", "stop": "1.08", "target": "1.0962"}
     drawn = press(typed(by_hand(office), **(good | fields)), "Open the trade")
     assert said in words(drawn)
+    # What the browser checks itself it holds back without a word
+    assert not any(each.proto.validate_regex for each in drawn.text_input)
+    drawn = press(typed(drawn, **(good | {"target": "far"})), "Open the trade")
+    assert said not in words(drawn)
     with office.services.database.transaction() as transaction:
         assert tracked_trades.count_open(transaction, office.user.id) == 0
 

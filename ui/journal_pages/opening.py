@@ -95,7 +95,8 @@ def _levels(given: Mapping[str, Any], key: str, slots: Slots) -> dict[str, Any]:
     with left:
         typed["entry"] = _price(slots, "entry", "Entry price", given, key)
     with right:
-        typed["lots"] = amount_input(slots, "lots", "Lots", USUAL_LOTS, key=f"{key}-lots", help=LOTS_HELP)
+        typed["lots"] = amount_input(slots, "lots", "Lots", USUAL_LOTS, key=f"{key}-lots", help=LOTS_HELP,
+                                     checked=False)  # fmt: skip
     left, right = st.columns(2)
     with left:
         typed["stop"] = _price(slots, "stop", "Stop loss", given, key)
@@ -108,7 +109,7 @@ def _levels(given: Mapping[str, Any], key: str, slots: Slots) -> dict[str, Any]:
 
 
 def _price(slots: Slots, name: str, label: str, given: Mapping[str, Any], key: str) -> str:
-    return amount_input(slots, name, label, given.get(name), key=f"{key}-{name}")
+    return amount_input(slots, name, label, given.get(name), key=f"{key}-{name}", checked=False)
 
 
 def _place(places: list[Row], key: str, slots: Slots) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from database.pool import Row
 from ui.calm import acting, calm, done
 from ui.drawing import table
 from ui.formatting import moment
-from ui.inputs import OPTIONAL_AMOUNT, Slots, amount, amount_input
+from ui.inputs import Slots, amount, amount_input
 from ui.journal_pages import card, frames, words
 from ui.places import REVERSAL_SIGNALS
 from ui.reversal_pages.words import IN_REPLAY, is_replay
@@ -84,9 +84,10 @@ def editing(user: User, row: Row) -> None:
     """Draw the form that moves stop and target."""
     slots: Slots = {}
     with st.form(f"edit-{row['id']}", border=False):
-        stop = amount_input(slots, "stop", "Stop loss", row["stop_loss"], key=f"edit-{row['id']}-stop")
+        key = f"edit-{row['id']}"
+        stop = amount_input(slots, "stop", "Stop loss", row["stop_loss"], key=f"{key}-stop", checked=False)
         target = amount_input(
-            slots, "target", "Take profit", row["take_profit"], key=f"edit-{row['id']}-target"
+            slots, "target", "Take profit", row["take_profit"], key=f"{key}-target", checked=False
         )
         if st.form_submit_button("Save", type="primary"):
             with calm(slots):
@@ -108,7 +109,6 @@ def closing(user: User, row: Row) -> None:
             price = st.text_input(
                 "Price", "", key=f"close-{row['id']}-price", autocomplete="off",
                 placeholder=f"empty: {words.price(row['pair'], seen)}" if seen is not None else "the price you got",
-                validate=(OPTIONAL_AMOUNT, "A price such as 1.0895, or nothing"),
             )  # fmt: skip
             slots["price"] = st.empty()
         if st.form_submit_button("Close it", type="primary"):
