@@ -59,6 +59,7 @@ def curve(frame: pd.DataFrame, name: str) -> go.Figure:
         row=2,
         col=1,
     )
+    figure.update_xaxes(range=_hours_wide(at) if at else None)
     figure.update_yaxes(title_text=name, tickformat=TICKS, row=1, col=1)
     figure.update_yaxes(title_text="Drawdown", tickformat=TICKS, row=2, col=1, nticks=4)
     return _plain(figure, height=380)
