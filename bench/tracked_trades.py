@@ -31,6 +31,8 @@ from tests.conftest import _execute, _free_port
 # A Wednesday, when currencies are traded
 BEGIN = datetime(2026, 11, 18, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
+# A bar is asked for that long after it closed
+SETTLED = timedelta(seconds=5)
 USERS = 100
 TIMES = 5
 PRICE = Decimal("100")
@@ -107,7 +109,7 @@ class Bench:
         self.bar(low)
 
     def look(self) -> str:
-        looked = look(self.database, self.settings, self.now)
+        looked = look(self.database, self.settings, self.now + SETTLED)
         if looked.failures:
             sys.exit(f"failed: {looked.failures}")
         return f"{looked.closed} closed, {looked.updates} updates"

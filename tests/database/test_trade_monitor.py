@@ -136,7 +136,7 @@ def test_rates_are_fetched_for_accounts_in_other_currencies(database, tmp_path):
     desk.now = MONDAY
     levels = {"entry": Decimal("165.80"), "stop": Decimal("166.80"), "target": Decimal("165.00")}
     trade = desk.open(pair="EUR/JPY", direction=Direction.SHORT, lots=Decimal(1), **levels).trade_id
-    desk.now += timedelta(minutes=3)
+    desk.now += timedelta(minutes=3, seconds=3)
     assert look(desk.database, desk.settings, desk.now).failures == {}
     # 50 x 1,000 yen / 150
     assert (desk.trade(trade)["current_pips"], desk.trade(trade)["current_pnl"]) == (50, Decimal("333.33"))
