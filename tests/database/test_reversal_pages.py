@@ -136,10 +136,10 @@ def test_scores_say_why_the_user_was_not_told(office: Office, reversals: Reversa
     reversals.scored(reversals.score(), nothing, rule, old_model)
     reversals.scan()
     rows = tab(office, "Latest scores").dataframe[0].value.to_dict("records")
-    assert [(row["Pair"], row["Model"], row["Were you told?"]) for row in rows] == [
-        ("EUR/USD", "2026-11-01", "✕ no edge shown; you want only those with one"),
-        ("EUR/USD", "rules", "✕ of the plain rule; you want the model's alone"),
-        ("SP500", "2026-11-01", told.FOUND_NOTHING),
+    assert [(row["Pair, timeframe"], row["By"], row["Were you told?"]) for row in rows] == [
+        ("EUR/USD 1 Hour", "model", "✕ no edge shown; you want only those with one"),
+        ("EUR/USD 1 Hour", "plain rule", "✕ of the plain rule; you want the model's alone"),
+        ("SP500 1 Hour", "model", told.FOUND_NOTHING),
     ]
     assert {row["Prices"] for row in rows} == {"↻ REPLAY"}
     reversals.sent(reversals.score(), sent_at=reversals.now)

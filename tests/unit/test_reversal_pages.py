@@ -8,11 +8,11 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from core.reversal import SentBefore
+from core.reversal import NEVER_MEASURED, SentBefore
 from ui.admin import days
 from ui.charts import GAIN, LOSS, MUTED
 from ui.journal_pages import words as of_trades
-from ui.reversal_pages import figures, frames, record_words, told, words
+from ui.reversal_pages import figures, frames, measured, record_words, told, words
 
 NOW = datetime(2026, 11, 20, 14, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -58,6 +58,7 @@ def test_prices_keep_decimals_that_they_have() -> None:
     assert words.price("EUR/USD", Decimal("1.0854")) == "1.08540"
     assert words.price("BTC/USD", Decimal("64000.5")) == "64,000.50"
     assert words.price("DOGE/USD", Decimal("0.17088")) == "0.17088"
+    assert words.price("BTC/USD", Decimal("64000.123")) == "64,000.123"
     assert words.price("EUR/USD", None) == "–"
 
 
@@ -105,6 +106,23 @@ def test_what_is_a_recording_or_has_no_edge_is_marked_everywhere() -> None:
     assert (judged["Prices"][0], judged["Edge"][0]) == ("↻ REPLAY", "✕ none shown")
 
 
+def test_the_plain_rule_has_no_confidence_where_it_was_never_measured() -> None:
+    rule = signal(model_version="rules", confidence=Decimal(0), told="x")
+    for frame in (frames.signals([rule], "UTC", NOW), frames.scores([rule], "UTC")):
+        assert frame["Confidence"][0] == "–"
+    assert measured.confidence(signal(model_version="rules", confidence=Decimal("0.31"))) == "31 %"
+    assert measured.confidence(signal(confidence=Decimal(0))) == "0 %"
+
+
+def test_no_edge_is_said_of_what_was_tested_and_never_tested_of_what_was_not() -> None:
+    never = [["RSI", "24"], ["out of sample", NEVER_MEASURED]]
+    assert "the model’s trades of this pair and timeframe showed no gain" in measured.no_edge(signal())
+    assert "the plain rule’s trades" in measured.no_edge(signal(model_version="rules"))
+    said = "was never tested on this pair and timeframe, so no edge is shown."
+    assert measured.no_edge(signal(factors=never)) == f"The model {said}"
+    assert measured.no_edge(signal(factors=never, model_version="rules")) == f"The plain rule {said}"
+
+
 def before(newest: datetime | None = None, count: int = 0) -> SentBefore:
     return SentBefore(newest={"EUR/USD": newest} if newest else {}, day=NOW.date(), count=count)
 
@@ -113,6 +131,27 @@ def before(newest: datetime | None = None, count: int = 0) -> SentBefore:
     ("row", "wish", "known", "said"),
     [
         ({"signal_type": "hold"}, {}, before(), told.FOUND_NOTHING),
+        ({"signal_type": "hold", "model_version": "rules"}, {}, before(), told.NOTHING_OF_RULE),
+        (
+            {
+                "signal_type": "hold",
+                "confidence": Decimal("0.35"),
+                "factors": [["worth its costs above", "0.3642"]],
+            },
+            {},
+            before(),
+            "○ no signal: its chance is too small for its costs (needs more than 36.4 %)",
+        ),
+        (
+            {
+                "signal_type": "hold",
+                "confidence": Decimal("0.37"),
+                "factors": [["worth its costs above", "0.3642"]],
+            },
+            {},
+            before(),
+            told.FOUND_NOTHING,
+        ),
         ({}, {}, before(), told.ALLOWED_NOW),
         ({}, {"discord_user_id": None}, before(), told.NOT_LINKED),
         ({}, {"notifications_enabled": False}, before(), told.SWITCHED_OFF),
@@ -163,7 +202,7 @@ def test_a_span_in_short(seconds: int, said: str) -> None:
         ({"due_at": None}, True, "still to come"),
         ({"failure": "no prices"}, False, "failed: no prices."),
         ({"finished_at": None}, True, "is under way"),
-        ({}, True, "3 pairs, 4 scores, 2 messages"),
+        ({}, True, "3 pairs and timeframes, 4 scores, 2 messages"),
     ],
 )
 def test_the_scan_is_told_in_words(row: dict[str, Any], is_well: bool, said: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from ui.formatting import NOTHING, age, moment
-from ui.reversal_pages import words
+from ui.reversal_pages import measured, words
 from ui.tables import Column, Rows
 
 FAULTS = {
@@ -28,13 +28,13 @@ def signals(rows: Rows, zone: str, now: datetime) -> pd.DataFrame:
             # What people look for first stands first: a phone shows three columns.
             "Signal": _signal,
             "Your answer": lambda row: words.answer(row, now),
-            "Found": lambda row: moment(row["created_at"], zone),
-            "Confidence": lambda row: words.confidence(row["confidence"]),
-            "Discord": lambda row: words.sending(row, now),
-            "Why not sent": words.why_not_sent,
+            "Confidence": measured.confidence,
             "Entry": lambda row: words.price(row["pair"], row["entry_price"]),
             "Stop": lambda row: words.price(row["pair"], row["stop_loss"]),
             "Target": lambda row: words.price(row["pair"], row["take_profit"]),
+            "Discord": lambda row: words.sending(row, now),
+            "Why not sent": words.why_not_sent,
+            "Found": lambda row: moment(row["created_at"], zone),
             "Edge": lambda row: "✓ shown" if row["edge_shown"] else "✕ none shown",
             "Model": lambda row: row["model_version"],
             "Prices": lambda row: words.REPLAY_MARK if words.is_replay(row) else row["source"],
@@ -64,16 +64,17 @@ def scores(rows: Rows, zone: str) -> pd.DataFrame:
     return frame(
         rows,
         {
-            "Pair": lambda row: row["pair"],
-            "Timeframe": lambda row: row["timeframe"],
-            "Signal": lambda row: words.SIDES[row["signal_type"]],
-            "Confidence": lambda row: words.confidence(row["confidence"]),
+            # A phone shows what was found where, by whom, and the beginning of the answer.
+            "Pair, timeframe": lambda row: f"{row['pair']} {row['timeframe']}",
+            "By": measured.by,
             "Were you told?": lambda row: row["told"],
-            "Edge": lambda row: "✓ shown" if row["edge_shown"] else "✕ none shown",
-            "Bar closed": lambda row: moment(row["bar_closed_at"], zone),
+            "Signal": lambda row: words.SIDES[row["signal_type"]],
+            "Confidence": measured.confidence,
             "Entry": lambda row: words.price(row["pair"], row["entry_price"]),
             "Stop": lambda row: words.price(row["pair"], row["stop_loss"]),
             "Target": lambda row: words.price(row["pair"], row["take_profit"]),
+            "Edge": lambda row: "✓ shown" if row["edge_shown"] else "✕ none shown",
+            "Bar closed": lambda row: moment(row["bar_closed_at"], zone),
             "Reversal": lambda row: words.confidence(row["stage1_prob"]),
             "Goes up": lambda row: words.confidence(row["stage2_prob"]),
             "Model": lambda row: row["model_version"],

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from actions import tracked_trades as actions
+from core.reversal import RULES
 from database import reversal_reading
 from database.accounts import User
 from database.pool import Row
@@ -10,7 +11,7 @@ from ui.calm import acting, calm
 from ui.formatting import moment
 from ui.journal_pages import opening
 from ui.places import TRADE_JOURNAL
-from ui.reversal_pages import sent, words
+from ui.reversal_pages import measured, sent, words
 from ui.reversal_pages.address import go_back
 from ui.services import now, services
 from ui.tables import plain
@@ -48,8 +49,10 @@ def details(row: Row, zone: str) -> None:
             f"A reversal begins here: {words.confidence(row['stage1_prob'])} · it goes up:"
             f" {words.confidence(row['stage2_prob'])} · together {words.confidence(row['confidence'])}: {CONFIDENCE}."
         )
+    elif row["model_version"] == RULES:
+        st.caption(measured.OF_THE_RULE)
     if not row["edge_shown"]:
-        st.warning(NO_EDGE_SENTENCE, icon=":material/trending_flat:")
+        st.warning(f"{measured.no_edge(row)} {ASKED_FOR}", icon=":material/trending_flat:")
     factors = factors_of(row)
     if factors:
         st.markdown("**What it looked at**")
@@ -57,10 +60,7 @@ def details(row: Row, zone: str) -> None:
     sent.tell_failure(row)
 
 
-NO_EDGE_SENTENCE = (
-    "No edge shown: on data that the model had not seen, its trades of this pair and timeframe earned nothing after"
-    " costs. It was sent since you asked for such signals too."
-)
+ASKED_FOR = "It was sent since you asked for such signals too."
 
 
 def factors_of(row: Row) -> list[tuple[str, str]]:

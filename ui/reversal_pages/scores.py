@@ -19,7 +19,8 @@ NO_SCORE = (
     " yours under Discord & alerts, Reversal signals. Currencies and shares have no bars over the weekend."
 )
 EXPLAINED = (
-    "**Confidence** is how often such a trade should reach its target before its stop. **Reversal** is how likely the"
+    "**Confidence** is how often such a trade should reach its target before its stop; of the plain rule, how often it"
+    " did on measured data. **Reversal** is how likely the"
     " bar begins one at all, **Goes up** how likely that one leads up."
 )
 

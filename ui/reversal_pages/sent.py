@@ -14,7 +14,7 @@ from ui.calm import calm, doing, done
 from ui.drawing import facts, page_buttons, page_key
 from ui.formatting import NOTHING
 from ui.places import DISCORD
-from ui.reversal_pages import frames, words
+from ui.reversal_pages import frames, measured, words
 from ui.reversal_pages.address import go_to
 from ui.services import now, services
 from ui.tables import plain
@@ -105,7 +105,7 @@ def title(row: Row) -> str:
 def levels(row: Row) -> None:
     """Draw confidence and prices."""
     facts(
-        ("Confidence", words.confidence(row["confidence"])),
+        ("Confidence", measured.confidence(row)),
         ("Entry", words.price(row["pair"], row["entry_price"])),
         ("Stop", words.distance(row, "stop_loss")),
         ("Target", words.distance(row, "take_profit")),

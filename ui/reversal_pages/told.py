@@ -2,14 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from actions.discord_settings import timeframes_of
 from core.pips import Direction, market_of
-from core.reversal import Score, SentBefore, Unsent, Wants, why_unsent
+from core.reversal import RULES, Score, SentBefore, Unsent, Wants, why_unsent
 from ui.reversal_pages import words
 
 FOUND_NOTHING = "○ nothing to tell: no signal"
+NOTHING_OF_RULE = "○ no signal: RSI says neither oversold nor overbought"
+# The factor of a score of the model with the confidence that its costs want (reversal.model)
+WORTH_ABOVE = "worth its costs above"
 YES, ON_ITS_WAY, FAILED = "● yes", "… on its way", "✕ not delivered: see Signals"
 NOT_LINKED = "✕ your Discord is not linked"
 SWITCHED_OFF = "✕ you switched signals off"
@@ -69,7 +73,7 @@ def why(
     """Say whether a user was told of a score, and if not, what kept it from them; `sent` is what they were sent."""
     score, wants = score_of(row), wants_of(settings)
     if score.direction is None:
-        return FOUND_NOTHING
+        return nothing_found(row)
     if sent is not None:
         return YES if sent["sent_at"] else FAILED if sent["failed_at"] else ON_ITS_WAY
     if settings["discord_user_id"] is None:
@@ -78,6 +82,18 @@ def why(
         return SWITCHED_OFF
     reason = why_unsent(score, wants, before)
     return ALLOWED_NOW if reason is None else f"✕ {_reason(reason, wants)}"
+
+
+def nothing_found(row: Mapping[str, Any]) -> str:
+    """Say why a score is no signal."""
+    if row["model_version"] == RULES:
+        return NOTHING_OF_RULE
+    needed = dict(row["factors"]).get(WORTH_ABOVE)
+    if needed is None or row["confidence"] > Decimal(needed):
+        return FOUND_NOTHING
+    return (
+        f"○ no signal: its chance is too small for its costs (needs more than {Decimal(needed) * 100:.1f} %)"
+    )
 
 
 def _reason(reason: Unsent, wants: Wants) -> str:

@@ -48,8 +48,8 @@ def price(pair: str, amount: Decimal | None) -> str:
 
 
 def shown(market: Market, amount: Decimal) -> str:
-    """Write a price with a market's decimals, and with five digits at least."""
-    return f"{amount:,.{max(market.decimals, 4 - amount.adjusted())}f}"
+    """Write a price as Discord does, with its thousands apart."""
+    return market.shown(amount, grouped=True)
 
 
 def steps(amount: Decimal | None, unit: str) -> str:
@@ -149,6 +149,7 @@ def scan(row: Mapping[str, Any], zone: str, now: datetime) -> tuple[bool, str]:
     if row["finished_at"] is None:
         return True, f"{when} is under way."
     counts = (
-        f"{row['pairs'] or 0:,} pairs, {row['scores'] or 0:,} scores, {row['notifications'] or 0:,} messages"
+        f"{row['pairs'] or 0:,} pairs and timeframes, {row['scores'] or 0:,} scores,"
+        f" {row['notifications'] or 0:,} messages"
     )
     return True, f"{when}: {counts}."
