@@ -38,6 +38,12 @@ def test_a_curve_of_one_point_can_be_seen() -> None:
     assert "markers" in drawn["Equity"].mode
 
 
+def test_a_curve_of_one_moment_has_an_axis_of_hours() -> None:
+    figure = charts.curve(frame("at total drawdown", *[(START, Decimal(1), Decimal(0))] * 2), "P&L")
+    hour = timedelta(hours=1)
+    assert list(figure.layout.xaxis.range) == list(figure.layout.xaxis2.range) == [START - hour, START + hour]
+
+
 def test_the_calendar_puts_each_day_into_its_week_and_row() -> None:
     days = frame("day pnl", (date(2026, 11, 20), Decimal("12.5")), (SATURDAY, Decimal("-3")))
     empty, traded = charts.calendar(days, SATURDAY).data
