@@ -21,7 +21,6 @@ PIP, YEN_PIP, TICK = Decimal("0.0001"), Decimal("0.01"), Decimal("0.01")
 TENTH = Decimal("0.1")
 SMALLEST_LOT, LARGEST_LOT = Decimal("0.01"), Decimal(100)
 BETWEEN = "USD"
-MOST_DECIMALS = 8
 _PAIR = re.compile(r"([A-Z0-9]{1,20})(?:/([A-Z0-9]{1,20}))?")
 
 
@@ -69,15 +68,12 @@ class Market:
     def decimals_of(self, price: Decimal) -> int:
         """Return how many decimals a price is shown with: five digits at least.
 
-        Coins and shares have no pip, so theirs keep what they carry, up to eight decimals, and eight digits
-        where they begin with zeros.
+        Coins and shares have no pip: theirs has six digits where it carries them.
         """
         first = price.adjusted()
         least = max(self.decimals, 4 - first)
-        if self.kind is MarketKind.FOREX:
-            return least
         carried = -int(price.normalize().as_tuple().exponent)
-        return max(least, min(carried, MOST_DECIMALS - min(first + 1, 0)))
+        return least if self.kind is MarketKind.FOREX else max(least, min(carried, 5 - first))
 
     def shown(self, price: Decimal, *, grouped: bool = False) -> str:
         """Return a price as people write it, with its thousands apart where it is not to be typed again."""

