@@ -93,7 +93,7 @@ PLACES = {
     "which alerts": tab("discord", "Which alerts", "Order rejected or failed", "Order rejected or failed"),
     "alerts so far": tab("discord", "History", "Nothing happened yet", "Stop reached|Position opened"),
     "signal channels": tab("discord", "Signal channels", "Connect a broker first", "Register the channel"),
-    "Discord account": tab("discord", "Your Discord account", "NOT LINKED", "NOT LINKED"),
+    "Discord account": tab("discord", "Your Discord account", "NOT LINKED", "● LINKED"),
     "settings of signals": tab(
         "discord", "Reversal signals", "is not linked yet", "tried again|not delivered", slow=NO_DATABASE
     ),
