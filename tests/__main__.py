@@ -9,10 +9,10 @@ import subprocess
 import sys
 
 PARTS = (
-    ("--numprocesses", "2", "--dist", "loadfile", "tests/unit", "tests/contract", "tests/database"),
+    ("--numprocesses=2", "--dist=loadfile", "tests/unit", "tests/contract", "tests/database"),
     ("tests/end_to_end", "tests/browser"),
 )
-MQTT = (("-k", "mqtt or watching"),)
+MQTT = (("-kmqtt or watching",),)
 PASSED, FAILED = 0, 1
 ONCE_MORE = ("--last-failed", "--last-failed-no-failures", "none")
 
@@ -25,8 +25,13 @@ def run(parts: tuple[tuple[str, ...], ...]) -> int:
     codes = [pytest(*part) for part in parts]
     if FAILED in codes and set(codes) <= {PASSED, FAILED}:
         print("Some tests failed; each of them is run once more, alone. One that passes now is to be mended.")
-        return pytest(*ONCE_MORE)
+        return pytest(*ONCE_MORE, *folders(parts))
     return next((code for code in codes if code != PASSED), PASSED)
+
+
+def folders(parts: tuple[tuple[str, ...], ...]) -> list[str]:
+    """Return the folders of all parts in their order: what a browser leaves behind disturbs what comes after it."""
+    return [argument for part in parts for argument in part if not argument.startswith("-")]
 
 
 def pytest(*arguments: str) -> int:

@@ -1,6 +1,7 @@
 """`python -m tests`: what failed is run once more, alone; what fails twice, or never ran, fails the run."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +46,14 @@ def test_what_failed_is_run_once_more_alone_and_said_to_be_so(tmp_path: Path) ->
     first, again = printed.split("each of them is run once more, alone")
     assert [part.count("1 failed, 1 passed") for part in (first, again)] == [1, 0]
     assert "rerun previous 1 failure" in again
+
+
+@pytest.mark.parametrize("order", [("one", "two"), ("two", "one")])
+def test_what_is_run_once_more_keeps_the_order_of_the_parts(tmp_path: Path, order: tuple[str, str]) -> None:
+    _, printed = outcome(tmp_path, **dict.fromkeys(order, FAILS))
+    again = printed.split("each of them is run once more, alone")[1]
+    shown = re.findall(r"^FAILED test_(one|two)", again, re.MULTILINE)
+    assert shown == list(order)
 
 
 @pytest.mark.parametrize("order", [("one", "two"), ("two", "one")])
