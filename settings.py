@@ -393,6 +393,9 @@ def _fault(fault: Any, values: Mapping[str, str]) -> str:
     field = str(fault["loc"][0])
     name = field.upper()
     allowed = Settings.model_fields[field].description
+    if name == "DATABASE_URL" and fault["type"] == "missing":
+        home = home_of(values)
+        return f"{name} is not set, and DashTrade was never started with DASHTRADE_HOME {home}; allowed: {allowed}"
     if fault["type"] == "missing":
         return f"{name} is not set; allowed: {allowed}"
     shown = "the value given" if name in SECRETS else repr(values[name])

@@ -153,7 +153,7 @@ def test_a_kept_encryption_key_does_not_serve_a_database_of_ones_own(environ, tm
 def test_no_database_is_said_so(environ):
     del environ["DATABASE_URL"]
     (line,) = faults(environ)
-    assert "DATABASE_URL is not set" in line
+    assert "DATABASE_URL is not set, and DashTrade was never started with DASHTRADE_HOME /" in line
     assert "run.py starts" in line
 
 
