@@ -7,6 +7,7 @@ import asyncio
 import itertools
 import json
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -30,10 +31,14 @@ Json = dict[str, Any]
 
 
 class Gateway:
-    """One Discord; `token` is the only one it lets in, `refuses_content` switches the portal's intent off."""
+    """One Discord; `token` is the only one it lets in, `refuses_content` switches the portal's intent off.
 
-    def __init__(self, token: str) -> None:
+    `beside` are routes of what else Discord has at the same address. With `reached_at` bots are sent there.
+    """
+
+    def __init__(self, token: str, beside: Iterable[web.RouteDef] = ()) -> None:
         self.token = token
+        self.reached_at: str | None = None
         self.refuses_content = False
         self.identified: list[Json] = []
         self.resumed: list[Json] = []
@@ -53,12 +58,13 @@ class Gateway:
         app.router.add_get("/ws", self._gateway)
         app.router.add_get("/ws/", self._gateway)
         app.router.add_route("*", "/api/v10/{path:.*}", self._rest)
+        app.router.add_routes(beside)
         self._local = LocalServer(app)
 
     @property
     def base(self) -> str:
         """Return what DISCORD_BASE_URL is to be."""
-        return self._local.url
+        return self.reached_at or self._local.url
 
     @property
     def _socket_url(self) -> str:

@@ -266,33 +266,41 @@ class Trader:
 @contextmanager
 def running_stack(**settings: object) -> Iterator[Stack]:
     """Run DashTrade on free ports with a folder of its own, and the broker; stop both at the end."""
-    with TemporaryDirectory(prefix="dashtrade-stack-") as folder, _broker(Path(folder)) as broker:
-        dashboard, webhook, mqtt = _free_ports(3)
-        environ = {name: os.environ[name] for name in KEPT_FROM_OUTSIDE if name in os.environ} | {
-            "DASHTRADE_HOME": str(Path(folder) / "home"),
-            "DASHTRADE_ENV_FILE": str(Path(folder) / "absent.env"),
-            "DASHBOARD_PORT": str(dashboard),
-            "WEBHOOK_PORT": str(webhook),
-            "MQTT_BROKER_PORT": str(mqtt),
-            "LISTEN_ADDRESS": "127.0.0.1",
-            "APCA_API_BASE_URL": broker.url,
-            "APCA_API_DATA_URL": broker.url,
-            **{name: str(value) for name, value in settings.items()},
-        }
-        stack = Stack(environ, broker, Path(folder) / "log")
-        with closing(stack):
-            try:
-                stack.start()
-                yield stack
-                stack.stop()
-            finally:
-                _kill_rest(Path(environ["DASHTRADE_HOME"]))
-                if stack.process is not None:
-                    stack.process.wait(10)
+    with TemporaryDirectory(prefix="dashtrade-stack-") as folder, alpaca_process(Path(folder)) as broker:
+        with stack_in(Path(folder), broker, **settings) as stack:
+            yield stack
 
 
 @contextmanager
-def _broker(folder: Path) -> Iterator[Control]:
+def stack_in(folder: Path, broker: Control, **settings: object) -> Iterator[Stack]:
+    """Run DashTrade on free ports below a folder, beside a broker that runs already; stop it at the end."""
+    dashboard, webhook, mqtt = _free_ports(3)
+    environ = {name: os.environ[name] for name in KEPT_FROM_OUTSIDE if name in os.environ} | {
+        "DASHTRADE_HOME": str(folder / "home"),
+        "DASHTRADE_ENV_FILE": str(folder / "absent.env"),
+        "DASHBOARD_PORT": str(dashboard),
+        "WEBHOOK_PORT": str(webhook),
+        "MQTT_BROKER_PORT": str(mqtt),
+        "LISTEN_ADDRESS": "127.0.0.1",
+        "APCA_API_BASE_URL": broker.url,
+        "APCA_API_DATA_URL": broker.url,
+        **{name: str(value) for name, value in settings.items()},
+    }
+    stack = Stack(environ, broker, folder / "log")
+    with closing(stack):
+        try:
+            stack.start()
+            yield stack
+            stack.stop()
+        finally:
+            _kill_rest(Path(environ["DASHTRADE_HOME"]))
+            if stack.process is not None:
+                stack.process.wait(10)
+
+
+@contextmanager
+def alpaca_process(folder: Path) -> Iterator[Control]:
+    """Run the Alpaca-like server as a process of its own; what it says goes to a file of the folder."""
     command = [sys.executable, "-m", "tests.alpaca_server", "--port", "0", "--seed", "7"]
     with open(folder / "broker-log", "w") as log:
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True)
