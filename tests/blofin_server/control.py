@@ -11,7 +11,7 @@ from core.instrument import symbol_key
 from tests.blofin_server import matching, settings, wire
 from tests.blofin_server.account import Account
 from tests.blofin_server.market import Instrument
-from tests.blofin_server.orders import Order
+from tests.blofin_server.orders import Order, Position
 from tests.blofin_server.state import DEFAULT_BALANCE, SERVER, Server
 from tests.faults import Fault, FaultKind
 
@@ -157,6 +157,29 @@ def read_account(server: Server, query: Json) -> Json:
     }
 
 
+def list_cover(server: Server, query: Json) -> list[Json]:
+    """Return for each open position how many contracts are held, and for how many of them a stop rests."""
+    return [
+        {"key": account.key, "instrument": position.inst_id, "held": str(abs(position.size)),
+         "covered": str(_covered(account, position))}
+        for account in _accounts(server, query)
+        for position in account.positions.values()
+    ]  # fmt: skip
+
+
+def _covered(account: Account, position: Position) -> Decimal:
+    resting = [
+        protection
+        for protection in account.protections.values()
+        if protection.state == "live"
+        and protection.position_key == (position.inst_id, position.margin_mode, position.side)
+        and protection.exits.sl_trigger is not None
+        and (protection.side == "sell") == (position.size > 0)
+    ]
+    sizes = [abs(position.size) if each.size is None else each.size for each in resting]
+    return sum(sizes, Decimal(0))
+
+
 def list_faults(server: Server, query: Json) -> list[Json]:
     """Return the faults that have not struck out yet."""
     return [{"kind": f.kind, "path": f.path, "count": f.count} for f in server.faults.waiting]
@@ -210,6 +233,7 @@ GETS: dict[str, Callable[[Server, Json], object]] = {
     "orders": list_orders,
     "protections": list_protections,
     "account": read_account,
+    "cover": list_cover,
     "faults": list_faults,
 }
 ROUTES = [

@@ -113,6 +113,10 @@ class Control:
         """Return balance, positions and fills of an account as the server holds them."""
         return dict(self._get("account", {"key": key}))
 
+    def cover(self) -> list[Json]:
+        """Return for each open position its `key`, `instrument`, contracts `held` and contracts `covered`."""
+        return list(self._get("cover", {}))
+
     def faults(self) -> list[Json]:
         """Return the faults still waiting."""
         return list(self._get("faults", {}))
