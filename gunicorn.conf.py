@@ -3,6 +3,7 @@
 import os
 
 from gunicorn import glogging
+from gunicorn.workers.gthread import ThreadWorker
 
 import log
 import settings
@@ -13,7 +14,6 @@ wsgi_app = "webhook_server:app"
 bind = f"[{_settings.listen_address}]" if ":" in _settings.listen_address else _settings.listen_address
 bind += f":{_settings.webhook_port}"
 workers = _settings.webhook_processes
-worker_class = "gthread"
 # A request that waits for its outcome (`?wait=`) holds a thread; at most four may
 threads = 8
 timeout = 30
@@ -22,6 +22,22 @@ keepalive = 5
 control_socket_disable = True
 # The file by which a process shows that it lives must not wait for a slow disk
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108
+
+
+class worker_class(ThreadWorker):  # type: ignore[misc]  # noqa: N801
+    """Leave the port as soon as the first process is gone, so that the next can listen; finish what was asked.
+
+    Gunicorn's own keeps it until its last request is answered: nobody takes alerts meanwhile.
+    """
+
+    def is_parent_alive(self) -> bool:
+        """Tell whether the first process lives; where it does not, stop listening at once."""
+        if super().is_parent_alive():
+            return True
+        self.set_accept_enabled(False)
+        for listener in self.sockets:
+            listener.close()
+        return False
 
 
 class logger_class(glogging.Logger):  # type: ignore[misc]  # noqa: N801
