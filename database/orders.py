@@ -151,6 +151,12 @@ def order_by_client_id(
     return None if row is None else order_from(row)
 
 
+def is_known(transaction: Transaction, lane_id: int, broker_order_id: str) -> bool:
+    """Tell whether an order of the broker's is one of ours in a lane."""
+    sql = "SELECT EXISTS (SELECT FROM orders WHERE lane_id = %s AND broker_order_id = %s)"
+    return bool(transaction.value(sql, (lane_id, broker_order_id)))
+
+
 def create_order(
     transaction: Transaction,
     *,

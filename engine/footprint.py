@@ -1,5 +1,6 @@
 """What of a position's protection may rest at the broker, and how ours is told from what others left there."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -85,3 +86,23 @@ def standing(broker: ProtectingBroker, symbol: str, ours: Footprint) -> Standing
             if outcome.state is ProtectionState.TRIGGERED:
                 return Standing(resting=resting, triggered=Triggered(id=gone, outcome=outcome))
     return Standing(resting=resting)
+
+
+def unseen_exit(
+    broker: ProtectingBroker, symbol: str, ours: Footprint, is_booked: Callable[[str], bool]
+) -> Triggered | None:
+    """Return what triggered before its id was known here: by our id, or by the prices that came with the entry.
+
+    The position before may have had the same prices, so only an exit that is not booked counts, and only once
+    it has come to its end.
+    """
+    for each in broker.ended_protections(symbol):
+        if each.id in ours.broker_ids or not ours.has(each):
+            continue
+        outcome = broker.protection_outcome(symbol, each.id)
+        sent = outcome.order
+        if outcome.state is not ProtectionState.TRIGGERED or sent is None or not sent.state.is_final:
+            continue
+        if not is_booked(sent.broker_order_id):
+            return Triggered(id=each.id, outcome=outcome)
+    return None

@@ -5,6 +5,7 @@ protection between two steps here. Only one bot of a lane may have its protectio
 closes what it finds would close the others' as well.
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import cast
@@ -33,7 +34,7 @@ from database.protections import ProtectionRecord
 from engine import sending
 from engine.adoption import adopt
 from engine.desk import Desk
-from engine.footprint import Standing, Triggered, footprint, standing
+from engine.footprint import Standing, Triggered, footprint, standing, unseen_exit
 from engine.news import note_and_tell
 from engine.rate import spend
 
@@ -66,7 +67,7 @@ def look(desk: Desk, session: Session, bot_id: int) -> bool:
         return _look_again(desk, session, bot_id, LOOK_SECONDS)
     try:
         broker = _broker(desk, session, row)
-        found = _standing(broker, record, row)
+        found = _standing(session, broker, record, row)
         if found.triggered is not None:
             return _take_triggered(desk, session, record, found.triggered, lane)
         if halted is not None:
@@ -104,7 +105,7 @@ def settle(desk: Desk, session: Session, bot_id: int, since: datetime) -> bool |
     if lane.is_dust(row["quantity"]):
         return None
     try:
-        found = _standing(_broker(desk, session, row), record, row)
+        found = _standing(session, _broker(desk, session, row), record, row)
     except BrokerError:
         return _wait_or_go(desk, since)
     if found.triggered is not None:
@@ -133,7 +134,7 @@ def lift(desk: Desk, session: Session, bot_id: int, since: datetime) -> bool | N
         for each in record.broker_ids:
             broker.cancel_protection(row["symbol"], each)
         desk.step("protection lifted")
-        found = _standing(broker, record, row)
+        found = _standing(session, broker, record, row)
     except BrokerError:
         return _wait_or_go(desk, since)
     if found.triggered is not None:
@@ -156,9 +157,17 @@ def _broker(desk: Desk, session: Session, row: Row) -> ProtectingBroker:
     return cast(ProtectingBroker, desk.broker(row["connection_id"]))
 
 
-def _standing(broker: ProtectingBroker, record: ProtectionRecord, row: Row) -> Standing:
-    side = Side.SELL if row["quantity"] > 0 else Side.BUY
-    return standing(broker, row["symbol"], footprint(record, side))
+def _standing(session: Session, broker: ProtectingBroker, record: ProtectionRecord, row: Row) -> Standing:
+    ours = footprint(record, Side.SELL if row["quantity"] > 0 else Side.BUY)
+    found = standing(broker, row["symbol"], ours)
+    if found.resting or found.triggered is not None:
+        return found
+
+    def is_booked(broker_order_id: str) -> bool:
+        with session.autocommit() as transaction:
+            return orders.is_known(transaction, row["lane_id"], broker_order_id)
+
+    return replace(found, triggered=unseen_exit(broker, row["symbol"], ours, is_booked))
 
 
 def _correct(

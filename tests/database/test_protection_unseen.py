@@ -1,0 +1,84 @@
+"""A stop that rests at BloFin and triggers before anybody has seen its id: what it closed is booked as its trade."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+import pytest
+
+from bot_database import Database
+from tests.blofin_server.local import running_server
+from tests.database.perpetuals import BTC, Perpetuals, at, enter
+
+D = Decimal
+TPSL = "*tpsl*"
+START = D(100_000)
+
+
+@pytest.fixture
+def floor(database: Database) -> Iterator[Perpetuals]:
+    with running_server() as server:
+        floor = Perpetuals(database, server)
+        yield floor
+        floor.paper_database.close()
+
+
+def money(floor: Perpetuals) -> tuple[Decimal, Decimal]:
+    """Return what the ledger says was earned, and what the account's money changed by."""
+    [details] = floor.server.books("key")["balance"]["details"]
+    earned = floor.one("SELECT sum(total_pnl) AS earned FROM user_bot_configs")["earned"]
+    return earned, D(details["balance"]) - START
+
+
+def through_the_stop_unseen(floor: Perpetuals, bot: int) -> None:
+    floor.server.price(BTC, 57_900, 57_901)
+    floor.server.price(BTC, 60_000, 60_001)
+    floor.server.clear_faults()
+    for _ in range(4):
+        floor.look(bot)
+
+
+def test_what_it_closed_is_no_close_from_outside(floor: Perpetuals) -> None:
+    floor.server.fault("answer_before", "*", TPSL, status=503, count=-1)
+    bot = enter(floor)
+    assert floor.protection()["broker_ids"] == []
+    through_the_stop_unseen(floor, bot)
+    assert (floor.booked(bot), floor.held()) == (0, 0)
+    assert [kind for kind, _ in floor.events()] == ["STOP"]
+    assert floor.all("SELECT kind FROM fills WHERE kind <> 'TRADE'") == []
+    earned, changed = money(floor)
+    assert earned == changed < 0
+
+
+def test_a_signal_to_leave_that_comes_first_books_it_as_well(floor: Perpetuals) -> None:
+    floor.server.fault("answer_before", "*", TPSL, status=503, count=-1)
+    bot = enter(floor)
+    floor.server.price(BTC, 57_900, 57_901)
+    floor.server.clear_faults()
+    floor.send(bot, "CLOSE")
+    floor.go_on(bot)
+    assert (floor.booked(bot), floor.held()) == (0, 0)
+    assert floor.all("SELECT kind FROM fills WHERE kind <> 'TRADE'") == []
+    earned, changed = money(floor)
+    assert earned == changed < 0
+
+
+def test_the_stop_of_the_position_before_is_not_taken_for_this_ones(floor: Perpetuals) -> None:
+    """The same prices, a moment later, and its own stop not seen yet: only what is not booked may be its exit."""
+    bot = enter(floor)
+    floor.server.price(BTC, 57_900, 57_901)
+    floor.look(bot)
+    assert floor.booked(bot) == 0
+    floor.server.price(BTC, 60_000, 60_001)
+    nothing = '{"code": "0", "msg": "", "data": []}'
+    floor.server.fault("answer_before", "GET", "*tpsl-pending", status=200, body=nothing, count=2)
+    again = enter_again(floor, bot)
+    assert floor.booked(bot) == floor.held() == again
+    floor.go_on(bot)
+    assert floor.booked(bot) == floor.held() == again
+    assert floor.resting() == [("58000", "", "100")]
+
+
+def enter_again(floor: Perpetuals, bot: int) -> Decimal:
+    """Enter as before; return what is held then."""
+    floor.send(bot, "BUY", stop_loss=at(58_000)[0])
+    return floor.held()
