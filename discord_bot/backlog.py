@@ -1,13 +1,16 @@
 """What was posted while nobody listened: noted and told, never traded."""
 
+import asyncio
 import logging
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+import aiohttp
 import discord
 
 from database import channel_messages, channel_reading
 from discord_bot import PART
+from discord_bot.lease import AWAY
 
 if TYPE_CHECKING:
     from discord_bot.client import DiscordBot
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
 MOST_MESSAGES = 200
 # Our clock and Discord's may differ
 MARGIN = timedelta(minutes=1)
+READ_AGAIN_SECONDS = 5.0
+MAY_PASS = (*AWAY, discord.DiscordException, aiohttp.ClientError, OSError, TimeoutError)
 
 logger = logging.getLogger("discord_bot")
 
@@ -41,13 +46,29 @@ class Backlog:
         }
 
     async def read(self, bounds: dict[int, int]) -> None:
-        """Take in what was missed up to the bounds, after what was under way when a process died."""
-        await self._client.incoming.take_up()
-        starts = await self._client.desk.ask(channel_messages.backlog_from)
-        for channel_id, after in starts.items():
-            if channel_id in bounds:
-                await self._read_channel(channel_id, self._start(after), bounds[channel_id])
-        self._away_since = None
+        """Take in what was missed up to the bounds, after what was under way when a process died.
+
+        What is heard live waits for it; where it fails that waits no longer, and it is tried again beside.
+        """
+        starts: dict[int, int] | None = None
+        while not self._client.is_closed():
+            try:
+                if starts is None:
+                    starts = await self._starts()
+                await self._client.incoming.take_up()
+                for channel_id in starts.keys() & bounds.keys():
+                    await self._read_channel(channel_id, starts[channel_id], bounds[channel_id])
+                self._away_since = None
+                return
+            except MAY_PASS as error:
+                logger.error("what was missed cannot be read back, and is tried again: %s", error)
+            finally:
+                self._client.incoming.hear_live()
+            await asyncio.sleep(READ_AGAIN_SECONDS)
+
+    async def _starts(self) -> dict[int, int]:
+        noted = await self._client.desk.ask(channel_messages.backlog_from)
+        return {channel_id: self._start(after) for channel_id, after in noted.items()}
 
     def _start(self, after: int) -> int:
         if self._away_since is None:

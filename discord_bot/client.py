@@ -100,11 +100,13 @@ class DiscordBot(discord.Client):
     async def on_resumed(self) -> None:
         """Hear what is said from now on; what was missed came before this."""
         self.is_catching_up = False
+        self.incoming.hear_live()
         await self.standing.look()
 
     async def on_disconnect(self) -> None:
         """Take what comes until the next connection is whole as what was missed."""
         self.is_catching_up = True
+        self.incoming.hold_live()
         # Leaving is no loss, and what ended it has been noted
         if not self.is_closed():
             await self.standing.note_away()

@@ -19,6 +19,7 @@ from database.pool import Row
 from database.signal_channels import SignalChannel
 from discord_bot import prefix
 from discord_bot.api import Answer, NotTaken
+from discord_bot.lease import AWAY
 from signals import discord_text
 from signals.discord_text import NoSignal, RefusedSignal, TextSignal
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from discord_bot.client import DiscordBot
 
 REMEMBERED = 2000
+AGAIN_SECONDS = 0.5
 # An old entry does harm, an old close seldom: what holds a position waits for the server for as long
 CLOSE_SECONDS = 3600
 READ_TYPES = (discord.MessageType.default, discord.MessageType.reply)
@@ -48,13 +50,15 @@ class Incoming:
     """Take messages in, one after the other in each channel.
 
     A message is a row before it is sent, and is sent only while the row says so: seen twice, or by two
-    processes, it is sent as one, and the server tells copies by its id.
+    processes, it is sent as one, and the server tells copies by its id. What is heard live waits until what
+    was missed before it has its rows: whoever comes next looks for what is newer than the newest row.
     """
 
     def __init__(self, client: "DiscordBot") -> None:
         self._client = client
         self._desk = client.desk
         self._last: dict[int, asyncio.Task[None]] = {}
+        self._hears_live = asyncio.Event()
         self.seen: OrderedDict[int, None] = OrderedDict()
 
     async def take(self, message: discord.Message, *, is_missed: bool) -> None:
@@ -66,7 +70,17 @@ class Incoming:
             if not is_missed:
                 await prefix.answer(self._client, message)
             return
-        await self._in_turn(message.channel.id, lambda: self._read(message, is_missed=is_missed))
+        if not is_missed:
+            await self._hears_live.wait()
+        await self._in_turn(message.channel.id, lambda: self._read_surely(message, is_missed=is_missed))
+
+    def hold_live(self) -> None:
+        """Let what is heard from now on wait."""
+        self._hears_live.clear()
+
+    def hear_live(self) -> None:
+        """Take in what has waited, and what is heard from now on at once."""
+        self._hears_live.set()
 
     async def take_up(self) -> None:
         """Send on what was being sent when a process died, unless it is too old by now."""
@@ -92,6 +106,16 @@ class Incoming:
         self.seen[message_id] = None
         while len(self.seen) > REMEMBERED:
             self.seen.popitem(last=False)
+
+    async def _read_surely(self, message: discord.Message, *, is_missed: bool) -> None:
+        """Read a message again for as long as the database is away: one that is passed over is lost."""
+        while True:
+            try:
+                await self._read(message, is_missed=is_missed)
+                return
+            except AWAY as error:
+                logger.warning("message %s waits for the database: %s", message.id, str(error).strip())
+            await asyncio.sleep(AGAIN_SECONDS)
 
     async def _read(self, message: discord.Message, *, is_missed: bool) -> None:
         channels = await self._desk.ask(signal_channels.of_discord_channel, message.channel.id)

@@ -7,7 +7,7 @@ import asyncio
 import itertools
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -34,12 +34,15 @@ class Gateway:
     """One Discord; `token` is the only one it lets in, `refuses_content` switches the portal's intent off.
 
     `beside` are routes of what else Discord has at the same address. With `reached_at` bots are sent there.
+    While it `hides_history` nobody can read back what was said.
     """
 
     def __init__(self, token: str, beside: Iterable[web.RouteDef] = ()) -> None:
         self.token = token
         self.reached_at: str | None = None
         self.refuses_content = False
+        self.hides_history = False
+        self.history_asked = 0
         self.identified: list[Json] = []
         self.resumed: list[Json] = []
         self.messages: list[Json] = []
@@ -192,6 +195,8 @@ class Gateway:
         refusal = self._refusal(request.method, path.split("/"), body)
         if refusal is not None:
             return refusal
+        if request.method == "GET" and path.endswith("/messages"):
+            return self._history(request.query)
         answer = self._answer(request.method, path.split("/"), body)
         if self.swallows_answers and path.endswith("/messages") and request.method == "POST":
             await asyncio.Event().wait()
@@ -199,6 +204,16 @@ class Gateway:
             return web.Response(status=204)
         # With a charset behind it discord.py takes it for a text
         return web.Response(body=json.dumps(answer).encode(), content_type="application/json")
+
+    def _history(self, query: Mapping[str, str]) -> web.Response:
+        """Answer with the newest messages between `after` and `before`, the newest first."""
+        self.history_asked += 1
+        if self.hides_history:
+            return web.json_response({"message": "500: Internal Server Error", "code": 0}, status=500)
+        first, last = int(query.get("after", 0)), int(query.get("before", 1 << 63))
+        found = [each for each in self.messages if first < int(each["id"]) < last]
+        newest = found[-int(query.get("limit", 50)) :]
+        return web.Response(body=json.dumps(newest[::-1]).encode(), content_type="application/json")
 
     def _answer(self, method: str, path: list[str], body: Any) -> Any:
         match (method, *path):
@@ -217,8 +232,6 @@ class Gateway:
                 ]
             case ("GET", "applications", *_):
                 return []
-            case ("GET", "channels", _, "messages"):
-                return list(reversed(self.messages))
             case ("POST", "users", "@me", "channels"):
                 person = int(body["recipient_id"])
                 return {"id": str(person + DM), "type": 1, "recipients": [_user(person, "ann")], "flags": 0}

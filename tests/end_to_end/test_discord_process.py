@@ -94,6 +94,28 @@ def test_a_second_process_stays_out_until_the_first_is_gone(desk, ann, gateway, 
             assert len(desk.all("SELECT id FROM signals")) == 1
 
 
+def test_what_was_missed_is_told_although_newer_came_before_it_could_be_read_back(
+    desk, ann, gateway, environ, tmp_path
+):
+    register(desk, ann)
+    with running(environ, tmp_path) as bot:
+        bot.wait_for(lambda: status(desk)["is_connected"])
+        bot.process.kill()
+        bot.process.wait()
+    missed = gateway.say(LONG, live=False)
+    gateway.hides_history = True
+    with running(environ, tmp_path) as bot:
+        bot.wait_for(lambda: gateway.history_asked)
+        newer = gateway.say("LONG ETH-USD 3000/2900/3300")
+        bot.wait_for(lambda: gateway.history_asked > 2)
+        bot.process.kill()
+        bot.process.wait()
+    gateway.hides_history = False
+    with running(environ, tmp_path) as bot:
+        bot.wait_for(lambda: gateway.replies(missed) and gateway.replies(newer))
+    assert states(desk) == ["BACKLOG", "BACKLOG"]
+
+
 def test_it_leaves_discord_with_the_database_and_comes_back(desk, ann, gateway, environ, tmp_path):
     register(desk, ann)
     with running(environ, tmp_path) as bot:
