@@ -123,7 +123,9 @@ def _holding(stage: Stage) -> list[dict[str, object]]:
         return transaction.all(sql)
 
 
-def _close(stage: Stage, alerts: Alerts, session: requests.Session, row: dict[str, object], number: int) -> None:
+def _close(
+    stage: Stage, alerts: Alerts, session: requests.Session, row: dict[str, object], number: int
+) -> None:
     if row["id"] not in stage.bots:
         # A bot of the Discord channel: only its channel speaks to it
         stage.discord.gateway.say(f"close {str(row['symbol']).partition('-')[0]}")

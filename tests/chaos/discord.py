@@ -57,5 +57,3 @@ class Receiver(ScriptedServer):
     def received(self, place: str) -> list[str]:
         """Return the ids of the messages that came to a path, again for each time."""
         return [asked.headers["X-DashTrade-Id"] for asked in self.asked(place)]
-
-

@@ -106,7 +106,10 @@ def gather(stage: Stage, alerts: Alerts, posts: Posts, cover: Cover, struck: lis
         paper_orders = transaction.all(
             "SELECT paper_orders.*, label FROM paper_orders JOIN user_api_keys AS keys ON keys.id = connection_id"
         )
-    held = {**_held(stage), **{(row["label"], symbol_key(row["symbol"])): row["quantity"] for row in paper_held}}
+    held = {
+        **_held(stage),
+        **{(row["label"], symbol_key(row["symbol"])): row["quantity"] for row in paper_held},
+    }
     changes = {**_changes(stage), **{row["label"]: row["change"] for row in paper_money}}
     deliveries, extra = _deliveries(stage, rows["deliveries"])
     signals_of_posts = {deed.number for deed in stage.script.posts if deed.is_signal}

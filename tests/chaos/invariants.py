@@ -33,7 +33,9 @@ def no_signal_is_lost(evidence: Evidence) -> list[str]:
         for answer in evidence.answers
         if answer.status in ACCEPTED and answer.signal_id not in stored
     ]
-    never = [f"alert {number} was never taken, however often it was sent" for number in evidence.named - taken]
+    never = [
+        f"alert {number} was never taken, however often it was sent" for number in evidence.named - taken
+    ]
     without = [
         f"signal {row['uuid']} has no outcome: {row['state']} {row['code']}"
         for row in evidence.signals
@@ -117,10 +119,14 @@ def every_notification_is_sent_once_or_failed_with_a_reason(evidence: Evidence) 
             continue
         spare[each.place] += each.attempts - 1
         if not 1 <= each.arrived <= each.attempts:
-            wrong.append(f"delivery {each.id} came {each.arrived} times to {each.place}, {each.attempts} attempts")
+            wrong.append(
+                f"delivery {each.id} came {each.arrived} times to {each.place}, {each.attempts} attempts"
+            )
     for place, count in evidence.extra_messages.items():
         if count > spare[place]:
-            wrong.append(f"{place} took {count} messages that nobody booked, {spare[place]} answers were lost")
+            wrong.append(
+                f"{place} took {count} messages that nobody booked, {spare[place]} answers were lost"
+            )
     return wrong
 
 
@@ -139,10 +145,14 @@ def every_message_of_a_watched_bot_is_stored_once(evidence: Evidence) -> list[st
     """Each message over MQTT is one event, and each completed trade is told once."""
     found = Counter(row["mark"] for row in evidence.watched_events)
     wrong = [
-        f"message {number} was stored {found[number]} times" for number in evidence.messages if found[number] != 1
+        f"message {number} was stored {found[number]} times"
+        for number in evidence.messages
+        if found[number] != 1
     ]
     told = Counter(
-        row["content"].get("trade_id") for row in evidence.notifications if row["kind"] == "WATCHED_TRADE_COMPLETED"
+        row["content"].get("trade_id")
+        for row in evidence.notifications
+        if row["kind"] == "WATCHED_TRADE_COMPLETED"
     )
     return wrong + [
         f"trade {number} was told {told[f'trade {number}']} times"
@@ -160,7 +170,9 @@ def every_post_is_one_signal_or_says_why_not(evidence: Evidence) -> list[str]:
         if noted[post] != evidence.registrations
     ]
     for row in evidence.noted_posts:
-        if row["signals"] != (1 if row["state"] == "STORED" else row["signals"] if row["state"] == "REFUSED" else 0):
+        if row["signals"] != (
+            1 if row["state"] == "STORED" else row["signals"] if row["state"] == "REFUSED" else 0
+        ):
             wrong.append(f"post {row['message_id']} is {row['state']} and {row['signals']} signals")
         if row["state"] not in NOTED or (row["state"] != "STORED" and not row["sentence"]):
             wrong.append(f"post {row['message_id']} is {row['state']} without a reason")
@@ -170,7 +182,9 @@ def every_post_is_one_signal_or_says_why_not(evidence: Evidence) -> list[str]:
 def nothing_was_suspected(evidence: Evidence) -> list[str]:
     """Nobody traded past the bots, so nobody may have been suspected of it; and no loop failed by itself."""
     suspected = [f"{row['kind']}: {row['sentence']}" for row in evidence.suspicions]
-    return suspected + [f"{row['subject']} failed {row['times']} times: {row['words']}" for row in evidence.faults]
+    return suspected + [
+        f"{row['subject']} failed {row['times']} times: {row['words']}" for row in evidence.faults
+    ]
 
 
 INVARIANTS: tuple[Callable[[Evidence], list[str]], ...] = (

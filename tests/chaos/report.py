@@ -59,7 +59,9 @@ def figures(
         "alerts sent": alerts.posts,
         "of them unanswered": alerts.unanswered,
         "answers by status": dict(Counter(answer.status for answer in alerts.answers)),
-        "signals by outcome": dict(Counter(f"{row['state']} {row['code']}" for row in evidence.signals).most_common()),
+        "signals by outcome": dict(
+            Counter(f"{row['state']} {row['code']}" for row in evidence.signals).most_common()
+        ),
         "orders by broker's state": dict(Counter(order.state for order in evidence.their_orders)),
         "MQTT messages published": messages.published,
         "MQTT messages stored": len(evidence.watched_events),
@@ -71,6 +73,8 @@ def figures(
         + sum(max(0, each.arrived - 1) for each in evidence.deliveries),
         "positions watched": cover.positions,
         "longest without protection, s": round(max((raw for _, raw in gaps), default=0.0), 1),
-        "longest without protection beside trouble, s": round(max((counted for counted, _ in gaps), default=0.0), 1),
+        "longest without protection beside trouble, s": round(
+            max((counted for counted, _ in gaps), default=0.0), 1
+        ),
         "stated, s": LONGEST_GAP_SECONDS,
     }

@@ -67,8 +67,9 @@ class AlertDeed:
     """One alert of a sender.
 
     `skew` is how many seconds the sender's clock is off, None where no time is sent. One that is `named`
-    carries an id and is sent until it is answered, as services do; the others are sent once, as
-    TradingView does. `copies` says after how many seconds each it is sent again.
+    carries an id and a time and is sent until it is answered, as services do, and `copies` says after how many
+    seconds each it is sent again all the same. The others are sent once, as TradingView does: what has no id
+    is meant anew where another alert came in between.
     """
 
     number: int
@@ -160,14 +161,16 @@ def _alerts(
     weights = [0.5 if everybody[seat.user].broker is BrokerName.BLOFIN else 1.0 for seat in places]
     for number in range(scale.alerts):
         seat = chances.choices(places, weights)[0]
-        copies = chances.choices((0, 1, 2), (80, 15, 5))[0]
+        skew = _chosen(chances, SKEWS)
+        is_named = skew is not None and chances.random() < 0.85
+        copies = chances.choices((0, 1, 2), (70, 20, 10))[0] if is_named else 0
         yield AlertDeed(
             number=number,
             at=chances.uniform(0, scale.storm_seconds),
             seat=seat.number,
             action=_action(chances, seat),
-            skew=_chosen(chances, SKEWS),
-            named=chances.random() < 0.8,
+            skew=skew,
+            named=is_named,
             copies=tuple(round(chances.uniform(0, 15), 2) for _ in range(copies)),
         )
 

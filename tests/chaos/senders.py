@@ -23,6 +23,7 @@ MOST_TRIES = 90
 SENDERS = 8
 # Mosquitto writes to disk a moment after it accepted; a bot that must not lose a message repeats the last.
 REPEATED = 200
+LONGEST_OUTAGE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +103,10 @@ class Alerts:
                 self.unanswered += 1
             return None
         return Answer(
-            number=deed.number, status=got.status_code, word=content.get("status"), signal_id=content.get("signal_id")
+            number=deed.number,
+            status=got.status_code,
+            word=content.get("status"),
+            signal_id=content.get("signal_id"),
         )
 
     def _body(self, deed: AlertDeed) -> bytes:
@@ -143,7 +147,7 @@ class Messages:
         accepted: deque[MessageDeed] = deque(maxlen=REPEATED)
         for deed in self.stage.script.messages:
             time.sleep(max(0.0, began + deed.at - time.monotonic()))
-            self._wait([self._publish(client, deed) for _ in range(deed.copies + 1)])
+            self._send(client, [deed] * (deed.copies + 1))
             accepted.append(deed)
             self._repeat(client, accepted)
         time.sleep(max(0.0, began + self.stage.script.scale.storm_seconds - time.monotonic()))
@@ -154,16 +158,28 @@ class Messages:
     def _repeat(self, client: Client, accepted: deque[MessageDeed]) -> None:
         if self.repeat.is_set():
             self.repeat.clear()
-            self._wait([self._publish(client, each) for each in accepted])
+            self._send(client, list(accepted))
 
-    def _wait(self, sent: list[MQTTMessageInfo]) -> None:
-        for each in sent:
-            each.wait_for_publish(120)
+    def _send(self, client: Client, deeds: list[MessageDeed]) -> None:
+        """Publish and wait until the broker has it all; what found no connection is published again."""
+        left, deadline = deeds, time.monotonic() + LONGEST_OUTAGE_SECONDS
+        while left and time.monotonic() < deadline:
+            sent = [(deed, self._publish(client, deed)) for deed in left]
+            left = [deed for deed, info in sent if not _is_taken(info)]
+            time.sleep(0.2 if left else 0.0)
 
     def _publish(self, client: Client, deed: MessageDeed) -> MQTTMessageInfo:
         topic, body = self._bodies.setdefault(deed.number, _message(deed))
         self.published += 1
         return client.publish(topic, body, 1)
+
+
+def _is_taken(info: MQTTMessageInfo) -> bool:
+    try:
+        info.wait_for_publish(LONGEST_OUTAGE_SECONDS)
+    except RuntimeError:
+        return False
+    return info.is_published()
 
 
 def _message(deed: MessageDeed) -> tuple[str, bytes]:
@@ -193,5 +209,3 @@ class Posts:
         for deed in self.stage.script.posts:
             time.sleep(max(0.0, began + deed.at - time.monotonic()))
             self.posted[self.stage.discord.gateway.say(deed.text)] = deed.number
-
-

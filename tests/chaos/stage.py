@@ -1,4 +1,4 @@
-"""Everything of a run in its place: the local servers, each behind a line, DashTrade as `make run` starts it, people."""
+"""Everything of a run in its place: local servers, each behind a line, DashTrade as `make run` starts it, people."""
 
 import json
 import subprocess
@@ -161,7 +161,11 @@ def _open_accounts(script: Script, alpaca: Alpaca, blofin: Blofin) -> None:
         digits = Decimal(price).as_tuple().exponent
         tick = Decimal(1).scaleb(int(digits) - 2)
         blofin.instrument(
-            symbol, contract_value="0.001" if symbol == "BTC-USDT" else "0.01", lot="0.1", minimum="0.1", tick=str(tick)
+            symbol,
+            contract_value="0.001" if symbol == "BTC-USDT" else "0.01",
+            lot="0.1",
+            minimum="0.1",
+            tick=str(tick),
         )
         set_perpetual(blofin, symbol, Decimal(price))
     for user in script.users:

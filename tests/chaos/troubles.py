@@ -1,5 +1,6 @@
 """Make the trouble of a script, each at its time; what lasts is ended in time, whatever else happens."""
 
+import contextlib
 import json
 import logging
 import random
@@ -19,6 +20,7 @@ from tests.chaos.script import Strike
 from tests.chaos.stage import Stage, set_perpetual
 from tests.discord_server.answers import Answer, Cut
 
+LONGEST_RETURN_SECONDS = 60.0
 FALL = Decimal("0.93")
 STOCKS = {"NVDA": Decimal(120), "META": Decimal(500), "AMD": Decimal(150)}
 BAD_GATEWAY = "<html><head><title>502 Bad Gateway</title></head><body>502 Bad Gateway</body></html>"
@@ -131,7 +133,16 @@ class Troubles:
         living = parts.processes(self.stage.supervisor, strike.trouble.victim)
         if not living:
             return 0
-        return int(parts.send(self.chances.choice(living), signal.SIGKILL))
+        hit = int(parts.send(self.chances.choice(living), signal.SIGKILL))
+        self._await_part(strike.trouble.victim, len(living))
+        return hit
+
+    def _await_part(self, part: str, count: int) -> None:
+        """Return when as many processes of a part run as before; they have still to load."""
+        deadline = time.monotonic() + LONGEST_RETURN_SECONDS
+        time.sleep(0.2)
+        while len(parts.processes(self.stage.supervisor, part)) < count and time.monotonic() < deadline:
+            time.sleep(0.2)
 
     def _freeze(self, strike: Strike) -> int:
         living = parts.processes(self.stage.supervisor, strike.trouble.victim)
@@ -145,7 +156,17 @@ class Troubles:
         """End PostgreSQL: in order, or without a checkpoint as a crash does."""
         how = signal.SIGINT if strike.trouble.deed == "restart" else signal.SIGQUIT
         living = parts.processes(self.stage.supervisor, "database")
-        return sum(parts.send(each, how) for each in living)
+        hit = sum(parts.send(each, how) for each in living)
+        self._await_database()
+        return hit
+
+    def _await_database(self) -> None:
+        deadline = time.monotonic() + LONGEST_RETURN_SECONDS
+        while time.monotonic() < deadline:
+            time.sleep(0.2)
+            with contextlib.suppress(psycopg2.Error), self.stage.database.transaction() as transaction:
+                transaction.value("SELECT 1")
+                return
 
     def _deafen(self, strike: Strike) -> int:
         """Cut every worker's database connections, so that bells are lost and what is under way ends."""
@@ -187,7 +208,9 @@ class Troubles:
 
     def _fall(self, strike: Strike) -> int:
         """Let prices fall through the stops of all who are long, and rise again."""
-        prices = STOCKS if strike.trouble.victim == "alpaca" else {k: Decimal(v) for k, v in PERPETUALS.items()}
+        prices = (
+            STOCKS if strike.trouble.victim == "alpaca" else {k: Decimal(v) for k, v in PERPETUALS.items()}
+        )
         self._prices(prices, FALL)
         time.sleep(strike.seconds)
         self._prices(prices, Decimal(1))

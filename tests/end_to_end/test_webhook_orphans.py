@@ -22,7 +22,10 @@ def can_listen(port):
 def test_an_orphan_leaves_the_port_at_once_and_answers_what_it_was_asked(desk, ann, free_port):
     ann.bot()
     patient = ("--graceful-timeout", "3600")
-    with gunicorn(desk, free_port, *patient) as server, socket.create_connection(("127.0.0.1", free_port)) as asking:
+    with (
+        gunicorn(desk, free_port, *patient) as server,
+        socket.create_connection(("127.0.0.1", free_port)) as asking,
+    ):
         head = f"POST /webhook?token={ann.token} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(BODY)}\r\n\r\n"
         asking.sendall(head.encode() + BODY[:20])
         server.kill()
