@@ -52,3 +52,4 @@ def _process(connection: psycopg2.extensions.connection) -> int:
         cursor.execute("SELECT pg_backend_pid()")
         (process,) = cursor.fetchone() or (0,)
         return int(process)
+
