@@ -9,7 +9,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 	--custom-compile-command "make lock" pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test run test test-mosquitto check bench bench-pages screenshots lock
+.PHONY: help setup setup-test run test test-mosquitto chaos check bench bench-pages screenshots lock
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -26,6 +26,10 @@ test: $(VENV)/.ready-test ## Run every test, the cheap ones first
 
 test-mosquitto: $(VENV)/.ready-test ## Run the tests of MQTT against Mosquitto instead of the embedded broker
 	@DASHTRADE_TEST_BROKER=mosquitto $(BIN)/python -m tests mqtt
+
+# SEED=7 replays a run
+chaos: $(VENV)/.ready-test ## Let everything run in a storm of faults and hold all books against each other; takes a quarter of an hour
+	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED))
 
 check: $(VENV)/.ready-test ## Look for faults without running anything: ruff and mypy
 	$(BIN)/ruff check .

@@ -4,7 +4,6 @@ import argparse
 import logging
 import random
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from tests.chaos.conductor import run
@@ -16,14 +15,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=None, help="replay the run of a seed; else a new one")
     parser.add_argument("--short", action="store_true", help="the scale of make test")
-    parser.add_argument("--seconds", type=float, help="how long the storm lasts; what is sent stays as much")
+    parser.add_argument("--seconds", type=float, help="how long the storm lasts, with less or more sent in it")
     parser.add_argument("--folder", type=Path, default=Path("chaos-reports"), help="where report and log go")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     seed = random.randrange(1_000_000) if options.seed is None else options.seed
     scale = SHORT if options.short else FULL
     if options.seconds:
-        scale = replace(scale, storm_seconds=options.seconds)
+        scale = scale.lasting(options.seconds)
     options.folder.mkdir(parents=True, exist_ok=True)
     print(f"chaos run of seed {seed}", flush=True)
     report = run(seed, scale, options.folder)

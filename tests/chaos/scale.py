@@ -1,6 +1,6 @@
 """How large a run is: people, bots, what is sent, and how long the storm lasts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +29,17 @@ class Scale:
     def users(self) -> int:
         """Return how many users there are."""
         return self.alpaca_users + self.blofin_users + self.paper_users
+
+    def lasting(self, seconds: float) -> "Scale":
+        """Return the same people with a storm of another length, and as much sent in each second."""
+        share = seconds / self.storm_seconds
+        return replace(
+            self,
+            storm_seconds=seconds,
+            alerts=round(self.alerts * share),
+            messages=round(self.messages * share),
+            posts=round(self.posts * share),
+        )
 
 
 FULL = Scale(

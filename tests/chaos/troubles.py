@@ -21,6 +21,7 @@ from tests.chaos.stage import Stage, set_perpetual
 from tests.discord_server.answers import Answer, Cut
 
 LONGEST_RETURN_SECONDS = 60.0
+EACH_AT_MOST = 6
 FALL = Decimal("0.93")
 STOCKS = {"NVDA": Decimal(120), "META": Decimal(500), "AMD": Decimal(150)}
 BAD_GATEWAY = "<html><head><title>502 Bad Gateway</title></head><body>502 Bad Gateway</body></html>"
@@ -194,11 +195,11 @@ class Troubles:
         control = self.stage.alpaca if victim == "alpaca" else self.stage.blofin
         faults = WRONG_ALPACA if victim == "alpaca" else WRONG_BLOFIN
         for fault in faults:
-            control.fault(**{"method": "POST", "path": ORDERS, "count": 6, "chance": 0.25, **fault})  # type: ignore[arg-type]
+            control.fault(**{"method": "POST", "path": ORDERS, "count": EACH_AT_MOST, "chance": 0.25, **fault})  # type: ignore[arg-type]
         time.sleep(strike.seconds * 2)
-        left = len(control.faults())
+        left = sum(int(each["count"]) for each in control.faults())
         control.clear_faults()
-        return len(faults) - left
+        return EACH_AT_MOST * len(faults) - left
 
     def _drop(self, strike: Strike) -> int:
         if strike.trouble.victim == "alpaca":
