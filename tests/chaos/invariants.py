@@ -12,6 +12,8 @@ HALF_A_CENT = Decimal("0.005")
 FINAL = ("EXECUTED", "SKIPPED", "REFUSED", "FAILED")
 FINAL_ORDERS = ("FILLED", "CANCELED", "EXPIRED", "REJECTED")
 NOTED = ("STORED", "REFUSED", "LATE", "BACKLOG", "FAILED")
+# What the server refuses it may keep as a refused signal; what was not sent on is none.
+SIGNALS_OF = {"STORED": (1,), "REFUSED": (0, 1)}
 ACCEPTED = (200, 202)
 # A look at a position that is due, waits for a thread, asks the broker twice and writes: so long at most
 # does a position stay without protection, the time of trouble not counted.
@@ -170,9 +172,7 @@ def every_post_is_one_signal_or_says_why_not(evidence: Evidence) -> list[str]:
         if noted[post] != evidence.registrations
     ]
     for row in evidence.noted_posts:
-        if row["signals"] != (
-            1 if row["state"] == "STORED" else row["signals"] if row["state"] == "REFUSED" else 0
-        ):
+        if row["signals"] not in SIGNALS_OF.get(row["state"], (0,)):
             wrong.append(f"post {row['message_id']} is {row['state']} and {row['signals']} signals")
         if row["state"] not in NOTED or (row["state"] != "STORED" and not row["sentence"]):
             wrong.append(f"post {row['message_id']} is {row['state']} without a reason")
