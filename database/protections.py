@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -278,6 +278,23 @@ def ask_look(transaction: Transaction, bot_id: int, at: datetime) -> None:
         ),
         {"at": at, "bot": bot_id},
     )
+
+
+def ask_look_at_gap(transaction: Transaction, lane_id: int, now: datetime, longest: timedelta) -> bool:
+    """Have a lane look now at what rests at the broker and was not seen there since its gap; tell whether any does.
+
+    A gap older than `longest` asks for nothing.
+    """
+    asked = transaction.execute(
+        """
+        UPDATE protections SET look_at = %(now)s FROM user_bot_configs AS bots, lanes
+         WHERE bots.id = bot_config_id AND lanes.id = bots.lane_id AND lanes.id = %(lane)s AND held_by = 'BROKER'
+           AND coalesce(seen_at, protections.created_at) < lanes.gap_since
+           AND lanes.gap_since > %(now)s - %(longest)s
+        """,
+        {"lane": lane_id, "now": now, "longest": longest},
+    )
+    return asked > 0
 
 
 def note_resting(transaction: Transaction, bot_id: int, broker_ids: Sequence[str], look_at: datetime) -> None:

@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 
 from bot_database import Database
+from engine.reconcile import reconcile
 from tests.blofin_server.local import running_server
 from tests.database.perpetuals import BTC, Perpetuals, at, enter
 
@@ -82,3 +83,44 @@ def enter_again(floor: Perpetuals, bot: int) -> Decimal:
     """Enter as before; return what is held then."""
     floor.send(bot, "BUY", stop_loss=at(58_000)[0])
     return floor.held()
+
+
+def compare(floor: Perpetuals) -> None:
+    """Let the watch compare the books, twice and far enough apart to believe a gap."""
+    for _ in range(3):
+        with floor.database.session() as session:
+            reconcile(floor.desk, session, floor.connection_id)
+        floor.wait(6)
+
+
+def test_what_a_stop_closed_is_nobodys_gap_before_it_was_looked_at(floor: Perpetuals) -> None:
+    bot = enter(floor)
+    floor.server.fault("answer_before", "*", TPSL, status=503, count=-1)
+    floor.server.price(BTC, 57_900, 57_901)
+    floor.server.price(BTC, 60_000, 60_001)
+    compare(floor)
+    assert (floor.booked(bot), floor.held(), floor.events()) == (D("0.1"), 0, [])
+    floor.server.clear_faults()
+    compare(floor)
+    floor.go_on(bot)
+    assert [kind for kind, _ in floor.events()] == ["STOP"]
+    assert floor.booked(bot) == 0
+
+
+def test_a_gap_that_no_stop_explains_is_told_as_soon_as_the_stop_was_looked_at(floor: Perpetuals) -> None:
+    bot = enter(floor)
+    floor.by_hand()
+    compare(floor)
+    floor.go_on(bot)
+    compare(floor)
+    assert ("ACCOUNT_MISMATCH", "NOTED") in floor.events()
+
+
+def test_a_gap_is_told_in_the_end_although_nobody_can_look(floor: Perpetuals) -> None:
+    enter(floor)
+    floor.server.fault("answer_before", "*", TPSL, status=503, count=-1)
+    floor.by_hand()
+    compare(floor)
+    floor.wait(120)
+    compare(floor)
+    assert ("ACCOUNT_MISMATCH", "NOTED") in floor.events()
