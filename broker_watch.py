@@ -9,6 +9,7 @@ import signal
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -50,8 +51,12 @@ class Duty:
     due: float = 0.0
     running: "Future[None] | None" = None
 
+    @property
+    def is_running(self) -> bool:
+        return self.running is not None and not self.running.done()
+
     def is_due(self) -> bool:
-        return time.monotonic() >= self.due and (self.running is None or self.running.done())
+        return time.monotonic() >= self.due and not self.is_running
 
 
 @dataclass(slots=True, kw_only=True)
@@ -59,6 +64,7 @@ class Watch:
     """One connection in this process's care."""
 
     connection_id: int
+    broker: str
     sealed: bytes | None
     duties: dict[str, Duty] = field(default_factory=dict)
     stream: OrderStream | None = None
@@ -76,6 +82,7 @@ class BrokerWatch:
         self._settings = settings
         self._desk = desk
         self._watches: dict[int, Watch] = {}
+        self._brokers = 1
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="watch")
         self._loop = asyncio.new_event_loop()
         self._stopping = threading.Event()
@@ -122,21 +129,21 @@ class BrokerWatch:
                 if time.monotonic() >= claim_at:
                     self._claim(session)
                     claim_at = time.monotonic() + CLAIM_SECONDS
-                for watch in list(self._watches.values()):
-                    self._do_due(watch)
+                self._do_what_is_due()
                 self._stopping.wait(TICK_SECONDS)
 
     def _claim(self, session: Session) -> None:
         """Take leases that nobody holds, a few at a time so that others get theirs; say that we live."""
         with session.transaction() as transaction:
             health.beat(transaction, "broker watch", self._name, self._desk.now())
-            present = {connection.id for connection in bots.all_connections(transaction)}
-            free = sorted(present - set(self._watches))
+            present = {connection.id: connection.broker for connection in bots.all_connections(transaction)}
+            free = sorted(present.keys() - set(self._watches))
             claimed = lanes.claim_connections(transaction, free, CLAIMS_AT_ONCE)
             sealed = {id: bots.sealed_credentials(transaction, id) for id in {*claimed, *self._watches}}
             kill_switch.finish_flattened(transaction)
             bots.archive_closed(transaction)
             unpriced = risk.unpriced_connections(transaction)
+        self._brokers = len(set(present.values()))
         for connection_id, watch in list(self._watches.items()):
             if connection_id not in present:
                 self._drop(watch)
@@ -147,22 +154,41 @@ class BrokerWatch:
             if watch.connection_id in unpriced:
                 watch.duties["risk"].due = 0.0
         for connection_id in claimed:
-            self._watches[connection_id] = self._new_watch(connection_id, sealed[connection_id])
+            self._watches[connection_id] = self._new_watch(
+                connection_id, present[connection_id], sealed[connection_id]
+            )
 
-    def _new_watch(self, connection_id: int, sealed: bytes | None) -> Watch:
-        watch = Watch(connection_id=connection_id, sealed=sealed)
+    def _new_watch(self, connection_id: int, broker: str, sealed: bytes | None) -> Watch:
+        watch = Watch(connection_id=connection_id, broker=broker, sealed=sealed)
+        # A position that nobody looks at is worse than books that are not compared
         watch.duties = {
-            "reconcile": Duty(work=lambda: self._reconcile(connection_id)),
             "risk": Duty(work=lambda: self._watch_risk(connection_id)),
+            "reconcile": Duty(work=lambda: self._reconcile(connection_id)),
             "advance": Duty(work=lambda: self._advance(connection_id)),
         }
         self._restart_stream(watch)
         logger.info("watching connection %s", connection_id)
         return watch
 
-    def _do_due(self, watch: Watch) -> None:
-        for name, duty in watch.duties.items():
-            if duty.is_due():
+    def _do_what_is_due(self) -> None:
+        """Begin what has waited longest, of each broker no more at once than its share of the threads.
+
+        So a broker that does not answer keeps nobody from looking at the positions at another.
+        """
+        watches = list(self._watches.values())
+        under_way = Counter(
+            watch.broker for watch in watches for duty in watch.duties.values() if duty.is_running
+        )
+        share = max(1, THREADS // max(1, self._brokers))
+        due = [
+            (duty.due, watch, name, duty)
+            for watch in watches
+            for name, duty in watch.duties.items()
+            if duty.is_due()
+        ]
+        for _, watch, name, duty in sorted(due, key=lambda each: each[0]):
+            if under_way[watch.broker] < share:
+                under_way[watch.broker] += 1
                 duty.running = self._pool.submit(self._do, watch.connection_id, name, duty)
 
     def _do(self, connection_id: int, name: str, duty: Duty) -> None:

@@ -15,7 +15,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=None, help="replay the run of a seed; else a new one")
     parser.add_argument("--short", action="store_true", help="the scale of make test")
-    parser.add_argument("--seconds", type=float, help="how long the storm lasts, with less or more sent in it")
+    parser.add_argument(
+        "--seconds", type=float, help="how long the storm lasts, with less or more sent in it"
+    )
     parser.add_argument("--folder", type=Path, default=Path("chaos-reports"), help="where report and log go")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)

@@ -15,9 +15,8 @@ NOTED = ("STORED", "REFUSED", "LATE", "BACKLOG", "FAILED")
 # What the server refuses it may keep as a refused signal; what was not sent on is none.
 SIGNALS_OF = {"STORED": (1,), "REFUSED": (0, 1)}
 ACCEPTED = (200, 202)
-# A look at a position that is due, waits for a thread, asks the broker twice and writes: so long at most
-# does a position stay without protection, the time of trouble not counted.
-LONGEST_GAP_SECONDS = RISK_SECONDS + 9.0
+# A look that is due waits for a thread, at worst for one that waits for a broker in vain, then asks twice and writes.
+LONGEST_GAP_SECONDS = RISK_SECONDS + 17.0
 CHANNELS = 2
 
 

@@ -195,7 +195,9 @@ class Troubles:
         control = self.stage.alpaca if victim == "alpaca" else self.stage.blofin
         faults = WRONG_ALPACA if victim == "alpaca" else WRONG_BLOFIN
         for fault in faults:
-            control.fault(**{"method": "POST", "path": ORDERS, "count": EACH_AT_MOST, "chance": 0.25, **fault})  # type: ignore[arg-type]
+            control.fault(
+                **{"method": "POST", "path": ORDERS, "count": EACH_AT_MOST, "chance": 0.25, **fault}
+            )  # type: ignore[arg-type]
         time.sleep(strike.seconds * 2)
         left = sum(int(each["count"]) for each in control.faults())
         control.clear_faults()

@@ -15,10 +15,24 @@ from tests.chaos.senders import Answer
 
 D = Decimal
 ORDER = KnownOrder(
-    account="PK1", id="b1", client_id="c1", symbol="AAPL", side="BUY", quantity=D(5), filled=D(5), state="FILLED"
+    account="PK1",
+    id="b1",
+    client_id="c1",
+    symbol="AAPL",
+    side="BUY",
+    quantity=D(5),
+    filled=D(5),
+    state="FILLED",
 )
 SENT = Delivery(
-    id=1, place="DISCORD PK1", transport="DISCORD", state="SENT", error=None, attempts=1, is_carried=False, arrived=1
+    id=1,
+    place="DISCORD PK1",
+    transport="DISCORD",
+    state="SENT",
+    error=None,
+    attempts=1,
+    is_carried=False,
+    arrived=1,
 )
 
 
@@ -49,7 +63,14 @@ def answer(number: int, signal_id: str, status: int = 202) -> Answer:
 
 
 def signal(uuid: str, mark: str) -> dict[str, object]:
-    return {"uuid": uuid, "mark": mark, "number": 1, "state": "EXECUTED", "code": "EXECUTED", "is_finished": True}
+    return {
+        "uuid": uuid,
+        "mark": mark,
+        "number": 1,
+        "state": "EXECUTED",
+        "code": "EXECUTED",
+        "is_finished": True,
+    }
 
 
 def part(attempt: int, quantity: int, filled: int) -> dict[str, object]:
@@ -144,7 +165,14 @@ def test_every_invariant_has_a_violation_that_it_notices() -> None:
 
 @pytest.mark.parametrize(
     ("excused", "counted"),
-    [([], 10.0), ([(2, 4)], 8.0), ([(2, 6), (4, 8)], 4.0), ([(-5, 3), (8, 20)], 5.0), ([(-1, 11)], 0.0), ([(20, 30)], 10.0)],
+    [
+        ([], 10.0),
+        ([(2, 4)], 8.0),
+        ([(2, 6), (4, 8)], 4.0),
+        ([(-5, 3), (8, 20)], 5.0),
+        ([(-1, 11)], 0.0),
+        ([(20, 30)], 10.0),
+    ],
 )
 def test_only_what_lies_outside_of_trouble_counts(excused: list[tuple[float, float]], counted: float) -> None:
     assert gap(10).counted(excused) == counted
