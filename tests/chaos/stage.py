@@ -89,6 +89,7 @@ def staged(script: Script, folder: Path) -> Iterator[Stage]:
         alpaca = stack.enter_context(alpaca_process(folder))
         blofin = stack.enter_context(_blofin_process(folder))
         discord = stack.enter_context(closing(Discord()))
+        stack.enter_context(discord.webhooks)
         receiver = stack.enter_context(Receiver())
         broker = stack.enter_context(_mqtt_broker(folder))
         lines = {
