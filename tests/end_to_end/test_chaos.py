@@ -1,4 +1,4 @@
-"""A short storm: everything that `make run` starts, with parts killed and networks cut, and what must hold afterwards."""
+"""A short storm: all that `make run` starts, with parts killed and networks cut, and what must hold afterwards."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Each invariant of the chaos run holds for a clean run and notices what is wrong: one planted violation after the other."""
+"""Each invariant of the chaos run holds for a clean run and notices a planted violation."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -91,7 +91,7 @@ def post(state: str, signals: int, sentence: str | None = None) -> dict[str, obj
 
 Plant = Callable[[Evidence], object]
 PLANTED: list[tuple[str, Plant]] = [
-    ("everything_came_to_its_end", lambda e: e.under_way.append({"what": "order", "id": 1, "state": "NEW", "more": ""})),
+    ("everything_came_to_its_end", lambda e: e.under_way.append(dict.fromkeys(("what", "id", "state", "more"), "x"))),
     ("no_signal_is_lost", lambda e: e.signals.pop()),
     ("no_signal_is_lost", lambda e: e.signals[0].update(is_finished=False)),
     ("no_signal_is_lost", lambda e: e.signals[0].update(state="PLANNED")),
