@@ -51,6 +51,7 @@ def _play(stage: Stage, began: float) -> Report:
         _storm(alerts, messages, posts, troubles)
         storm_ended = time.time()
         troubles.calm()
+        _take_back_limits(stage, alerts)
         settled = _settle(stage, stage.script.scale.settle_seconds, len(stage.script.messages))
         _leave(stage, alerts)
     finally:
@@ -93,6 +94,15 @@ def _settle(stage: Stage, seconds: float, messages: int) -> float:
             is_quiet = False
         quiet = quiet + 1 if is_quiet else 0
     return time.monotonic() - began
+
+
+def _take_back_limits(stage: Stage, alerts: Alerts) -> None:
+    """Tell bots whose entries may rest at a price to leave: such an entry would wait for ever."""
+    with requests.Session() as session:
+        for seat in stage.script.seats:
+            if seat.part.limit_price is not None:
+                number = FIRST_LEAVING - 1 - seat.number
+                _close(stage, alerts, session, {"id": stage.bots[seat.number]}, number)
 
 
 def _stored_messages(stage: Stage) -> int:
