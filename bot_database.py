@@ -15,6 +15,7 @@
 | notifications, alert_channels, alert_deliveries | what is to be told, where to, and what became of it |
 | kill_switch | what may trade at all |
 | reports, figures, statistics | what people read |
+| tallies, standing | what Prometheus reads: figures that only grow, and how things stand |
 | health | heartbeats and failures of the parts |
 """
 
@@ -38,7 +39,9 @@ from database import (
     reports,
     risk,
     sign_in,
+    standing,
     statistics,
+    tallies,
     tokens,
     trades,
     work,
@@ -69,7 +72,9 @@ __all__ = [
     "reports",
     "risk",
     "sign_in",
+    "standing",
     "statistics",
+    "tallies",
     "tokens",
     "trades",
     "work",

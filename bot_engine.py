@@ -21,7 +21,9 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from bot_database import Database, lanes
+from brokers.counted import counted
 from brokers.registry import Registry
+from core.tallies import Tallies
 from encryption import Vault
 from engine.desk import Desk, Timing
 from engine.lane import work_lane
@@ -42,14 +44,16 @@ def desk_for(
 ) -> Desk:
     """Put together what the engine works with in this process."""
     registry = Registry(database, Vault(settings.encryption_key), settings)
+    tallies = Tallies()
     timing = Timing(
         send_window=float(settings.order_send_window_seconds), doubt=float(settings.order_doubt_seconds)
     )
     return Desk(
         database=database,
-        broker=registry.broker,
+        broker=lambda connection_id: counted(registry.broker(connection_id), tallies),
         stream=registry.stream,
         now=utc_now,
+        tallies=tallies,
         timing=timing,
         step=step,
         beside=ThreadPoolExecutor(READINGS_AT_ONCE, thread_name_prefix="reading"),

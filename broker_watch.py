@@ -25,6 +25,7 @@ from bot_engine import Desk, desk_for
 from brokers.base import OrderStream
 from core.errors import BrokerError, Rejected
 from core.order import Order
+from engine.counting import keep_counts
 from engine.monitor import watch_risk
 from engine.reconcile import note_status, reconcile
 from notifier import CHANNELS_AT_ONCE as ALERTS_AT_ONCE
@@ -118,6 +119,7 @@ class BrokerWatch:
         alerts.join()
         self._loop.close()
         self._pool.shutdown(wait=True, cancel_futures=True)
+        keep_counts(self._desk)
         with contextlib.suppress(psycopg2.Error), self._desk.database.transaction() as transaction:
             health.fall_silent(transaction, "broker watch", self._name)
 
@@ -128,6 +130,7 @@ class BrokerWatch:
             while not self._stopping.is_set():
                 if time.monotonic() >= claim_at:
                     self._claim(session)
+                    keep_counts(self._desk)
                     claim_at = time.monotonic() + CLAIM_SECONDS
                 self._do_what_is_due()
                 self._stopping.wait(TICK_SECONDS)

@@ -40,6 +40,13 @@ class worker_class(ThreadWorker):  # type: ignore[misc]  # noqa: N801
         return False
 
 
+def worker_exit(_server: object, worker: object) -> None:
+    """Write down what a process counted last, before it ends."""
+    app = getattr(worker, "wsgi", None)
+    if app is not None:
+        app.extensions["dashtrade"].counted.write()
+
+
 class logger_class(glogging.Logger):  # type: ignore[misc]  # noqa: N801
     """Let gunicorn's own words go where all others go; the name is gunicorn's setting."""
 

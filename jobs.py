@@ -15,6 +15,7 @@ import log
 from bot_database import Database, bells, health, lanes
 from bot_engine import Desk, desk_for, run_lane, utc_now
 from database.bells import Bell
+from engine.counting import keep_counts
 from engine.crew import Crew
 from notifier import CHANNELS_AT_ONCE as ALERTS_AT_ONCE
 from notifier import notifier_for
@@ -25,6 +26,7 @@ LANES_AT_ONCE = 12
 LANES_OF_A_CONNECTION = 4
 SWEEP_SECONDS = 2.0
 BEAT_SECONDS = 2.0
+COUNT_SECONDS = 2.0
 LISTEN_AGAIN_SECONDS = 0.5
 PROCESS = f"{socket.gethostname()}:{os.getpid()}"
 
@@ -94,6 +96,7 @@ def work(desk: Desk, stopping: threading.Event, *beside: Callable[[threading.Eve
             ("bells", heard, LISTEN_AGAIN_SECONDS),
             ("sweep", swept, SWEEP_SECONDS),
             ("heartbeat", partial(beat, desk), BEAT_SECONDS),
+            ("counts", partial(keep_counts, desk), COUNT_SECONDS),
         )
     ]
     duties += [threading.Thread(target=run, args=(stopping,), name="beside") for run in beside]
@@ -103,6 +106,7 @@ def work(desk: Desk, stopping: threading.Event, *beside: Callable[[threading.Eve
     for duty in duties:
         duty.join()
     crew.close()
+    keep_counts(desk)
     with contextlib.suppress(psycopg2.Error), desk.database.transaction() as transaction:
         health.fall_silent(transaction, "worker", PROCESS)
 

@@ -190,6 +190,10 @@ class Settings(BaseModel):
     webhook_alerts_per_minute: PerMinute = Field(600, description=PER_MINUTE)
     webhook_requests_per_minute: PerMinute = Field(6000, description=PER_MINUTE)
     webhook_processes: Annotated[int, Field(ge=1, le=64)] = Field(2, description="a number from 1 to 64")
+    metrics_key: Annotated[SecretStr, AfterValidator(_long_enough)] | None = Field(
+        None, description="at least 24 random characters"
+    )
+    metrics_networks: Networks = Field(("127.0.0.1/32", "::1/128"), description=NETWORKS)
     workers: Annotated[int, Field(ge=0, le=64)] = Field(1, description="a number from 0 to 64")
 
     apca_api_base_url: WebAddress | None = Field(None, description=ADDRESS)

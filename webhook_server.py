@@ -12,12 +12,12 @@ import settings as settings_module
 from core.wording import number
 from database.pool import Database
 from settings import Settings
-from webhook import alerts, discord_callback, errors, health, service_api, users
+from webhook import alerts, counting, discord_callback, errors, health, metrics, service_api, users
 from webhook.limits import limit_address, limited_by_token, limited_explaining
 from webhook.services import install
 
-# One for each thread of gunicorn.conf.py, so that no request waits for a connection.
-CONNECTIONS = 8
+# One for each thread of gunicorn.conf.py, so that no request waits for a connection, and one that counts.
+CONNECTIONS = 9
 # TradingView hangs up after 3 s and then does not send again.
 CONNECT_SECONDS = 2
 
@@ -34,7 +34,7 @@ def create_app(settings: Settings) -> Flask:
         application_name="dashtrade webhook",
         connect_timeout=CONNECT_SECONDS,
     )
-    install(app, settings, database)
+    counting.install(app, install(app, settings, database).counted)
     errors.register(app)
     _add_routes(app)
     return app
@@ -66,6 +66,7 @@ def _add_routes(app: Flask) -> None:
     app.add_url_rule("/user/<int:user_id>/bots", view_func=limited_by_token(users.bots_with_status))
     app.add_url_rule("/discord/callback", view_func=discord_callback.link_account)
     app.add_url_rule("/health", view_func=health.health)
+    app.add_url_rule("/metrics", view_func=metrics.metrics)
 
 
 def __getattr__(name: str) -> Flask:

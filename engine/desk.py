@@ -9,6 +9,7 @@ from typing import Any
 from bot_database import Database
 from brokers.base import Broker, OrderStream
 from core.errors import BrokerError, Rejected
+from core.tallies import Tallies
 
 
 def _no_stream(_connection_id: int) -> OrderStream | None:
@@ -58,6 +59,7 @@ class Desk:
     credentials; `stream` opens its order updates where it has any. `step` is called between
     every two steps of an execution with the name of the one just done, so that a test can end
     the process there. `beside` asks a broker several things beside each other.
+    `tallies` counts what brokers are asked.
     """
 
     database: Database
@@ -67,6 +69,7 @@ class Desk:
     timing: Timing = field(default_factory=Timing)
     step: Callable[[str], None] = _no_step
     beside: Executor = field(default_factory=InTurn)
+    tallies: Tallies = field(default_factory=Tallies)
 
     def calls_per_minute(self, connection_id: int) -> int | None:
         """Return a connection's limit of calls; None where it has none or cannot be opened."""

@@ -16,6 +16,7 @@ from signals.problems import FieldProblem, InvalidSignal
 from signals.service import ServiceFields, number_of
 from webhook.access import may_see
 from webhook.alerts import STATUS_OF_CODE
+from webhook.counting import note_refusal
 from webhook.errors import ApiError
 
 # The first of these that any registration has is the whole answer's.
@@ -64,6 +65,7 @@ def answer_to(receipts: list[ChannelReceipt]) -> Response:
     status = _STATUS.get(decisive.status) or STATUS_OF_CODE.get(Code(decisive.code or ""), 422)
     if status >= 400:
         said = {"error": decisive.message, "code": decisive.code, **said}
+        note_refusal(decisive.code or str(decisive.status))
     answer = jsonify(said)
     answer.status_code = status
     return answer

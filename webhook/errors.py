@@ -8,6 +8,8 @@ import psycopg2
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
+from webhook.counting import note_refusal
+
 logger = logging.getLogger(__name__)
 
 # Sentences for what Flask and Werkzeug raise by themselves.
@@ -46,6 +48,7 @@ def error_answer(status: int, code: str, sentence: str, **details: Any) -> Respo
     """Return an error's answer."""
     answer = jsonify({"error": sentence, "code": code, **details})
     answer.status_code = status
+    note_refusal(code)
     return answer
 
 

@@ -13,6 +13,7 @@ from database.keys import hash_key
 from database.pool import Database, Transaction
 from encryption import Vault, keyed_hash
 from settings import Settings
+from webhook.counting import Counted
 from webhook.counts import Counts
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ class Services:
     vault: Vault
     proxies: tuple[Network, ...]
     allowed: tuple[Network, ...]
+    metrics_from: tuple[Network, ...]
+    counted: Counted
     waiting: threading.BoundedSemaphore = field(
         default_factory=lambda: threading.BoundedSemaphore(WAITING_AT_ONCE)
     )
@@ -71,15 +74,19 @@ class Services:
         return keyed_hash(self.hash_key, secret)
 
 
-def install(app: Flask, settings: Settings, database: Database) -> None:
-    """Give an app its services."""
-    app.extensions[_NAME] = Services(
+def install(app: Flask, settings: Settings, database: Database) -> Services:
+    """Give an app its services, and return them."""
+    made = Services(
         settings=settings,
         database=database,
         vault=Vault(settings.encryption_key),
         proxies=networks(settings.trusted_proxies),
         allowed=networks(settings.webhook_allowed_addresses),
+        metrics_from=networks(settings.metrics_networks),
+        counted=Counted(database),
     )
+    app.extensions[_NAME] = made
+    return made
 
 
 def services() -> Services:
