@@ -12,7 +12,18 @@ import settings as settings_module
 from core.wording import number
 from database.pool import Database
 from settings import Settings
-from webhook import alerts, counting, discord_callback, errors, health, metrics, service_api, users
+from webhook import (
+    alerts,
+    counting,
+    discord_callback,
+    docs_page,
+    errors,
+    health,
+    metrics,
+    openapi,
+    service_api,
+    users,
+)
 from webhook.limits import limit_address, limited_by_token, limited_explaining
 from webhook.services import install
 
@@ -67,6 +78,8 @@ def _add_routes(app: Flask) -> None:
     app.add_url_rule("/discord/callback", view_func=discord_callback.link_account)
     app.add_url_rule("/health", view_func=health.health)
     app.add_url_rule("/metrics", view_func=metrics.metrics)
+    app.add_url_rule("/openapi.json", view_func=openapi.openapi)
+    app.add_url_rule("/docs", view_func=docs_page.docs)
 
 
 def __getattr__(name: str) -> Flask:

@@ -21,7 +21,7 @@ CONNECT_SECONDS = 2.0
 # Longer than the longest `?wait=` of the webhook server.
 ANSWER_SECONDS = 35.0
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-PATHS = ("/webhook", "/test-webhook", "/health")
+PATHS = ("/webhook", "/test-webhook", "/health", "/openapi.json", "/docs")
 FOLDERS = ("/webhook", "/user", "/api", "/discord")
 
 HOP_BY_HOP = frozenset(
