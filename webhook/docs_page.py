@@ -120,7 +120,7 @@ def _body(operation: Mapping[str, Any]) -> Markup:
 
 def _answers(operation: Mapping[str, Any]) -> Markup:
     rows = _joined(
-        Markup("<tr><th>{}<td>{}<td>{}").format(status, answer["description"], _types(_schema_of(answer)))
+        Markup("<tr><th>{}<td>{}<td>{}").format(status, _said(answer["description"]), _types(_schema_of(answer)))
         for status, answer in operation["responses"].items()
     )
     return _table("Answers", rows)
