@@ -20,7 +20,7 @@ from functools import partial
 import psycopg2
 
 import log
-from bot_database import Database, Session, bots, health, kill_switch, lanes, ledger, risk
+from bot_database import Database, Session, bots, health, kill_switch, lanes, ledger, orders, risk
 from bot_engine import Desk, desk_for
 from brokers.base import OrderStream
 from core.errors import BrokerError, Rejected
@@ -278,7 +278,14 @@ class BrokerWatch:
 
     def _book(self, order: Order, source: str) -> None:
         with self._desk.database.transaction() as transaction:
-            ledger.book_order(transaction, order, source=source, now=self._desk.now())
+            after = ledger.book_order(transaction, order, source=source, now=self._desk.now())
+            signal = None if after is None else orders.event_of(transaction, after.id)
+        if after is not None:
+            filled = f"{order.filled_quantity} of {order.quantity} {order.symbol}"
+            with log.about_signal(signal):
+                logger.info(
+                    "order %s is %s, filled %s (%s)", order.client_order_id, order.state, filled, source
+                )
         self._desk.step("news booked")
 
     def _hurry(self, watch: Watch) -> None:

@@ -24,6 +24,7 @@ from database.inbox import Arrival, Sender
 from database.notifications import NotificationKind, notify
 from database.pool import Database, Transaction
 from database.tokens import note_token_use
+from log import about_signal
 from signals import tradingview
 from signals.problems import InvalidJson, InvalidSignal
 from signals.service import ServiceFields, with_service_fields
@@ -165,10 +166,16 @@ def take(
 
 
 def note(database: Database, sender: Sender, receipt: Receipt, now: datetime) -> None:
-    """Note a copy and the use of a token, after the commit of what they came with."""
-    # The message is stored and has its answer; a figure about it may get lost.
-    if receipt.copy_of is None and not sender.stale:
-        return
+    """Write into the log what came, and note a copy and the use of a token, after the commit of these."""
+    with about_signal(receipt.signal_id):
+        reason = f": {receipt.refusal.code}: {receipt.refusal.sentence}" if receipt.refusal else ""
+        logger.info("%s from %s of user %s%s", receipt.status, sender.source, sender.user_id, reason)
+        # The message is stored and has its answer; a figure about it may get lost.
+        if receipt.copy_of is not None or sender.stale:
+            _note(database, sender, receipt, now)
+
+
+def _note(database: Database, sender: Sender, receipt: Receipt, now: datetime) -> None:
     try:
         with database.transaction() as transaction:
             if receipt.copy_of is not None:

@@ -1,16 +1,17 @@
 """Write one line per event to standard output: time, level, part, signal, words; never a secret."""
 
+import json
 import logging
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
 from pydantic import SecretStr
 
-from settings import Settings
+from settings import LogFormat, Settings
 
 HIDDEN = "***"
 SHORTEST_SECRET = 6
@@ -30,15 +31,23 @@ PATTERNS = tuple(
     )
 )
 
-_signal: ContextVar[str] = ContextVar("signal", default="-")
+NO_SIGNAL = "-"
+_signal: ContextVar[str] = ContextVar("signal", default=NO_SIGNAL)
+# What would end a line, or lead a terminal astray; the words may be a sender's.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 @contextmanager
-def about_signal(signal_id: object) -> Iterator[None]:
-    """Name this signal in every line that is logged inside."""
-    token = _signal.set(str(signal_id))
+def about_signal(*signal_ids: object) -> Iterator[None]:
+    """Name these signals in every line that is logged inside, and where an error is logged that left here."""
+    named = ",".join(str(each) for each in signal_ids if each is not None) or NO_SIGNAL
+    token = _signal.set(named)
     try:
         yield
+    except Exception as error:
+        with suppress(AttributeError):
+            error.about_signal = getattr(error, "about_signal", named)  # type: ignore[attr-defined]
+        raise
     finally:
         _signal.reset(token)
 
@@ -46,7 +55,8 @@ def about_signal(signal_id: object) -> Iterator[None]:
 def logging_setup(part: str, settings: Settings) -> None:
     """Send everything this process logs to standard output, in one form; may be called again."""
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(LineFormatter(part, secrets_of(settings)))
+    form = JsonFormatter if settings.log_format is LogFormat.JSON else LineFormatter
+    handler.setFormatter(form(part, secrets_of(settings)))
     logging.basicConfig(level=settings.log_level.value, handlers=[handler], force=True)
     logging.captureWarnings(True)
 
@@ -64,10 +74,47 @@ class LineFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the event's line."""
-        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        signal = getattr(record, "signal", None) or _signal.get()
-        words = redact(super().format(record), self._secrets).replace("\r", "").replace("\n", "\\n")
-        return f"{time.replace('+00:00', 'Z')} {record.levelname} {self._part} signal={signal} {words}"
+        words = redact(super().format(record), self._secrets).replace("\r\n", "\n")
+        plain = _UNPRINTABLE.sub(_escaped, words)
+        return f"{_time(record)} {record.levelname} {self._part} signal={signal_of(record)} {plain}"
+
+
+class JsonFormatter(LineFormatter):
+    """Make one line of JSON of an event, for what collects logs; secrets are hidden in the same way."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the event's line."""
+        signal = signal_of(record)
+        said: dict[str, str | None] = {
+            "time": _time(record),
+            "level": record.levelname,
+            "part": self._part,
+            "signal": None if signal == NO_SIGNAL else signal,
+            "logger": record.name,
+            "words": redact(record.getMessage(), self._secrets),
+        }
+        if record.exc_info and record.exc_info[0] is not None:
+            said["traceback"] = redact(self.formatException(record.exc_info), self._secrets)
+        return json.dumps(said)
+
+
+def signal_of(record: logging.LogRecord) -> str:
+    """Return the id of the signal that an event is about: given with it, being worked on, or the error's."""
+    error = record.exc_info[1] if record.exc_info else None
+    given: str | None = getattr(record, "signal", None)
+    current = _signal.get()
+    if given or current != NO_SIGNAL:
+        return given or current
+    return str(getattr(error, "about_signal", NO_SIGNAL))
+
+
+def _time(record: logging.LogRecord) -> str:
+    time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+    return time.replace("+00:00", "Z")
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode()
 
 
 def redact(text: str, secrets: tuple[str, ...] = ()) -> str:

@@ -44,6 +44,13 @@ class LogLevel(StrEnum):
     ERROR = "ERROR"
 
 
+class LogFormat(StrEnum):
+    """How the log says it."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
 def _folder(value: str) -> Path:
     return ROOT / Path(value).expanduser()
 
@@ -164,6 +171,7 @@ class Settings(BaseModel):
 
     dashtrade_home: Folder = Field(ROOT / ".dashtrade", description="a folder")
     log_level: LogLevel = Field(LogLevel.INFO, description="DEBUG, INFO, WARNING or ERROR")
+    log_format: LogFormat = Field(LogFormat.TEXT, description="text or json")
 
     database_url: Annotated[SecretStr, AfterValidator(_database_address)] = Field(
         description="postgresql://user:password@host:port/name; leave it out to use the embedded"

@@ -100,7 +100,8 @@ def _fill(database: Database, count: int) -> None:
     with database.transaction() as transaction:
         transaction.execute(
             """
-            INSERT INTO alert_channels (user_id, transport, shown, address_sealed) SELECT id, 'DISCORD', '', '' FROM users
+            INSERT INTO alert_channels (user_id, transport, shown, address_sealed)
+            SELECT id, 'DISCORD', '', '' FROM users
             """
         )
         for name in TABLES:

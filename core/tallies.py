@@ -95,8 +95,14 @@ BY_TRIGGER: Mapping[str, Figure] = {
     ),
     "channel_message": Figure(
         labels=("state",),
-        total=("dashtrade_channel_messages", "Messages in signal channels that were signals, by what became of them"),
-        seconds=("dashtrade_channel_message_seconds", "From a message's posting to the webhook server's answer"),
+        total=(
+            "dashtrade_channel_messages",
+            "Messages in signal channels that were signals, by what became of them",
+        ),
+        seconds=(
+            "dashtrade_channel_message_seconds",
+            "From a message's posting to the webhook server's answer",
+        ),
     ),
 }
 IN_MEMORY: Mapping[str, Figure] = {
@@ -119,7 +125,7 @@ IN_MEMORY: Mapping[str, Figure] = {
         total=("dashtrade_broker_errors", "Calls of brokers that failed, by what the failure means"),
     ),
 }
-FIGURES: Mapping[str, Figure] = BY_TRIGGER | IN_MEMORY
+FIGURES: Mapping[str, Figure] = {**BY_TRIGGER, **IN_MEMORY}
 
 Key = tuple[str, tuple[str, ...], float]
 

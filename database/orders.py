@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from functools import cache
 from typing import Any
+from uuid import UUID
 
 from core.order import AT_BROKER, MarginMode, Order, OrderIntent, OrderState, OrderType, Side
 from core.plan import Code, LegPurpose, Refusal
@@ -366,6 +367,21 @@ def update_order(transaction: Transaction, order_id: int, known: Order, now: dat
         "now": now,
     }
     return order_from(transaction.one(_UPDATE, said))
+
+
+def event_of(transaction: Transaction, order_id: int) -> UUID | None:
+    """Return the id of the signal, or of the risk event, that an order is for."""
+    found: UUID | None = transaction.value(
+        prepared(
+            """
+            SELECT plans.event_uuid FROM orders JOIN legs ON legs.id = orders.leg_id
+              JOIN plans ON plans.id = legs.plan_id WHERE orders.id = %s
+            """,
+            "bigint",
+        ),
+        (order_id,),
+    )
+    return found
 
 
 _UPDATE = prepared(

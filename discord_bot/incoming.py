@@ -20,6 +20,7 @@ from database.signal_channels import SignalChannel
 from discord_bot import prefix
 from discord_bot.api import Answer, NotTaken
 from discord_bot.lease import AWAY
+from log import about_signal
 from signals import discord_text
 from signals.discord_text import NoSignal, RefusedSignal, TextSignal
 
@@ -203,6 +204,8 @@ class Incoming:
             await self._desk.ask(
                 channel_messages.note_answer, registration, message_id, state, sentence, uuid
             )
+            with about_signal(uuid):
+                logger.info("message %s is %s for registration %s", message_id, state, registration)
         return set(said)
 
     async def _give_up(self, registrations: Collection[int], message_id: int, words: str) -> None:

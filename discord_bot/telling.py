@@ -14,6 +14,7 @@ from database import channel_messages, channel_reading, signal_channels
 from database.channel_messages import MessageState
 from database.pool import Row
 from discord_bot import wording
+from log import about_signal
 
 if TYPE_CHECKING:
     from discord_bot.client import DiscordBot
@@ -44,7 +45,9 @@ class Telling:
             return
         rows = await self._desk.ask(channel_messages.unanswered)
         for message_id, same in groupby(sorted(rows, key=itemgetter("message_id")), itemgetter("message_id")):
-            await self._tell(message_id, list(same))
+            known = list(same)
+            with about_signal(*(row["signal_uuid"] for row in known)):
+                await self._tell(message_id, known)
 
     async def _tell(self, message_id: int, rows: Sequence[Row]) -> None:
         try:

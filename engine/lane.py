@@ -55,7 +55,8 @@ def _take_steps(desk: Desk, session: Session, lane_id: int, agenda: lanes.Agenda
     waiting: set[int] = set()
     for event in exits:
         if event.bot_id not in waiting:
-            moved = _take_exit(desk, session, event) or moved
+            with about_signal(event.uuid):
+                moved = _take_exit(desk, session, event) or moved
             waiting.add(event.bot_id)
     moved = _take_signals(desk, session, signals, waiting) or moved
     return _look_at_protections(desk, session, lane_id, agenda) or moved
@@ -116,6 +117,8 @@ def _replace_waiting(desk: Desk, session: Session, stored: StoredSignal) -> bool
     with session.transaction() as transaction:
         reason = Refusal(code=Code.SUPERSEDED, sentence=sentence)
         work.finish_signal(transaction, stored.id, "SKIPPED", reason, desk.now())
+    with about_signal(stored.uuid):
+        logger.info("ended SKIPPED: %s: %s", reason.code, sentence)
     return True
 
 
@@ -278,5 +281,6 @@ def _take_exit(desk: Desk, session: Session, event: RiskExit) -> bool:
                 work.delay_risk_exit(transaction, event.id, opens_at, words)
                 return False
             commitment.commit_exit(transaction, desk, event, row, decision)
+    logger.info("decided for %s: %s", event.kind, _in_words(decision))
     desk.step("exit committed")
     return True if isinstance(decision, Plan) else _await(desk, session, bot, decision)

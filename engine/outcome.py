@@ -1,5 +1,7 @@
 """The end of a plan: the one outcome of its signal, or what became of a risk event."""
 
+import logging
+
 from bot_database import Session, Transaction, bots, protections, trades, work
 from core.order import Side
 from core.plan import Code, LegPurpose, LegState, Refusal
@@ -9,6 +11,7 @@ from core.wording import grouped, number
 from database.work import LegRecord, PlanRecord
 from engine.desk import Desk
 
+logger = logging.getLogger("engine")
 STOPS = frozenset({"STOP", "RISK_LIMIT", "DAILY_LOSS_LIMIT"})
 
 
@@ -22,6 +25,7 @@ def finish(desk: Desk, session: Session, plan: PlanRecord, legs: list[LegRecord]
             work.finish_signal(transaction, plan.signal_id, state, reason, desk.now())
         if plan.risk_event_id is not None:
             _finish_event(transaction, desk, plan, legs, state, reason)
+    logger.info("ended %s: %s: %s", state, reason.code, reason.sentence)
     desk.step("plan finished")
 
 

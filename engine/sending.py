@@ -31,21 +31,35 @@ def send(desk: Desk, session: Session, order: OrderRecord) -> None:
             raise Unavailable("The time to send this order was over before it was sent.")
         desk.step("order committed")
         known = broker.submit(order.intent)
-    except (DuplicateOrder, Unknown) as error:
-        _doubt(desk, session, order, error)
-    except Conflict as error:
-        _end(desk, session, order, OrderState.REJECTED, error, CONFLICT)
-    except Rejected as error:
-        _end(desk, session, order, OrderState.REJECTED, error, error.code)
-    except Unavailable as error:
-        _postpone(desk, session, order, error)
+    except BrokerError as error:
+        words = (order.intent.client_order_id, type(error).__name__, error.message)
+        logger.warning("order %s was not taken: %s: %s", *words)
+        _not_taken(desk, session, order, error)
     else:
         desk.step("order sent")
         with session.transaction() as transaction:
             ledger.book_order(transaction, known, source="submit", now=desk.now())
-    asked = order.intent
-    logger.info("order %s sent: %s %s %s", asked.client_order_id, asked.side, asked.quantity, asked.symbol)
+        asked = order.intent
+        logger.info(
+            "order %s sent: %s %s %s: %s",
+            asked.client_order_id, asked.side, asked.quantity, asked.symbol, known.state,
+        )  # fmt: skip
     desk.step("order recorded")
+
+
+def _not_taken(desk: Desk, session: Session, order: OrderRecord, error: BrokerError) -> None:
+    """Do what the error says."""
+    match error:
+        case DuplicateOrder() | Unknown():
+            _doubt(desk, session, order, error)
+        case Conflict():
+            _end(desk, session, order, OrderState.REJECTED, error, CONFLICT)
+        case Rejected():
+            _end(desk, session, order, OrderState.REJECTED, error, error.code)
+        case Unavailable():
+            _postpone(desk, session, order, error)
+        case _:
+            raise error
 
 
 def retry_delay(tries: int, limit: float) -> float:

@@ -96,7 +96,7 @@ def _outcome_in_time(signal_id: UUID) -> dict[str, Any]:
         return _outcome_within(signal_id, seconds)
     except psycopg2.Error:
         # The signal is stored; that its outcome cannot be read must not say otherwise.
-        logger.exception("the outcome of signal %s cannot be read", signal_id)
+        logger.exception("the outcome cannot be read", extra={"signal": str(signal_id)})
         return {}
     finally:
         services().waiting.release()

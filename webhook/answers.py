@@ -6,7 +6,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Digits = Annotated[str, Field(pattern=r"^-?[0-9]+(\.[0-9]+)?$", description="a number, exact, in plain digits")]
+Digits = Annotated[
+    str, Field(pattern=r"^-?[0-9]+(\.[0-9]+)?$", description="a number, exact, in plain digits")
+]
 Moment = Annotated[datetime, Field(description="ISO 8601 with its zone")]
 Json = dict[str, Any]
 

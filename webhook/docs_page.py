@@ -70,9 +70,9 @@ def _joined(parts: Iterator[Markup]) -> Markup:
 
 
 def _link(path: str, method: str, operation: Mapping[str, Any]) -> Markup:
-    return Markup('<a href="#{id}"><span class="method">{method}</span> <code>{path}</code> {words}</a>').format(
-        id=operation["operationId"], method=method, path=path, words=operation["summary"]
-    )
+    return Markup(
+        '<a href="#{id}"><span class="method">{method}</span> <code>{path}</code> {words}</a>'
+    ).format(id=operation["operationId"], method=method, path=path, words=operation["summary"])
 
 
 def _section(address: str, path: str, method: str, operation: Mapping[str, Any]) -> Markup:
@@ -92,7 +92,11 @@ def _said(text: str) -> Markup:
 
 
 def _access(operation: Mapping[str, Any]) -> Markup:
-    given = {"token": "?token=… of a user", "serviceKey": "X-API-Key of a service", "metricsKey": "Bearer METRICS_KEY"}
+    given = {
+        "token": "?token=… of a user",
+        "serviceKey": "X-API-Key of a service",
+        "metricsKey": "Bearer METRICS_KEY",
+    }
     names = [given[name] for each in operation["security"] for name in each]
     return Markup("<p>With {}.</p>").format(" or ".join(names)) if names else Markup()
 
@@ -120,7 +124,9 @@ def _body(operation: Mapping[str, Any]) -> Markup:
 
 def _answers(operation: Mapping[str, Any]) -> Markup:
     rows = _joined(
-        Markup("<tr><th>{}<td>{}<td>{}").format(status, _said(answer["description"]), _types(_schema_of(answer)))
+        Markup("<tr><th>{}<td>{}<td>{}").format(
+            status, _said(answer["description"]), _types(_schema_of(answer))
+        )
         for status, answer in operation["responses"].items()
     )
     return _table("Answers", rows)
@@ -148,10 +154,16 @@ def _types(schema: Mapping[str, Any]) -> Markup:
 
 def _type(name: str, schema: Mapping[str, Any]) -> Markup:
     rows = _joined(
-        Markup("<tr><td><code>{}</code><td>{}<td>{}").format(field, _types(each), _said(each.get("description", "")))
+        Markup("<tr><td><code>{}</code><td>{}<td>{}").format(
+            field, _types(each), _said(each.get("description", ""))
+        )
         for field, each in schema.get("properties", {}).items()
     )
-    also = Markup(" Beside all of {}.").format(_types(schema["allOf"][0])) if "$ref" in str(schema.get("allOf")) else ""
+    also = (
+        Markup(" Beside all of {}.").format(_types(schema["allOf"][0]))
+        if "$ref" in str(schema.get("allOf"))
+        else ""
+    )
     return Markup('<section id="{id}"><h2>{id}</h2><p>{words}{also}</p><div class="wide"><table>{rows}</table></div>'
                   "</section>").format(id=name, words=schema.get("description", ""), also=also, rows=rows)  # fmt: skip
 

@@ -26,7 +26,10 @@ _TEXT = {"type": "string"}
 _ID = {"anyOf": [{"type": "string"}, {"type": "integer"}]}
 _QUERIES = {
     "token": (_TEXT, "the webhook token, from Setup"),
-    "wait": ({"type": "number", "minimum": 0}, "seconds to wait for the outcome, at most 25; not for TradingView"),
+    "wait": (
+        {"type": "number", "minimum": 0},
+        "seconds to wait for the outcome, at most 25; not for TradingView",
+    ),
     "state": (_TEXT, "what Discord was given"),
     "code": (_TEXT, "what Discord gives"),
     "error": (_TEXT, "what Discord says instead"),
@@ -39,10 +42,19 @@ _IN_PATH = {
 _OF_SERVICES: dict[str, tuple[dict[str, Any], str]] = {
     "user": (_ID, "for whom: id or e-mail address; or send channel instead"),
     "channel": (_ID, "the id of a registered Discord channel"),
-    "source": ({"type": "string", "pattern": r"^[A-Za-z][A-Za-z0-9_-]{0,39}$"}, "which bots: those with this source"),
+    "source": (
+        {"type": "string", "pattern": r"^[A-Za-z][A-Za-z0-9_-]{0,39}$"},
+        "which bots: those with this source",
+    ),
     "author": (_ID, "who wrote the message; with channel the Discord account's id"),
-    "author_roles": ({"type": "array", "items": _ID, "maxItems": 250}, "the author's roles at Discord, by id"),
-    "message_id": (_ID, "the service's own name of the message, under which it trades once; needed with channel"),
+    "author_roles": (
+        {"type": "array", "items": _ID, "maxItems": 250},
+        "the author's roles at Discord, by id",
+    ),
+    "message_id": (
+        _ID,
+        "the service's own name of the message, under which it trades once; needed with channel",
+    ),
     "format": (_ID, "the name of the text's format"),
     "posted_at": (_ID, "when the message was written: ISO 8601 with its zone, or epoch"),
     "leverage": ({"anyOf": [{"type": "integer", "minimum": 1, "maximum": 1000}, _TEXT]}, "the sender's wish"),
@@ -58,7 +70,12 @@ _SECURITY: dict[Access, list[dict[str, list[str]]]] = {
     Access.METRICS_KEY: [{"metricsKey": []}, {}],
 }
 _SCHEMES = {
-    "token": {"type": "apiKey", "in": "query", "name": "token", "description": "A user's webhook token, from Setup"},
+    "token": {
+        "type": "apiKey",
+        "in": "query",
+        "name": "token",
+        "description": "A user's webhook token, from Setup",
+    },
     "serviceKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "A service's key"},
     "metricsKey": {"type": "http", "scheme": "bearer", "description": "METRICS_KEY"},
 }
@@ -81,7 +98,12 @@ def document(address: str) -> dict[str, Any]:
         paths.setdefault(operation.path, {})[operation.method] = _described(operation)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "DashTrade", "version": version(), "description": _WORDS, "license": {"name": "MIT"}},
+        "info": {
+            "title": "DashTrade",
+            "version": version(),
+            "description": _WORDS,
+            "license": {"name": "MIT"},
+        },
         "servers": [{"url": address}],
         "paths": paths,
         "components": {"schemas": _schemas(), "securitySchemes": _SCHEMES},
@@ -105,7 +127,10 @@ def _described(operation: Operation) -> dict[str, Any]:
     if operation.more:
         found["description"] = operation.more
     if operation.body is not None:
-        content = {"application/json": {"schema": _reference(operation.body)}, "text/plain": {"schema": _TEXT}}
+        content = {
+            "application/json": {"schema": _reference(operation.body)},
+            "text/plain": {"schema": _TEXT},
+        }
         found["requestBody"] = {"required": True, "content": content}
     return found
 
@@ -150,7 +175,9 @@ def _schemas() -> dict[str, Any]:
         for given in operation.answers.values():
             listed = given if isinstance(given, tuple) else (given,)
             models += [each for each in listed if isinstance(each, type) and issubclass(each, BaseModel)]
-    _, made = models_json_schema([(model, "serialization") for model in dict.fromkeys(models)], ref_template=PLACE)
+    _, made = models_json_schema(
+        [(model, "serialization") for model in dict.fromkeys(models)], ref_template=PLACE
+    )
     found: dict[str, Any] = made["$defs"]
     found[ERROR]["properties"]["code"]["enum"] = list(codes())
     return {Body.MESSAGE: message(), Body.SERVICE_MESSAGE: service_message(), **found}

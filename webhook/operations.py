@@ -74,7 +74,10 @@ ERRORS: Mapping[int, tuple[str, tuple[str, ...]]] = {
     ),
     429: ("Too many requests; `Retry-After` says when to try again", ("RATE_LIMITED",)),
     500: ("Something failed here; send it again", ("INTERNAL_ERROR",)),
-    503: ("Nothing was stored, or the database does not answer; send it again", ("NOT_STORED", "UNAVAILABLE")),
+    503: (
+        "Nothing was stored, or the database does not answer; send it again",
+        ("NOT_STORED", "UNAVAILABLE"),
+    ),
 }
 EVERYWHERE = (400, 429, 500, 503)
 _OF_A_BODY = (*EVERYWHERE, 408, 413, 415, 422)

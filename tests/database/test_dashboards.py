@@ -25,7 +25,10 @@ ENDINGS = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_su
 @pytest.fixture(scope="module")
 def known():
     """Return the labels of every name that can be asked for."""
-    labels = {gauge.name: set(gauge.labels) for gauge in GAUGES} | {"dashtrade_info": {"version"}, "up": set()}
+    labels = {gauge.name: set(gauge.labels) for gauge in GAUGES} | {
+        "dashtrade_info": {"version"},
+        "up": set(),
+    }
     for figure in FIGURES.values():
         if figure.total is not None:
             labels[f"{figure.total[0]}_total"] = set(figure.labels)
@@ -36,7 +39,11 @@ def known():
 
 
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
-QUERIES = [(panel["title"], target["expr"], target["legendFormat"]) for panel in PANELS for target in panel["targets"]]
+QUERIES = [
+    (panel["title"], target["expr"], target["legendFormat"])
+    for panel in PANELS
+    for target in panel["targets"]
+]
 
 
 def parsed(query):
@@ -63,7 +70,9 @@ def asked(query):
     for node in nodes:
         selector = node.vector_selector if isinstance(node, promql_parser.MatrixSelector) else node
         if isinstance(selector, promql_parser.VectorSelector):
-            names.setdefault(selector.name, set()).update(matcher.name for matcher in selector.matchers.matchers)
+            names.setdefault(selector.name, set()).update(
+                matcher.name for matcher in selector.matchers.matchers
+            )
     grouped = {
         label
         for node in nodes
@@ -73,7 +82,9 @@ def asked(query):
     return names, grouped
 
 
-@pytest.mark.parametrize(("title", "query", "legend"), QUERIES, ids=[f"{title}: {query}" for title, query, _ in QUERIES])
+@pytest.mark.parametrize(
+    ("title", "query", "legend"), QUERIES, ids=[f"{title}: {query}" for title, query, _ in QUERIES]
+)
 def test_a_panel_asks_for_metrics_and_labels_that_there_are(known, title, query, legend):
     names, grouped = asked(query)
     assert names, title
@@ -103,7 +114,9 @@ def test_the_panels_stand_beside_and_below_each_other():
     for panel in DASHBOARD["panels"]:
         place = panel["gridPos"]
         fields = {
-            (place["x"] + across, place["y"] + down) for across in range(place["w"]) for down in range(place["h"])
+            (place["x"] + across, place["y"] + down)
+            for across in range(place["w"])
+            for down in range(place["h"])
         }
         assert not fields & taken, panel["title"]
         assert place["x"] + place["w"] <= 24
@@ -130,12 +143,22 @@ def test_the_guide_names_no_rule_that_there_is_not():
 
 def test_the_guide_names_every_metric_with_its_labels_and_no_other():
     rows = re.findall(r"^\| `(dashtrade_\w+)` \| (\w+) \| (.*?) \| (.+?) \|$", GUIDE, re.MULTILINE)
-    listed = {(name, kind, tuple(re.findall(r"`(\w+)`", labels)), words) for name, kind, labels, words in rows}
+    listed = {
+        (name, kind, tuple(re.findall(r"`(\w+)`", labels)), words) for name, kind, labels, words in rows
+    }
     assert listed == {
         ("dashtrade_info", "gauge", ("version",), "1, with the version that runs"),
         *((each.name, "gauge", each.labels, each.words) for each in GAUGES),
-        *((f"{each.total[0]}_total", "counter", each.labels, each.total[1]) for each in FIGURES.values() if each.total),
-        *((each.seconds[0], "histogram", each.labels, each.seconds[1]) for each in FIGURES.values() if each.seconds),
+        *(
+            (f"{each.total[0]}_total", "counter", each.labels, each.total[1])
+            for each in FIGURES.values()
+            if each.total
+        ),
+        *(
+            (each.seconds[0], "histogram", each.labels, each.seconds[1])
+            for each in FIGURES.values()
+            if each.seconds
+        ),
     }
 
 

@@ -2,7 +2,7 @@
 
 import re
 import threading
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 
 import pytest
@@ -27,8 +27,10 @@ def totals(database):
 
 
 def test_nothing_is_counted_of_what_was_rolled_back(database):
-    with pytest.raises(RuntimeError), database.transaction() as transaction:
-        transaction.execute("INSERT INTO faults (subject, words, first_at, last_at) VALUES ('x', '', now(), now())")
+    with suppress(RuntimeError), database.transaction() as transaction:
+        transaction.execute(
+            "INSERT INTO faults (subject, words, first_at, last_at) VALUES ('x', '', now(), now())"
+        )
         raise RuntimeError
     assert totals(database) == {}
 
@@ -67,7 +69,7 @@ def test_many_who_add_up_and_write_at_once_lose_and_double_nothing(database_url)
 
 def test_what_was_taken_and_not_committed_is_there_for_the_next(database):
     fault(database, "lane 1")
-    with pytest.raises(RuntimeError), database.transaction() as transaction:
+    with suppress(RuntimeError), database.transaction() as transaction:
         assert tallies.add_up(transaction) == 1
         raise RuntimeError
     assert totals(database) == {("fault", "lane"): 1}
@@ -154,7 +156,9 @@ def test_a_source_that_a_service_made_up_is_no_figure_of_its_own(database):
 
 
 def test_every_figure_of_the_database_is_declared_and_every_declared_one_is_written():
-    written = set(re.findall(r"(?:VALUES \(|SELECT )'([a-z_]+)'", (migrate.OURS / "016_tallies.sql").read_text()))
+    written = set(
+        re.findall(r"(?:VALUES \(|SELECT )'([a-z_]+)'", (migrate.OURS / "016_tallies.sql").read_text())
+    )
     assert written == set(BY_TRIGGER)
 
 
@@ -187,7 +191,9 @@ def test_no_gauge_walks_a_history(database):
             # A small table is walked, being cheaper; where that costs much, an index must do.
             transaction.execute("SET LOCAL enable_seqscan = off")
             assert not walked(plan_of(transaction, gauge.sql)) & standing.HISTORIES, gauge.name
-        assert all(set(row) == {*gauge.labels, "value"} and row["value"] is not None for row in rows), gauge.name
+        assert all(set(row) == {*gauge.labels, "value"} and row["value"] is not None for row in rows), (
+            gauge.name
+        )
 
 
 def fault(database, subject, times=1):

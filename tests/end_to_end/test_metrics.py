@@ -62,7 +62,15 @@ class TestAccess:
         try:
             assert status(Authorization=f"Bearer {KEY}") == 200
             assert status(Authorization=f"Bearer {KEY}", **{"X-Forwarded-For": "198.51.100.3"}) == 200
-            wrong = ("", "Bearer", "Bearer ", f"Bearer {KEY}x", f"Bearer {KEY[:-1]}", "Bearer é", f"Basic {KEY}")
+            wrong = (
+                "",
+                "Bearer",
+                "Bearer ",
+                f"Bearer {KEY}x",
+                f"Bearer {KEY[:-1]}",
+                "Bearer é",
+                f"Basic {KEY}",
+            )
             assert {text: status(Authorization=text) for text in wrong} == dict.fromkeys(wrong, 401)
             assert status(**{"X-API-Key": KEY}) == 401
             assert desk.client.get(f"/metrics?key={KEY}", environ_base=ELSEWHERE).status_code == 401
@@ -89,7 +97,12 @@ def test_what_came_and_what_was_refused_is_there(desk, ann):
         ("dashtrade_signals_received_total", ("source", "tradingview")): 2,
         ("dashtrade_signals_duplicate_total", ("source", "tradingview")): 1,
         ("dashtrade_signals_waiting", ("state", "STORED")): 1,
-        ("dashtrade_signals_finished_total", ("code", "NO_BOT"), ("source", "tradingview"), ("state", "REFUSED")): 1,
+        (
+            "dashtrade_signals_finished_total",
+            ("code", "NO_BOT"),
+            ("source", "tradingview"),
+            ("state", "REFUSED"),
+        ): 1,
         ("dashtrade_notifications_total", ("kind", "SIGNAL_REFUSED")): 1,
         ("dashtrade_http_requests_total", ("method", "POST"), ("route", "/webhook"), ("status", "202")): 1,
         ("dashtrade_http_requests_total", ("method", "POST"), ("route", "/webhook"), ("status", "401")): 1,
@@ -111,9 +124,17 @@ def test_a_bucket_holds_all_that_took_no_longer(desk, ann):
             transaction.execute(sql, (seconds,))
     found = scraped(desk)
     counts = {
-        dict(key[1:])["le"]: value for key, value in found.items() if key[0] == "dashtrade_signal_seconds_bucket"
+        dict(key[1:])["le"]: value
+        for key, value in found.items()
+        if key[0] == "dashtrade_signal_seconds_bucket"
     }
-    assert (counts["0.005"], counts["0.25"], counts["0.5"], counts["300.0"], counts["+Inf"]) == (1, 1, 2, 3, 4)
+    assert (counts["0.005"], counts["0.25"], counts["0.5"], counts["300.0"], counts["+Inf"]) == (
+        1,
+        1,
+        2,
+        3,
+        4,
+    )
     labels = (("code", "X"), ("source", "api"), ("state", "SKIPPED"))
     assert found["dashtrade_signal_seconds_sum", *labels] == pytest.approx(4004.301)
 

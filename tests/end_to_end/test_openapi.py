@@ -39,7 +39,7 @@ CHECKS = [
 EXAMPLES, EXAMPLES_WITHOUT_A_BODY = 30, 4
 SERVICE = "svc_a key of a service that may do all"
 # Of what is made up these stay, beside what leads to the bot that there is.
-MEANT = {*NAMES["action"], *NAMES["sender_id"], *NAMES["test"]}
+MEANT = {*NAMES["sender_id"], *NAMES["test"], "message_id", "leverage"}
 OUR_BOT = {"symbol": "AAPL", "timeframe": "15", "user": "ann@example.org", "source": "tradingview"}
 # Werkzeug's rules, as OpenAPI writes them.
 RULE = re.compile(r"<(?:\w+:)?(\w+)>")
@@ -127,7 +127,9 @@ def test_what_is_read_of_a_traded_signal_is_as_described(desk, described):
         token = tokens.create_token(transaction, desk.vault, floor.user_id)
         keys.keep_service_key(transaction, desk.vault, "everything", SERVICE)
     own = f"?token={token}"
-    trace = checked(described, "/api/v1/signals/{signal_id}", desk.client.get(f"/api/v1/signals/{bought['uuid']}{own}"))
+    trace = checked(
+        described, "/api/v1/signals/{signal_id}", desk.client.get(f"/api/v1/signals/{bought['uuid']}{own}")
+    )
     assert trace["plan"]["legs"][0]["orders"][0]["fills"]
     assert UUID(trace["signal_id"]) == bought["uuid"]
     positions = desk.client.get(f"/user/{floor.user_id}/positions{own}")
@@ -166,7 +168,14 @@ def test_whatever_is_sent_is_answered_as_described(live):
         for result in schema.get_all_operations():
             operation = result.ok()
             for known in (True, False):
-                fuzz(operation, url, session, token if known else "usr_nobody's", SERVICE if known else "x", seen)
+                fuzz(
+                    operation,
+                    url,
+                    session,
+                    token if known else "usr_nobody's",
+                    SERVICE if known else "x",
+                    seen,
+                )
     assert seen["/webhook"] >= {202, 401, 422}
     assert seen["/api/v1/signals"] >= {202, 401, 422}
     assert seen["/user/{user_id}/bots"] >= {401, 404}
@@ -179,16 +188,19 @@ def fuzz(operation, url, session, token, key, seen):
     many = EXAMPLES if operation.body else EXAMPLES_WITHOUT_A_BODY
     sent = {"token": token} if operation.path != "/webhook/{token}" else {}
 
-    @given(case=operation.as_strategy(), at_our_bot=st.booleans())
+    @given(case=operation.as_strategy(), does=st.sampled_from((None, "buy", "close")))
     @settings(max_examples=many, deadline=None, database=None, derandomize=True,
               suppress_health_check=list(HealthCheck))  # fmt: skip
-    def ask(case, at_our_bot):
-        if at_our_bot and isinstance(case.body, dict):
-            case.body = {name: value for name, value in case.body.items() if name in MEANT} | OUR_BOT
+    def ask(case, does):
+        if does and isinstance(case.body, dict):
+            case.body = {name: value for name, value in case.body.items() if name in MEANT}
+            case.body |= OUR_BOT | {"action": does}
         if "token" in case.path_parameters:
             case.path_parameters["token"] = token
         # The wait is ours and not the server's.
-        case.query = {name: value for name, value in (case.query or {}).items() if name not in ("wait", "token")}
+        case.query = {
+            name: value for name, value in (case.query or {}).items() if name not in ("wait", "token")
+        }
         answer = case.call(base_url=url, session=session, params=sent, headers={"X-API-Key": key}, timeout=20)
         seen.setdefault(operation.path, set()).add(answer.status_code)
         case.validate_response(answer, checks=CHECKS)
