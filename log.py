@@ -4,8 +4,7 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
@@ -37,19 +36,21 @@ _signal: ContextVar[str] = ContextVar("signal", default=NO_SIGNAL)
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
-@contextmanager
-def about_signal(*signal_ids: object) -> Iterator[None]:
+class about_signal:  # noqa: N801  read as a word: with about_signal(…)
     """Name these signals in every line that is logged inside, and where an error is logged that left here."""
-    named = ",".join(str(each) for each in signal_ids if each is not None) or NO_SIGNAL
-    token = _signal.set(named)
-    try:
-        yield
-    except Exception as error:
-        with suppress(AttributeError):
-            error.about_signal = getattr(error, "about_signal", named)  # type: ignore[attr-defined]
-        raise
-    finally:
-        _signal.reset(token)
+
+    def __init__(self, *signal_ids: object) -> None:
+        self._named = ",".join(str(each) for each in signal_ids if each is not None) or NO_SIGNAL
+
+    def __enter__(self) -> None:
+        self._token = _signal.set(self._named)
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        _signal.reset(self._token)
+        # The innermost knows it best.
+        if error is not None and not hasattr(error, "about_signal"):
+            with suppress(AttributeError):
+                error.about_signal = self._named  # type: ignore[attr-defined]
 
 
 def logging_setup(part: str, settings: Settings) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import click
 import psycopg2
 
-from administration import doctor_alerts, doctor_discord, doctor_reversal
+from administration import doctor_alerts, doctor_discord, doctor_ground, doctor_reversal, doctor_work
 from administration.console import Console, pass_console
 from administration.finding import Finding, moment
 from core.bot import Connection, TradingState
@@ -18,6 +18,7 @@ from encryption import KeyMissing, WrongKey
 PARTS = ("worker", "broker watch")
 START = "start DashTrade: make run"
 RECENT_SECONDS = 600
+ANSWER_SECONDS = 5.0
 
 
 class _Hopeless(Exception):
@@ -31,7 +32,7 @@ class _Hopeless(Exception):
 @pass_console
 @click.pass_context
 def doctor(context: click.Context, console: Console) -> None:
-    """Look at database, migrations, key, parts, brokers, alerts, MQTT and Discord; each fault comes with its mend."""
+    """Look at everything that DashTrade needs, from the disk to Discord; each fault comes with its mend."""
     faults = 0
     for finding in _findings(console):
         click.echo(finding)
@@ -46,11 +47,18 @@ def _findings(console: Console) -> Iterator[Finding]:
         _database,
         _migrations,
         _key,
+        doctor_ground.durability,
+        doctor_ground.clocks,
+        doctor_ground.disk,
         _parts,
         doctor_reversal.reversal_watch,
         _webhook_server,
+        doctor_ground.address,
         _switches,
         _brokers,
+        doctor_work.queue,
+        doctor_work.orders,
+        doctor_work.positions,
         doctor_alerts.alerts,
         doctor_alerts.mqtt,
         doctor_discord.discord_bot,
@@ -114,7 +122,7 @@ def _parts(console: Console) -> Iterator[Finding]:
 
 def _webhook_server(console: Console) -> Iterator[Finding]:
     port = console.settings.webhook_port
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_SECONDS)
     try:
         connection.request("GET", "/health")
         status = connection.getresponse().status

@@ -34,6 +34,12 @@ def heartbeats(transaction: Transaction) -> list[Row]:
     )
 
 
+def clock(transaction: Transaction) -> datetime:
+    """Return the database's time."""
+    at: datetime = transaction.value("SELECT clock_timestamp()")
+    return at
+
+
 def note_fault(transaction: Transaction, subject: str, words: str, now: datetime) -> None:
     """Keep a failure of a loop beside how often it has happened."""
     transaction.execute(

@@ -77,7 +77,7 @@ _SCHEMES = {
         "description": "A user's webhook token, from Setup",
     },
     "serviceKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "A service's key"},
-    "metricsKey": {"type": "http", "scheme": "bearer", "description": "METRICS_KEY"},
+    "metricsKey": {"type": "http", "scheme": "bearer", "description": "The setting METRICS_KEY"},
 }
 _WORDS = (
     "Send signals and read what became of them. A signal answered with 2xx is never lost and never executed twice."
