@@ -33,7 +33,11 @@ class Counted:
         if self._armed.acquire(blocking=False):
             timer = threading.Timer(WRITTEN_EVERY_SECONDS, self._write_in_time)
             timer.daemon = True
-            timer.start()
+            try:
+                timer.start()
+            except RuntimeError:
+                # No thread is to be had: whoever counts next tries again, and the answer goes out.
+                self._armed.release()
 
     def write(self) -> None:
         """Write down what was counted; while the database is away the counts wait for the next time."""
@@ -60,7 +64,8 @@ def install(app: Flask, counted: Counted) -> None:
         g.began = time.perf_counter()
 
     def end(response: Response) -> Response:
-        seconds = time.perf_counter() - g.began
+        now = time.perf_counter()
+        seconds = now - g.get("began", now)
         counted.count("http_request", _route(), _method(), str(response.status_code), seconds=seconds)
         code = g.get("refusal")
         if code is not None:
