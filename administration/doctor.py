@@ -1,11 +1,11 @@
 """Look at everything DashTrade needs and say of each fault how it is mended."""
 
-import http.client
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import click
 import psycopg2
+import requests
 
 from administration import doctor_alerts, doctor_discord, doctor_ground, doctor_reversal, doctor_work
 from administration.console import Console, pass_console
@@ -121,18 +121,15 @@ def _parts(console: Console) -> Iterator[Finding]:
 
 
 def _webhook_server(console: Console) -> Iterator[Finding]:
-    port = console.settings.webhook_port
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_SECONDS)
+    address = console.settings.webhook_url
     try:
-        connection.request("GET", "/health")
-        status = connection.getresponse().status
-    except OSError as error:
-        yield Finding(subject="webhook server", words=f"no answer on port {port}: {error}", mend=START)
+        answer = requests.get(f"{address}/health", timeout=ANSWER_SECONDS, allow_redirects=False)
+    except requests.RequestException as error:
+        words = f"no answer at {address}: {type(error).__name__}"
+        yield Finding(subject="webhook server", words=words, mend=START)
         return
-    finally:
-        connection.close()
     # 503 says that another part is at fault, which has a line of its own here.
-    yield Finding(subject="webhook server", words=f"answers on port {port} (health {status})")
+    yield Finding(subject="webhook server", words=f"answers at {address} (health {answer.status_code})")
 
 
 def _switches(console: Console) -> Iterator[Finding]:

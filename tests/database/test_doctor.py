@@ -185,12 +185,18 @@ def test_parts_that_run_fell_silent_and_never_ran(console):
 
 def test_a_webhook_server_that_answers_and_one_that_does_not(console, database_url, free_port, monkeypatch):
     monkeypatch.setenv("WEBHOOK_PORT", str(free_port))
-    assert "no answer on port" in fault(doctor._webhook_server(Console()))
+    assert "no answer at http://127.0.0.1" in fault(doctor._webhook_server(Console()))
     desk = WebhookDesk(database_url)
     try:
         with gunicorn(desk, free_port):
             # No worker runs, which has a line of its own.
-            assert well(doctor._webhook_server(Console())) == [f"answers on port {free_port} (health 503)"]
+            found = f"answers at http://127.0.0.1:{free_port} (health 503)"
+            assert well(doctor._webhook_server(Console())) == [found]
+            # In containers it is another machine, which SIGNAL_API_URL names.
+            monkeypatch.setenv("WEBHOOK_PORT", "1")
+            assert fault(doctor._webhook_server(Console())).startswith("no answer at ")
+            monkeypatch.setenv("SIGNAL_API_URL", f"http://127.0.0.1:{free_port}")
+            assert well(doctor._webhook_server(Console())) == [found]
     finally:
         desk.close()
 
@@ -199,7 +205,7 @@ def test_something_else_on_the_webhook_servers_port(console, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as other:
         monkeypatch.setenv("WEBHOOK_PORT", str(other.getsockname()[1]))
         monkeypatch.setattr(doctor, "ANSWER_SECONDS", 0.3)
-        assert "no answer on port" in fault(doctor._webhook_server(Console()))
+        assert "no answer at http://127.0.0.1" in fault(doctor._webhook_server(Console()))
 
 
 def test_switches_that_stop_everything(console, floor):
