@@ -196,10 +196,10 @@ def sending_figures(transaction: Transaction, now: datetime) -> dict[str, Any]:
     return transaction.one(
         """
         SELECT (SELECT count(*) FROM notifications WHERE routed_at IS NULL) AS unrouted,
-               count(*) FILTER (WHERE state = 'WAITING') AS waiting,
-               min(created_at) FILTER (WHERE state = 'WAITING' AND not_before <= %(now)s) AS oldest,
-               count(*) FILTER (WHERE state = 'FAILED' AND created_at > %(now)s - interval '1 day') AS failed
-          FROM alert_deliveries WHERE state = 'WAITING' OR created_at > %(now)s - interval '1 day'
+               (SELECT count(*) FROM alert_deliveries
+                 WHERE state = 'FAILED' AND created_at > %(now)s - interval '1 day') AS failed,
+               count(*) AS waiting, min(created_at) FILTER (WHERE not_before <= %(now)s) AS oldest
+          FROM alert_deliveries WHERE state = 'WAITING'
         """,
         {"now": now},
     )

@@ -134,6 +134,9 @@ CREATE TRIGGER tally_delivery AFTER UPDATE ON alert_deliveries FOR EACH ROW
     WHEN (NEW.attempts > OLD.attempts OR OLD.state = 'WAITING' AND NEW.state <> 'WAITING')
     EXECUTE FUNCTION tally_delivery();
 
+-- What failed lately is rare, and asked for by the doctor and the admin's page.
+CREATE INDEX alert_deliveries_failed ON alert_deliveries (created_at) WHERE state = 'FAILED';
+
 -- Subjects name a lane, a connection or a channel by its number; counted is the kind of thing.
 CREATE FUNCTION tally_fault() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -9,7 +9,7 @@ import pytest
 
 from core.signal import Action
 from core.tallies import BY_TRIGGER, Tallies, bound_of
-from database import health, migrate, replays, signal_channels, standing, tallies
+from database import alert_channels, health, migrate, replays, signal_channels, standing, tallies
 from database.pool import Database
 from intake import TRADINGVIEW
 from signals.service import DEFAULT_SOURCE
@@ -206,3 +206,25 @@ def fault(database, subject, times=1):
 def added(database):
     with database.transaction() as transaction:
         return tallies.add_up(transaction)
+
+
+def test_how_sending_stands_is_told_without_walking_what_was_sent(database):
+    now = datetime.now(UTC)
+    with database.transaction() as transaction:
+        transaction.execute("SET LOCAL enable_seqscan = off")
+        found = alert_channels.sending_figures(transaction, now)
+        plan = plan_of(transaction, captured(alert_channels.sending_figures, now))
+    assert found == {"unrouted": 0, "failed": 0, "waiting": 0, "oldest": None}
+    assert not walked(plan) & standing.HISTORIES
+
+
+def captured(ask, *arguments):
+    """Return the statement that a function runs, with its values in it."""
+    said = []
+
+    class Listening:
+        def one(self, sql, values):
+            said.append(sql % {name: f"'{value}'::timestamptz" for name, value in values.items()})
+
+    ask(Listening(), *arguments)
+    return said[0]
