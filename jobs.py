@@ -114,7 +114,9 @@ def work(desk: Desk, stopping: threading.Event, *beside: Callable[[threading.Eve
 def main(settings: Settings) -> None:
     """Work the lanes of this DashTrade until SIGTERM."""
     log.logging_setup("worker", settings)
-    database = Database(settings.database, size=LANES_AT_ONCE + ALERTS_AT_ONCE + 5, application_name="dashtrade worker")
+    database = Database(
+        settings.database, size=LANES_AT_ONCE + ALERTS_AT_ONCE + 5, application_name="dashtrade worker"
+    )
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stopping.set())
