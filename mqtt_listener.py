@@ -19,7 +19,10 @@ def main() -> None:
     settings = load()
     log.logging_setup("mqtt listener", settings)
     database = Database(
-        settings.database, size=CONNECTIONS, application_name="dashtrade mqtt listener", patience=PATIENCE_SECONDS
+        settings.database,
+        size=CONNECTIONS,
+        application_name="dashtrade mqtt listener",
+        patience=PATIENCE_SECONDS,
     )
     prefix = settings.mqtt_publish_prefix
     publisher = Publisher(database, prefix, utc_now)

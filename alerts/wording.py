@@ -79,7 +79,11 @@ def _limit(content: Content) -> Said:
 STATES = {
     "ACTIVE": ("▶️ Trading is on again", Tone.GOOD, "Entries and exits are traded."),
     "REDUCING": ("⏸️ No new entries", Tone.WARNING, "Exits are still traded, entries are refused."),
-    "FLATTEN": ("🧹 Closing everything", Tone.WARNING, "Every position is being closed, entries are refused."),
+    "FLATTEN": (
+        "🧹 Closing everything",
+        Tone.WARNING,
+        "Every position is being closed, entries are refused.",
+    ),
     "HALTED": (
         "🛑 Trading is halted",
         Tone.BAD,

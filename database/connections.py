@@ -85,4 +85,3 @@ def remove_connection(transaction: Transaction, connection_id: int) -> bool:
         "UPDATE user_webhook_tokens SET is_active = false WHERE connection_id = %s", (connection_id,)
     )
     return True
-

@@ -45,5 +45,6 @@ def notify(transaction: Transaction, user_id: int | None, kind: NotificationKind
 
 
 _NOTIFY = prepared(
-    "INSERT INTO notifications (user_id, kind, content) VALUES (%s, %s, %s) RETURNING id", "bigint, text, jsonb"
+    "INSERT INTO notifications (user_id, kind, content) VALUES (%s, %s, %s) RETURNING id",
+    "bigint, text, jsonb",
 )

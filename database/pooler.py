@@ -52,4 +52,3 @@ def _process(connection: psycopg2.extensions.connection) -> int:
         cursor.execute("SELECT pg_backend_pid()")
         (process,) = cursor.fetchone() or (0,)
         return int(process)
-

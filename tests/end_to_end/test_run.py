@@ -38,8 +38,13 @@ class Run:
         self.log = Path(environ["DASHTRADE_HOME"]).parent / f"log-{time.monotonic_ns()}"
         with open(self.log, "w") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "run.py"], cwd=ROOT, env=environ, stdout=output, stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL, start_new_session=True,
+                [sys.executable, "run.py"],
+                cwd=ROOT,
+                env=environ,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
             )
 
     def wait_for(self, words, seconds=60):
@@ -132,7 +137,11 @@ def kept_url(environ):
 
 
 def answer(environ, statement):
-    with closing(psycopg2.connect(kept_url(environ))) as connection, connection, connection.cursor() as cursor:
+    with (
+        closing(psycopg2.connect(kept_url(environ))) as connection,
+        connection,
+        connection.cursor() as cursor,
+    ):
         cursor.execute(statement)
         return cursor.fetchone() if cursor.description else None
 

@@ -162,7 +162,11 @@ class TestTraces:
     def test_the_owner_reads_the_whole_trace(self, desk, ann, signal_id):
         answer = desk.client.get(f"/api/v1/signals/{signal_id}?token={ann.token}")
         assert answer.status_code == 200
-        assert (answer.json["signal_id"], answer.json["state"], answer.json["plan"]) == (signal_id, "STORED", None)
+        assert (answer.json["signal_id"], answer.json["state"], answer.json["plan"]) == (
+            signal_id,
+            "STORED",
+            None,
+        )
         assert [step["what"] for step in answer.json["steps"]] == ["received", "stored"]
         assert answer.json["received_at"].startswith("20")
 
@@ -239,4 +243,3 @@ def test_no_token_reaches_a_log_even_with_the_access_log_on(desk, ann, free_port
     assert "GET /user/" in written
     for secret in (ann.token, ann.token[4:], WRONG[4:], "not-of-our-making"):
         assert secret not in written
-

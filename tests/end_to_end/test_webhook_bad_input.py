@@ -46,7 +46,12 @@ WRONG_FIELDS = [
 @pytest.mark.parametrize(("name", "value"), WRONG_FIELDS)
 def test_a_wrong_field_is_named_with_what_came_and_what_is_allowed(desk, ann, name, value):
     ann.bot()
-    message = {**GOOD, "quantity": 1, **({"order_type": "limit"} if name == "limit_price" else {}), name: value}
+    message = {
+        **GOOD,
+        "quantity": 1,
+        **({"order_type": "limit"} if name == "limit_price" else {}),
+        name: value,
+    }
     answer = ann.send(**message)
     assert (answer.status_code, answer.json["code"]) == (422, "INVALID_SIGNAL"), answer.json
     [field] = [each for each in answer.json["fields"] if each["name"].startswith(name)]
@@ -71,7 +76,13 @@ def test_a_stop_on_the_wrong_side_is_refused(ann):
 class TestTheRequestItself:
     @pytest.mark.parametrize(
         "content_type",
-        ["multipart/form-data; boundary=x", "application/x-www-form-urlencoded", "image/png", "text/html", "x"],
+        [
+            "multipart/form-data; boundary=x",
+            "application/x-www-form-urlencoded",
+            "image/png",
+            "text/html",
+            "x",
+        ],
     )
     def test_other_content_types_are_415(self, desk, ann, content_type):
         answer = desk.post(f"/webhook?token={ann.token}", GOOD, content_type)
@@ -133,7 +144,9 @@ class TestOverARealSocket:
     def test_chunks_are_read(self, ann, port):
         ann.bot()
         body = json.dumps(GOOD).encode()
-        chunks = b"".join(b"%x\r\n%s\r\n" % (len(each), each) for each in (body[:10], body[10:])) + b"0\r\n\r\n"
+        chunks = (
+            b"".join(b"%x\r\n%s\r\n" % (len(each), each) for each in (body[:10], body[10:])) + b"0\r\n\r\n"
+        )
         answer = self.ask(port, self.head(ann.token, "Transfer-Encoding: chunked") + chunks)
         assert b" 202 " in answer[:20]
 
@@ -182,7 +195,9 @@ def test_no_body_gives_a_5xx_and_every_answer_is_kept_and_says_why(desk, ann, bo
         assert stored["code"] == answer.json["code"]
         assert Code(answer.json["code"])
         assert answer.json["error"]
-    explained = desk.post("/test-webhook", body, content_type, environ_overrides={"REMOTE_ADDR": body.hex()[:30]})
+    explained = desk.post(
+        "/test-webhook", body, content_type, environ_overrides={"REMOTE_ADDR": body.hex()[:30]}
+    )
     assert explained.status_code in {200, 400, 422, 429}
 
 

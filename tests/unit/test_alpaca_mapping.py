@@ -353,6 +353,7 @@ class TestHoldings:
     def test_an_account_with_a_problem(self, change: Json, words: str) -> None:
         assert mapping.read_account({**ACCOUNT, **change}, NOW).problem == words
 
+
 class TestInstruments:
     def test_a_stock(self) -> None:
         found = mapping.read_instrument(STOCK_ASSET)

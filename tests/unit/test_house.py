@@ -105,7 +105,13 @@ def test_the_discord_bot_reaches_neither_brokers_nor_the_engine_nor_sealed_secre
         if path not in reached:
             reached.add(path)
             waiting += files_imported(path)
-    assert {room(path) for path in reached} & {"brokers", "engine", "bot_engine", "encryption", "intake"} == set()
+    assert {room(path) for path in reached} & {
+        "brokers",
+        "engine",
+        "bot_engine",
+        "encryption",
+        "intake",
+    } == set()
     assert {"database", "signals", "discord_bot"} <= {room(path) for path in reached}
 
 

@@ -17,8 +17,14 @@ numbers = itertools.count(1)
 def bot(symbol="AAPL", timeframe="15 Min", name=None, connection="Practice", crypto=False, id=None):
     number = id or next(numbers)
     return Candidate(
-        id=number, name=name or f"{symbol} {timeframe} {number}", symbol=symbol, symbol_key=symbol_key(symbol),
-        timeframe=timeframe, lane_id=number, connection=connection, broker="alpaca",
+        id=number,
+        name=name or f"{symbol} {timeframe} {number}",
+        symbol=symbol,
+        symbol_key=symbol_key(symbol),
+        timeframe=timeframe,
+        lane_id=number,
+        connection=connection,
+        broker="alpaca",
         asset_class=AssetClass.CRYPTO if crypto else AssetClass.STOCK,
     )
 

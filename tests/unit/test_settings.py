@@ -118,7 +118,9 @@ def test_a_misspelt_name_in_the_env_file_is_pointed_out(environ, tmp_path):
 
 @pytest.mark.parametrize("name", SECRETS)
 def test_every_secret_may_come_from_a_file(environ, tmp_path, name):
-    value = {"DATABASE_URL": "postgresql://x/y", "ENCRYPTION_KEY": new_key()}.get(name, "https://example.org/secret")
+    value = {"DATABASE_URL": "postgresql://x/y", "ENCRYPTION_KEY": new_key()}.get(
+        name, "https://example.org/secret"
+    )
     (tmp_path / "secret").write_text(value + "\n")
     by_file = environ | {f"{name}_FILE": str(tmp_path / "secret")}
     by_file.pop(name, None)
@@ -162,7 +164,10 @@ def test_no_database_is_said_so(environ):
     [
         ({"WEBHOOK_PORT": "9000"}, "http://localhost:9000"),
         ({"REPLIT_DOMAINS": "a.replit.dev,b.replit.app"}, "https://a.replit.dev"),
-        ({"REPLIT_DOMAINS": "a.replit.dev", "PUBLIC_URL": "https://trade.example.org/"}, "https://trade.example.org"),
+        (
+            {"REPLIT_DOMAINS": "a.replit.dev", "PUBLIC_URL": "https://trade.example.org/"},
+            "https://trade.example.org",
+        ),
     ],
 )
 def test_the_public_address_follows_where_it_runs(environ, extra, expected):

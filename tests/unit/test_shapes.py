@@ -70,7 +70,9 @@ def test_what_went_wrong_is_an_error(kind: str) -> None:
 
 def test_a_kill_switch_says_what_it_was_turned_to() -> None:
     content = {"scope": "server", "id": None, "state": "HALTED", "by": "ann@example.org"}
-    assert "HALTED" in heard(*shapes.trouble(NotificationKind.KILL_SWITCH, content, NOW)).understood["message"]
+    assert (
+        "HALTED" in heard(*shapes.trouble(NotificationKind.KILL_SWITCH, content, NOW)).understood["message"]
+    )
 
 
 def test_signs_of_life_and_figures_are_understood() -> None:

@@ -53,7 +53,9 @@ def test_the_limits_are_those_of_the_settings(name):
 def test_every_route_is_there():
     given = {"database_url": "postgresql://x/y", "encryption_key": new_key(), "public_url": "http://x"}
     app = create_app(Settings.model_validate(given))
-    routes = {str(rule).replace("<uuid:", "<").replace("<int:user_id>", "<id>") for rule in app.url_map.iter_rules()}
+    routes = {
+        str(rule).replace("<uuid:", "<").replace("<int:user_id>", "<id>") for rule in app.url_map.iter_rules()
+    }
     routes = {route.replace("/webhook/<token>", "/webhook") for route in routes}
     assert len(routes) >= 7
     assert {route for route in routes if route not in PAGE} == set()
