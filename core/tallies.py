@@ -104,6 +104,20 @@ BY_TRIGGER: Mapping[str, Figure] = {
             "From a message's posting to the webhook server's answer",
         ),
     ),
+    "scan_ended": Figure(
+        labels=("result",),
+        total=("dashtrade_reversal_scans", "Looks at bars that closed, by what came of them"),
+        seconds=("dashtrade_reversal_scan_seconds", "How long such a look took"),
+    ),
+    "reversal_message_ended": Figure(
+        labels=("kind", "state"),
+        total=("dashtrade_reversal_messages", "Signals and news of tracked trades that Discord took, or not"),
+        seconds=("dashtrade_reversal_message_seconds", "From such a message's row to its end"),
+    ),
+    "tracked_trade_ended": Figure(
+        labels=("reason",),
+        total=("dashtrade_tracked_trades_ended", "Tracked trades that came to their end, by why"),
+    ),
 }
 IN_MEMORY: Mapping[str, Figure] = {
     "http_request": Figure(

@@ -13,6 +13,7 @@ HISTORIES = frozenset(
         *("signals", "plans", "legs", "orders", "fills", "bot_trades", "bot_performance", "bot_risk_events"),
         *("notifications", "alert_deliveries", "watched_events", "watched_trades", "watched_balances"),
         *("channel_messages", "equity_snapshots", "audit_log", "paper_orders", "paper_fills"),
+        *("scans", "market_bars", "bar_faults", "signal_notifications", "user_trades", "trade_updates"),
     }
 )
 
@@ -58,6 +59,8 @@ _WAITING_ALERTS = """
                 WHERE deliveries.state = 'WAITING' AND deliveries.not_before <= now()) AS due USING (transport)
    GROUP BY transport
 """
+# Nobody wants what was asked for longer ago.
+_WANTED_FEEDS = "FROM market_feeds AS feeds WHERE asked_at > now() - interval '1 day'"
 
 GAUGES = (
     Gauge(
@@ -216,6 +219,50 @@ GAUGES = (
         name="dashtrade_discord_connected",
         words="1 while the Discord bot is connected",
         sql="SELECT is_connected::int AS value FROM discord_bot_status",
+    ),
+    Gauge(
+        name="dashtrade_reversal_scan_age_seconds",
+        words="How long ago the bars closed that were looked at last, and without a failure",
+        sql="""
+            SELECT extract(epoch FROM now() - due_at)::float8 AS value FROM scans
+             WHERE finished_at IS NOT NULL AND failure IS NULL AND due_at <= now() ORDER BY due_at DESC LIMIT 1
+        """,
+    ),
+    Gauge(
+        name="dashtrade_reversal_bar_age_seconds",
+        words="How long ago the newest bar closed that a source gave, of those that were asked within a day",
+        labels=("source",),
+        sql=f"""
+            SELECT feeds.source, extract(epoch FROM now() - max(newest.closed_at))::float8 AS value
+              FROM (SELECT * {_WANTED_FEEDS}) AS feeds
+             CROSS JOIN LATERAL (
+                   SELECT opened_at + timeframe::interval AS closed_at FROM market_bars AS bars
+                    WHERE bars.pair = feeds.pair AND bars.timeframe = feeds.timeframe
+                    ORDER BY opened_at DESC LIMIT 1) AS newest
+             GROUP BY feeds.source
+        """,
+    ),
+    Gauge(
+        name="dashtrade_reversal_feeds_failing",
+        words="Pairs and timeframes whose bars do not come, of those that were asked for within a day",
+        labels=("source",),
+        sql=f"SELECT source, count(failure) AS value {_WANTED_FEEDS} GROUP BY source",
+    ),
+    Gauge(
+        name="dashtrade_reversal_message_oldest_seconds",
+        words="Age of the oldest signal, and of the oldest news of a tracked trade, that Discord was not given",
+        labels=("kind",),
+        sql=f"""
+            SELECT 'SIGNAL' AS kind, {_age("created_at")} AS value
+              FROM signal_notifications WHERE next_attempt_at IS NOT NULL
+             UNION ALL
+            SELECT 'UPDATE', {_age("created_at")} FROM trade_updates WHERE next_attempt_at IS NOT NULL
+        """,
+    ),
+    Gauge(
+        name="dashtrade_tracked_trades_open",
+        words="Tracked trades that are open",
+        sql="SELECT count(*) AS value FROM user_trades WHERE status = 'open'",
     ),
     Gauge(
         name="dashtrade_tallies_waiting",

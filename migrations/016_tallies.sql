@@ -167,3 +167,48 @@ CREATE TRIGGER tally_new_channel_message AFTER INSERT ON channel_messages FOR EA
     WHEN (NEW.state <> 'SENDING') EXECUTE FUNCTION tally_channel_message();
 CREATE TRIGGER tally_channel_message AFTER UPDATE OF state ON channel_messages FOR EACH ROW
     WHEN (OLD.state = 'SENDING' AND NEW.state <> 'SENDING') EXECUTE FUNCTION tally_channel_message();
+
+-- What a look at bars came to; one that should have found bars and scored none did not work either.
+CREATE FUNCTION scan_result(scan scans) RETURNS TEXT LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN scan.failure IS NOT NULL THEN 'FAILED' WHEN scan.pairs = 0 THEN 'NOTHING_WANTED'
+                WHEN scan.late > 0 AND scan.scores = 0 THEN 'NO_PRICES' ELSE 'DONE' END
+$$;
+
+CREATE FUNCTION tally_scan() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO tallies (figure, labels, seconds)
+    VALUES ('scan_ended', ARRAY[scan_result(NEW)], seconds_between(NEW.started_at, NEW.finished_at));
+    RETURN NULL;
+END $$;
+CREATE TRIGGER tally_scan AFTER UPDATE OF finished_at ON scans FOR EACH ROW
+    WHEN (OLD.finished_at IS NULL AND NEW.finished_at IS NOT NULL) EXECUTE FUNCTION tally_scan();
+
+CREATE FUNCTION tally_signal_notification() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO tallies (figure, labels, seconds)
+    VALUES ('reversal_message_ended', ARRAY['SIGNAL', CASE WHEN NEW.sent_at IS NULL THEN 'FAILED' ELSE 'SENT' END],
+            seconds_between(NEW.created_at, coalesce(NEW.sent_at, NEW.failed_at)));
+    RETURN NULL;
+END $$;
+CREATE TRIGGER tally_signal_notification AFTER UPDATE ON signal_notifications FOR EACH ROW
+    WHEN (OLD.sent_at IS NULL AND NEW.sent_at IS NOT NULL OR OLD.failed_at IS NULL AND NEW.failed_at IS NOT NULL)
+    EXECUTE FUNCTION tally_signal_notification();
+
+CREATE FUNCTION tally_trade_update() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO tallies (figure, labels, seconds)
+    VALUES ('reversal_message_ended', ARRAY['UPDATE', CASE WHEN NEW.discord_notified THEN 'SENT' ELSE 'FAILED' END],
+            seconds_between(NEW.created_at, clock_timestamp()));
+    RETURN NULL;
+END $$;
+CREATE TRIGGER tally_trade_update AFTER UPDATE ON trade_updates FOR EACH ROW
+    WHEN (NEW.discord_notified AND NOT OLD.discord_notified OR OLD.failed_at IS NULL AND NEW.failed_at IS NOT NULL)
+    EXECUTE FUNCTION tally_trade_update();
+
+CREATE FUNCTION tally_tracked_trade() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO tallies (figure, labels) VALUES ('tracked_trade_ended', ARRAY[coalesce(NEW.close_reason, NEW.status)]);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER tally_tracked_trade AFTER UPDATE OF status ON user_trades FOR EACH ROW
+    WHEN (OLD.status = 'open' AND NEW.status <> 'open') EXECUTE FUNCTION tally_tracked_trade();

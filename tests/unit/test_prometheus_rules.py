@@ -117,8 +117,19 @@ def test_what_is_not_connected_counts_only_where_it_runs(tmp_path, rule, metric,
     assert fired(tmp_path, [UP, one(metric, "", "0x30")]) == set()
 
 
+def test_a_reversal_watch_that_scans_nothing(tmp_path):
+    alive = one("dashtrade_processes_alive", 'part="reversal watch"', "1x30")
+    age = "dashtrade_reversal_scan_age_seconds"
+    assert fired(tmp_path, [UP, alive, one(age, "", "300+60x30")]) == {"DashTradeNoScans"}
+    assert fired(tmp_path, [UP, alive]) == {"DashTradeNoScans"}
+    assert fired(tmp_path, [UP, alive, one(age, "", "10 70 130 190 250 310x25")]) == set()
+    silent = one("dashtrade_processes_alive", 'part="reversal watch"', "1 1 0x30")
+    assert fired(tmp_path, [UP, silent, one(age, "", "300+60x30")]) == {"DashTradePartSilent"}
+
+
 def test_every_rule_is_tried():
     tried = {case[0] for case in CASES} | {
         "DashTradeBrokerErrors", "DashTradeSlow", "DashTradeMqttDisconnected", "DashTradeDiscordDisconnected",
+        "DashTradeNoScans",
     }  # fmt: skip
     assert {rule["alert"] for rule in yaml.safe_load(RULES.read_text())["groups"][0]["rules"]} == tried
