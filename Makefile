@@ -3,13 +3,14 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,\
 	$(if $(shell $(name) -c 'import sys; print(sys.version_info >= (3, 11) or "")' 2>/dev/null),$(name))))
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes
+# Without --no-user an environment with PIP_USER could install nothing into a venv
+PIP := $(BIN)/python -m pip install -qq --no-user --disable-pip-version-check --no-deps --require-hashes
 # uv reads no pip.conf and writes no index address into what it makes
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command "make lock" pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test run test test-mosquitto chaos check bench bench-pages screenshots lock
+.PHONY: help setup setup-test run test test-mosquitto chaos check bench bench-pages screenshots pictures lock
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -49,6 +50,9 @@ bench-pages: $(VENV)/.ready-test ## Measure every page of the dashboard in Chrom
 
 screenshots: $(VENV)/.ready-test ## Write pictures of every page with the demo's data to screenshots/
 	$(BIN)/python -m tests.browser.screenshots screenshots
+
+pictures: $(VENV)/.ready-test ## Take the pictures of the README and the guides anew
+	$(BIN)/python -m tests.browser.screenshots --guide docs/pictures
 
 lock: $(VENV)/.ready-test ## Pin the newest versions that pyproject.toml allows
 	$(LOCK) --upgrade --output-file requirements.txt
