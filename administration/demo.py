@@ -21,7 +21,7 @@ from encryption import keyed_hash
 
 EMAIL = "demo@dashtrade.local"
 WEEKS = 6
-MOST_SECONDS = 50.0
+MOST_SECONDS = 50
 SENDS_NOTHING = "This is the demo: its alerts are listed, and sent to nobody. Enter an address of your own."
 # One for each lane, one for the lease, some for what the inbox needs.
 DATABASE_CONNECTIONS = 16
@@ -29,12 +29,19 @@ DATABASE_CONNECTIONS = 16
 
 @click.command("demo")
 @click.option("--weeks", type=click.IntRange(1, 12), default=WEEKS, show_default=True, help="So far back.")
+@click.option(
+    "--seconds",
+    type=click.IntRange(10, 3600),
+    default=MOST_SECONDS,
+    show_default=True,
+    help="So long at most; a slow machine leaves weeks out.",
+)
 @click.option("--again", is_flag=True, help="Take the demo away first, with everything done in it.")
 @pass_console
-def make_demo(console: Console, weeks: int, again: bool) -> None:
+def make_demo(console: Console, weeks: int, seconds: int, again: bool) -> None:
     """Make an account with bots and weeks of trades on the paper broker, to look around in.
 
-    The trades are made by the engine itself on simulated prices. Takes up to a minute, and may be done
+    The trades are made by the engine itself on simulated prices. Takes a minute or so, and may be done
     while DashTrade runs.
     """
     user = _left_from_before(console, again=again)
@@ -48,7 +55,7 @@ def make_demo(console: Console, weeks: int, again: bool) -> None:
         if not accounts.there_is_an_account(transaction):
             raise Problem("Make your own account first: the first one is the administrator's")
         user = accounts.create_user(transaction, EMAIL, password)
-    signals = _fill(console, user, weeks)
+    signals = _fill(console, user, weeks, seconds)
     click.echo(f"Made: {signals} signals in {weeks} weeks. Sign in as {EMAIL} with the password {password}")
 
 
@@ -62,7 +69,7 @@ def _left_from_before(console: Console, *, again: bool) -> User | None:
     return user
 
 
-def _fill(console: Console, user: User, weeks: int) -> int:
+def _fill(console: Console, user: User, weeks: int, seconds: float) -> int:
     text = token_actions.generate(console, acting_for(user.id), name="TradingView")
     with console.transaction() as transaction:
         token_hash = keyed_hash(hash_key(transaction, console.vault), text)
@@ -81,7 +88,7 @@ def _fill(console: Console, user: User, weeks: int) -> int:
         calls = list(demo_channel.events(console, past, channel, now))
         with click.progressbar(length=1000, label=f"Trading through {weeks} weeks") as bar:
             shown = 0
-            for share in live_through(past, start, now, calls, seconds=MOST_SECONDS):
+            for share in live_through(past, start, now, calls, seconds=seconds):
                 bar.update(int(share * 1000) - shown)
                 shown = int(share * 1000)
     demo_channel.retire(console, channel)

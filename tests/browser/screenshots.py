@@ -1,8 +1,8 @@
 """Write a picture of every page and tab: `python -m tests.browser.screenshots FOLDER`, or `make screenshots`.
 
 It starts everything on free ports with a database of its own, fills it with the demo, and looks at each
-page as a wide screen and a phone show it, light and dark. `--guide` writes the pictures of BOT_SETUP.md
-instead: `python -m tests.browser.screenshots --guide docs/pictures`.
+page as a wide screen and a phone show it, light and dark. `--guide` writes the pictures of the README and of
+the guides instead, as `make pictures` does: `python -m tests.browser.screenshots --guide docs/pictures`.
 """
 
 import json
@@ -49,6 +49,8 @@ DRAWN = """() => {
 }"""
 SIDEBAR = "open the sidebar"
 COLOURS, SHARPNESS = 128, 1.5
+# A busy machine needs longer for six weeks of trades than a person would wait
+DEMO_SECONDS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ def admin_pages() -> Iterator[View]:
 
 
 def guide_pages(stack: Stack) -> Iterator[View]:
-    """Give what BOT_SETUP.md shows of the demo's user."""
+    """Give what the README and the guides show of the demo's user."""
     yield View("overview", "/", height=1180)
     yield View("new bot", bot_tab("My Bots"), ("Add New Bot",), height=500)
     yield View("my bots", bot_tab("My Bots"), height=760)
@@ -137,8 +139,19 @@ def guide_pages(stack: Stack) -> Iterator[View]:
     yield View("risk events", bot_tab("Risk Events"), height=560)
     yield View("watched bots", "/watched_bots", height=1200)
     yield View("alerts", "/discord?tab=History", height=760)
-    signal = next(each for each in stack.read("signals", DEMO) if each["state"] == "EXECUTED")
-    yield View("signal", f"/signals?signal={signal['signal_id']}", height=900)
+    yield View("signals", "/signals", height=760)
+    yield View("signal channels", "/discord?tab=Signal%20channels", height=760)
+    signals = stack.read("signals", DEMO)
+    executed = next(each for each in signals if each["state"] == "EXECUTED")
+    yield View("signal", f"/signals?signal={executed['signal_id']}", height=900)
+    refused = next(each for each in signals if each["state"] == "REFUSED")
+    yield View("signal refused", f"/signals?signal={refused['signal_id']}", height=700)
+
+
+def phone_pages() -> Iterator[View]:
+    """Give what the README shows of a phone."""
+    yield View("phone overview", "/", height=1000)
+    yield View("phone live positions", bot_tab("Live Positions"), height=1000)
 
 
 def bot_tab(tab: str) -> str:
@@ -227,10 +240,16 @@ def look(browser: Browser, base: str, email: str, password: str, views: list[Vie
 
 
 def look_for_guide(
-    browser: Browser, base: str, email: str, password: str, views: list[View], folder: Path
+    browser: Browser,
+    base: str,
+    email: str,
+    password: str,
+    views: list[View],
+    folder: Path,
+    screen: str = "wide",
 ) -> None:
     """Take pictures small enough for a repository: one screen, the light scheme, few colours."""
-    size = SCREENS["wide"]
+    size = SCREENS[screen]
     shown = {"viewport": {"width": size[0], "height": size[1]}, "device_scale_factor": SHARPNESS}
     page = signed_in(browser, base, email, password, **shown)
     for view in views:
@@ -254,7 +273,7 @@ def main(folder: Path, *, for_guide: bool) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     with running_stack() as stack, sync_playwright() as playwright:
         stack.manage("user", "add", ADMIN, "--password-stdin", given=PASSWORD)
-        printed = stack.run_manage("demo").stdout
+        printed = stack.manage("demo", "--seconds", DEMO_SECONDS)
         password = re.search(r"password (\S+)", printed)
         if password is None:
             print(f"The demo was not made: {printed}", file=sys.stderr)
@@ -266,6 +285,7 @@ def main(folder: Path, *, for_guide: bool) -> int:
                 setup = [View("setup", bot_tab("Setup"), ("Alpaca",), height=860)]
                 look_for_guide(browser, base, ADMIN, PASSWORD, setup, folder)
                 look_for_guide(browser, base, DEMO, password[1], list(guide_pages(stack)), folder)
+                look_for_guide(browser, base, DEMO, password[1], list(phone_pages()), folder, "phone")
             else:
                 look(browser, base, DEMO, password[1], list(pages(stack)), folder)
                 look(browser, base, ADMIN, PASSWORD, list(admin_pages()), folder)
