@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 
-import psycopg2
-
-from database.pool import Transaction
+from database.pool import Transaction, connect
 from database.prepared import prepared
 
 CHANNEL = "dashtrade_bells"
@@ -52,15 +50,7 @@ def listen(
 
     Raises psycopg2.Error where the database goes away: what rings then is lost.
     """
-    connection = psycopg2.connect(
-        url,
-        application_name=LISTENER,
-        connect_timeout=5,
-        keepalives_idle=15,
-        keepalives_interval=5,
-        keepalives_count=3,
-    )
-    with closing(connection):
+    with closing(connect(url, application_name=LISTENER)) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
             cursor.execute(f"LISTEN {CHANNEL}")

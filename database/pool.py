@@ -17,6 +17,9 @@ Row = dict[str, Any]
 Parameters = Mapping[str, Any] | Sequence[Any] | None
 
 CHECK_AFTER_IDLE_SECONDS = 1.0
+# The other side is asked after ten seconds without a word, and again every five.
+SILENCE_SECONDS = 20
+_FIRST_QUESTION, _NEXT_QUESTION, _QUESTIONS = 10, 5, 2
 
 psycopg2.extras.register_uuid()  # type: ignore[no-untyped-call]
 
@@ -119,8 +122,8 @@ class Database:
 
     Nothing connects before the first use. A connection that was idle is tried before it is
     handed out, so that a restarted server costs at most the call that was under way. With a
-    `patience`, in seconds, a statement that takes longer fails, as does one whose server is gone
-    without a word; else it waits for as long as it takes.
+    `patience`, in seconds, a statement that takes longer fails; else it waits for as long as it takes.
+    A side that is gone without a word is noticed by the other within `patience`, else `SILENCE_SECONDS`.
     """
 
     def __init__(
@@ -173,13 +176,12 @@ class Database:
             if time.monotonic() - returned_at < CHECK_AFTER_IDLE_SECONDS or _is_alive(connection):
                 return connection
             connection.close()
-        made: psycopg2.extensions.connection = psycopg2.connect(
+        made = connect(
             self.url,
             application_name=self._name,
             connect_timeout=self._connect_timeout,
-            **_noticing_silence(self._patience),
+            patience=self._patience,
         )
-        _keep_what_is_committed(made)
         if self._patience is not None:
             _give_up_after(made, self._patience)
         return made
@@ -193,20 +195,49 @@ class Database:
         self._idle.put((time.monotonic(), connection))
 
 
-def _keep_what_is_committed(connection: psycopg2.extensions.connection) -> None:
-    """Overrule a server that answers a commit before it is on disk: an answered signal must not be lost."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
-        )
-    connection.commit()
+def connect(
+    url: str, *, application_name: str, connect_timeout: int = 5, patience: int | None = None
+) -> psycopg2.extensions.connection:
+    """Return a new connection whose commits are durable and whose two sides notice when one is gone."""
+    made: psycopg2.extensions.connection = psycopg2.connect(
+        url,
+        application_name=application_name,
+        connect_timeout=connect_timeout,
+        **_noticing_silence(url, patience),
+    )
+    with made.cursor() as cursor:
+        cursor.execute(_SETTLED, {"first": _FIRST_QUESTION, "next": _NEXT_QUESTION, "questions": _QUESTIONS,
+                                  "milliseconds": 1000 * SILENCE_SECONDS})  # fmt: skip
+    made.commit()
+    return made
 
 
-def _noticing_silence(patience: int | None) -> dict[str, Any]:
+# First: overrule a server that answers a commit before it is on disk, an answered signal must not be lost.
+# Then: a machine that died or was cut off holds its locks until PostgreSQL notices, by default two hours.
+# What the operator set, in the address or at the server, stays.
+_SETTLED = """
+    SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';
+    SELECT set_config(name, wanted, false)
+      FROM (VALUES ('tcp_keepalives_idle', '%(first)s'), ('tcp_keepalives_interval', '%(next)s'),
+                   ('tcp_keepalives_count', '%(questions)s'), ('tcp_user_timeout', '%(milliseconds)s'))
+           AS ours (name, wanted) JOIN pg_settings USING (name) WHERE source = 'default'
+"""
+
+
+def _noticing_silence(url: str, patience: int | None) -> dict[str, Any]:
+    """Return how this side notices that the server is gone; what the address says itself counts."""
     if patience is None:
-        return {}
-    probing = {"keepalives_idle": patience, "keepalives_interval": patience, "keepalives_count": 1}
-    return {**probing, "tcp_user_timeout": patience * 1000}
+        first, following, questions = _FIRST_QUESTION, _NEXT_QUESTION, _QUESTIONS
+    else:
+        first, following, questions = patience, patience, 1
+    wanted = {
+        "keepalives_idle": first,
+        "keepalives_interval": following,
+        "keepalives_count": questions,
+        "tcp_user_timeout": 1000 * (SILENCE_SECONDS if patience is None else patience),
+    }
+    said = psycopg2.extensions.parse_dsn(url)
+    return {name: value for name, value in wanted.items() if name not in said}
 
 
 def _give_up_after(connection: psycopg2.extensions.connection, seconds: int) -> None:
