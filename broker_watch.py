@@ -105,7 +105,7 @@ class BrokerWatch:
             try:
                 self._hold_leases()
             except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-                logger.warning("the database went away, so did the leases: %s", str(error).strip())
+                logger.warning("the leases are gone and taken again", exc_info=error)
                 self._stopping.wait(1.0)
             except Exception as error:
                 logger.exception("the watch let go of its leases and takes them again")

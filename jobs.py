@@ -71,7 +71,7 @@ def again_and_again(name: str, what: Callable[[], None], seconds: float, stoppin
         try:
             what()
         except psycopg2.Error as error:
-            logger.warning("%s: the database failed, trying again: %s", name, str(error).strip())
+            logger.warning("%s: tried again", name, exc_info=error)
         except Exception:
             logger.exception("%s failed and goes on", name)
         stopping.wait(seconds)

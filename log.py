@@ -4,12 +4,16 @@ import json
 import logging
 import re
 import sys
+import threading
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
 from pydantic import SecretStr
 
+from database.away import is_away
 from settings import LogFormat, Settings
 
 HIDDEN = "***"
@@ -30,6 +34,7 @@ PATTERNS = tuple(
     )
 )
 
+OUTAGE_SECONDS = 30.0
 NO_SIGNAL = "-"
 _signal: ContextVar[str] = ContextVar("signal", default=NO_SIGNAL)
 # What would end a line, or lead a terminal astray; the words may be a sender's.
@@ -58,8 +63,51 @@ def logging_setup(part: str, settings: Settings) -> None:
     handler = logging.StreamHandler(sys.stdout)
     form = JsonFormatter if settings.log_format is LogFormat.JSON else LineFormatter
     handler.setFormatter(form(part, secrets_of(settings)))
+    handler.addFilter(OutageFilter())
     logging.basicConfig(level=settings.log_level.value, handlers=[handler], force=True)
     logging.captureWarnings(True)
+
+
+class OutageFilter(logging.Filter):
+    """Say that the database is away in one plain line, and again every `OUTAGE_SECONDS` while it lasts.
+
+    Every loop of a process meets the outage, and each would log a traceback that says nothing more. What
+    is left out is counted in the next line. Any other failure of the database passes as it is.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._again_at = 0.0
+        self._left_out = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let the first line about an outage pass, without its traceback."""
+        error = record.exc_info[1] if record.exc_info else None
+        if error is None or not is_away(error):
+            return True
+        with self._lock:
+            left_out = self._counted(self._clock())
+        if left_out is not None:
+            _make_plain(record, error, left_out)
+        return left_out is not None
+
+    def _counted(self, now: float) -> int | None:
+        """Return how many lines were left out before the one that is due now, None where it is not due."""
+        if now < self._again_at:
+            self._left_out += 1
+            return None
+        left_out, self._left_out, self._again_at = self._left_out, 0, now + OUTAGE_SECONDS
+        return left_out
+
+
+def _make_plain(record: logging.LogRecord, error: BaseException, left_out: int) -> None:
+    record.signal = signal_of(record)
+    first, *_ = (str(error).strip() or type(error).__name__).splitlines()
+    since = f" ({left_out} such lines were left out before)" if left_out else ""
+    record.msg, record.args = f"the database is away: %s; %s{since}", (first, record.getMessage())
+    record.exc_info = record.exc_text = None
 
 
 class LineFormatter(logging.Formatter):

@@ -101,7 +101,7 @@ class Notifier:
                 self.do_chores()
                 self.turn()
             except psycopg2.Error as error:
-                logger.warning("the database failed, trying again: %s", str(error).strip())
+                logger.warning("a turn of the alerts failed and the next follows", exc_info=error)
             except Exception as error:
                 logger.exception("a turn failed and the next follows")
                 self._record("notifier", error)
@@ -155,9 +155,7 @@ class Notifier:
         try:
             self._serve(channel_id)
         except psycopg2.Error as error:
-            logger.warning(
-                "channel %s: the database failed, trying again: %s", channel_id, str(error).strip()
-            )
+            logger.warning("channel %s is tried again", channel_id, exc_info=error)
         except Exception as error:
             logger.exception("channel %s failed and is tried again", channel_id)
             self._record(f"alert channel {channel_id}", error)

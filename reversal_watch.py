@@ -157,9 +157,7 @@ class ReversalWatch:
             # The inbox and what it needs are loaded only where a bot trades scores
             import reversal_intake
 
-            for uuid in reversal_intake.offer(self._database, self._now()):
-                with log.about_signal(uuid):
-                    logger.info("a bot was given a signal")
+            reversal_intake.offer(self._database, self._now())
 
     def follow_trades(self) -> float:
         """Look at the open tracked trades, if no other process does now."""
@@ -234,7 +232,7 @@ class ReversalWatch:
             try:
                 pause = duty.work()
             except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-                logger.warning("%s: the database went away: %s", duty.name, str(error).strip())
+                logger.warning("%s is tried again", duty.name, exc_info=error)
             except Exception as error:
                 logger.exception("%s failed and is tried again", duty.name)
                 self._record(duty.name, f"{type(error).__name__}: {error}")

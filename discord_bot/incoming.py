@@ -115,7 +115,7 @@ class Incoming:
                 await self._read(message, is_missed=is_missed)
                 return
             except AWAY as error:
-                logger.warning("message %s waits for the database: %s", message.id, str(error).strip())
+                logger.warning("message %s waits for the database", message.id, exc_info=error)
             await asyncio.sleep(AGAIN_SECONDS)
 
     async def _read(self, message: discord.Message, *, is_missed: bool) -> None:

@@ -60,7 +60,7 @@ class Process:
                 await self._hold(lease)
             except AWAY as error:
                 if not is_away:
-                    logger.warning("the database went away, so Discord is left: %s", str(error).strip())
+                    logger.warning("Discord is left and joined again", exc_info=error)
                 is_away = True
             except Exception as error:
                 logger.exception("the bot begins anew")

@@ -22,4 +22,4 @@ def keep_counts(desk: Desk) -> None:
             tallies.add_up(transaction)
     except psycopg2.Error as error:
         desk.tallies.put_back(taken)
-        logger.warning("counts wait for the database: %s", type(error).__name__)
+        logger.warning("counts wait for the database", exc_info=error)

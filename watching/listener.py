@@ -99,7 +99,7 @@ class Listener:
 
     def _say_away(self, error: Exception) -> None:
         if not self._is_away:
-            logger.warning("the database went away, so the broker is left: %s", str(error).strip())
+            logger.warning("the broker is left and listened to again", exc_info=error)
         self._is_away = True
 
     def _became_listener(self, session: Session) -> bool:

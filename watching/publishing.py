@@ -80,7 +80,7 @@ class Publisher:
         try:
             self._say_last_figures(client)
         except psycopg2.Error as error:
-            logger.warning("no last figures published, the database failed: %s", str(error).strip())
+            logger.warning("no last figures are published", exc_info=error)
         self._put(client, *shapes.state(is_online=False, at=self._now()), retain=True)
 
     def _say_last_figures(self, client: Client) -> None:
@@ -102,7 +102,7 @@ class Publisher:
         try:
             return tell()
         except psycopg2.Error as error:
-            logger.warning("nothing published, the database failed: %s", str(error).strip())
+            logger.warning("nothing is published, and it is tried again", exc_info=error)
         except Exception as error:
             logger.exception("nothing published, and it is tried again")
             self._record(error)

@@ -49,7 +49,7 @@ class Counted:
                 tallies.write_down(transaction, taken)
         except psycopg2.Error as error:
             self.tallies.put_back(taken)
-            logger.warning("counts of requests wait for the database: %s", type(error).__name__)
+            logger.warning("counts of requests wait for the database", exc_info=error)
 
     def _write_in_time(self) -> None:
         # Before the writing, so that what is counted meanwhile sets a clock of its own.

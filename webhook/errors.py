@@ -78,7 +78,7 @@ def _http(error: HTTPException) -> Response:
 
 
 def _database(error: psycopg2.Error) -> Response:
-    logger.error("the database did not answer: %s", type(error).__name__, exc_info=error)
+    logger.error("a request failed for the database", exc_info=error)
     if request.method == "POST":
         # TradingView sends again on 5xx, and only then.
         return error_answer(503, "NOT_STORED", "The message could not be stored. Send it again.")

@@ -28,7 +28,7 @@ def health() -> Response:
             parts = _parts(transaction)
             queue = inbox.waiting(transaction)
     except psycopg2.Error as error:
-        logger.error("the database does not answer: %s", type(error).__name__)
+        logger.error("the database does not answer", exc_info=error)
         return _answer({"status": "down", "database": "unreachable", "version": version()}, 503)
     alive = all(parts[name]["alive"] for name in NEEDED)
     status = "ok" if alive else "degraded"

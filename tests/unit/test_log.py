@@ -5,6 +5,7 @@ import logging
 import re
 import sys
 
+import psycopg2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -135,3 +136,42 @@ def test_what_is_around_a_token_stays_readable():
 )
 def test_a_line_without_a_secret_stays_as_it_is(line):
     assert log.redact(line) == line
+
+
+def fail(words, error=None):
+    try:
+        raise error or psycopg2.OperationalError(
+            "server closed the connection unexpectedly\n\tThis probably means"
+        )
+    except Exception:
+        logging.getLogger("worker").exception(words)
+
+
+class TestOutages:
+    def test_a_database_that_is_away_is_one_plain_line_however_many_loops_meet_it(self, lines):
+        with log.about_signal("6f1e"):
+            fail("lane 5 failed")
+        for number in range(20):
+            fail(f"lane {number} failed", psycopg2.InterfaceError("connection already closed"))
+        (line,) = lines()
+        words = "the database is away: server closed the connection unexpectedly; lane 5 failed"
+        assert line.endswith(f" ERROR worker signal=6f1e {words}")
+
+    def test_it_is_said_again_while_it_lasts_with_what_was_left_out(self, lines):
+        now = [0.0]
+        handler = logging.getLogger().handlers[0]
+        handler.filters[:] = [log.OutageFilter(lambda: now[0])]
+        for seconds in (0, 1, log.OUTAGE_SECONDS - 0.1, log.OUTAGE_SECONDS, log.OUTAGE_SECONDS + 1):
+            now[0] = seconds
+            fail(f"at {seconds}")
+        assert [line.partition("; ")[2] for line in lines()] == [
+            "at 0",
+            "at 30.0 (2 such lines were left out before)",
+        ]
+
+    @pytest.mark.parametrize("error", [KeyError("x"), psycopg2.ProgrammingError("no such column")])
+    def test_any_other_failure_keeps_its_traceback_beside_it(self, lines, error):
+        fail("lane 5 failed")
+        fail("lane 6 failed", error)
+        fail("lane 7 failed", error)
+        assert ["Traceback" in line for line in lines()] == [False, True, True]
