@@ -1,4 +1,4 @@
-"""Send HTTP requests from a process of its own, over a bounded number of kept connections.
+"""Send HTTP requests from a process of its own, over a bounded number of connections.
 
 `python -m bench.load` reads one `Plan` as JSON from standard input and prints one `Result`. A request
 that falls due while every connection is busy waits, and its time counts from when it was due.
@@ -27,6 +27,7 @@ class Plan:
 
     With `per_second` the requests fall due at that rate, else each connection sends as soon as it has
     an answer. It ends after `count` requests or `seconds`. Every body gets a number, so none is a copy.
+    Where connections are not `kept`, each request opens one of its own.
     """
 
     port: int
@@ -36,6 +37,7 @@ class Plan:
     count: int = 1_000_000_000
     per_second: float | None = None
     first_number: int = 0
+    kept: bool = True
 
 
 @dataclass(slots=True, kw_only=True)
@@ -83,15 +85,14 @@ class _Generator:
         self.deadline = 0.0
         self.finished = asyncio.Event()
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        self._targets = [_parts(path, body | {"timenow": now}, plan.port) for path, body in plan.targets]
+        self._targets = [_parts(path, body | {"timenow": now}, plan) for path, body in plan.targets]
 
     async def run(self) -> Result:
-        loop = asyncio.get_running_loop()
         for _ in range(self.plan.connections):
-            _, connection = await loop.create_connection(
-                lambda: _Connection(self), "127.0.0.1", self.plan.port
-            )
+            connection = _Connection(self)
             self.free.append(connection)
+            if self.plan.kept:
+                await connection.open()
         began_at, begin = time.time(), time.monotonic()
         self.deadline = begin + self.plan.seconds
         if self.plan.per_second is None:
@@ -146,19 +147,37 @@ class _Generator:
 
 
 class _Connection(asyncio.Protocol):
-    """One kept connection with at most one request under way."""
+    """A place for one request at a time, on a kept connection or on one for each."""
 
     def __init__(self, generator: _Generator) -> None:
         self.generator = generator
-        self.buffer = b""
+        self.buffer = self.request = b""
         self.due = 0.0
+        self.opening: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        port = self.generator.plan.port
+        try:
+            await asyncio.get_running_loop().create_connection(lambda: self, "127.0.0.1", port)
+        except OSError:
+            if self.generator.plan.kept:
+                raise
+            self._end("refused")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
+        if self.request:
+            self._write()
 
     def send(self, due: float, request: bytes) -> None:
-        self.due = due
-        self.transport.write(request)  # type: ignore[attr-defined]
+        self.due, self.request = due, request
+        if self.generator.plan.kept:
+            self._write()
+        else:
+            self.opening = asyncio.get_running_loop().create_task(self.open())
+
+    def _write(self) -> None:
+        self.transport.write(self.request)  # type: ignore[attr-defined]
         self.generator.last_sent_at = time.time()
 
     def data_received(self, data: bytes) -> None:
@@ -166,24 +185,36 @@ class _Connection(asyncio.Protocol):
         head, separator, body = self.buffer.partition(b"\r\n\r\n")
         if not separator or len(body) < _length(head):
             return
-        generator = self.generator
-        generator.answered += 1
-        generator.statuses[head[9:12].decode()] += 1
-        generator.latencies.append(time.monotonic() - self.due)
-        self.buffer = b""
-        generator.give(self)
+        if not self.generator.plan.kept:
+            self.transport.close()
+        self.generator.latencies.append(time.monotonic() - self.due)
+        self._end(head[9:12].decode())
+
+    def _end(self, status: str) -> None:
+        self.generator.answered += 1
+        self.generator.statuses[status] += 1
+        self.buffer = self.request = b""
+        self.generator.give(self)
+
+    def eof_received(self) -> None:
+        # What was answered has been closed by us: this one was not.
+        if not self.generator.plan.kept:
+            self._end("closed")
 
     def connection_lost(self, error: Exception | None) -> None:
-        if not self.generator.finished.is_set():
+        if not self.generator.plan.kept and error is not None:
+            self._end("closed")
+        elif self.generator.plan.kept and not self.generator.finished.is_set():
             self.generator.statuses["closed"] += 1
 
 
-def _parts(path: str, body: dict[str, Any], port: int) -> tuple[bytes, bytes, bytes]:
+def _parts(path: str, body: dict[str, Any], plan: Plan) -> tuple[bytes, bytes, bytes]:
     begin, _, end = json.dumps(body | {"comment": "#"}).partition("#")
     length = len(begin) + len(end) + 12
+    close = "" if plan.kept else "Connection: close\r\n"
     head = (
-        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json; charset=utf-8\r\n"
-        f"User-Agent: Go-http-client/1.1\r\nContent-Length: {length}\r\n\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{plan.port}\r\nContent-Type: application/json; charset=utf-8\r\n"
+        f"User-Agent: Go-http-client/1.1\r\nContent-Length: {length}\r\n{close}\r\n"
     )
     return head.encode(), begin.encode(), end.encode()
 

@@ -60,12 +60,12 @@ def gunicorn(app: str, environ: dict[str, str], port: int, log: Path) -> Iterato
 
 
 def _wait_for(url: str, log: Path) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
             requests.get(url, timeout=5)
             return
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             time.sleep(0.1)
     raise RuntimeError(f"gunicorn does not answer: {log.read_text()[-2000:]}")
 
