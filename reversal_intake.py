@@ -6,6 +6,7 @@ played, its signals go to the paper broker that comes along and to no other.
 """
 
 import json
+import logging
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
@@ -20,8 +21,11 @@ from database import inbox, reversal_scores, reversal_wants
 from database.inbox import Arrival, Sender
 from database.pool import Database
 from database.reversal_wants import SOURCE, ScoreBot
+from log import about_signal
 
 FINEST_PERCENT = Decimal("0.0001")
+
+logger = logging.getLogger(__name__)
 
 
 class Untraded(StrEnum):
@@ -103,7 +107,11 @@ def _stored(database: Database, bot: ScoreBot, score: Score, now: datetime) -> U
         if candidate is None:
             return None
         stored = inbox.store(transaction, sender, arrival, signal_of(score, bot), candidate)
-        return None if stored.is_copy else stored.uuid
+    if stored.is_copy:
+        return None
+    with about_signal(stored.uuid):
+        logger.info("bot %s of user %s is given %s %s", bot.id, bot.user_id, score.pair, score.timeframe)
+    return stored.uuid
 
 
 def _is_of(score: Score, bot: ScoreBot) -> bool:

@@ -5,6 +5,7 @@ and asking twice with one request key trades once.
 """
 
 import json
+import logging
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -32,11 +33,14 @@ from database.inbox import Arrival, Sender
 from database.pool import Row, Transaction
 from database.reversal_wants import SOURCE
 from intake import Status
+from log import about_signal
 from signals.tradingview import Understood
 
 # An order that is sent after the price went further than this is another trade.
 MOST_DEVIATION_PERCENT = 1
 FINEST_PERCENT = Decimal("0.0001")
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,9 +80,13 @@ def open_and_execute(
     instrument = bot_actions.look_up(tools, place, market.pair)
     try:
         with tools.database.transaction() as transaction:
-            return _open(tools, transaction, acting, request, market, place["id"], instrument, now)
+            executed = _open(tools, transaction, acting, request, market, place["id"], instrument, now)
     except psycopg2.errors.UniqueViolation:
         raise Refused("A bot of yours was made or renamed at this moment: try again.") from None
+    if executed.is_new:
+        with about_signal(executed.signal_id):
+            logger.info("the order of tracked trade %s goes to the engine", executed.trade_id)
+    return executed
 
 
 def _open(

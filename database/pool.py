@@ -72,6 +72,18 @@ class Transaction:
             cursor.execute(self._text(sql), parameters)
             return int(cursor.rowcount)
 
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """Undo what is done inside where it fails; what was done before stays, and the transaction goes on."""
+        self.execute("SAVEPOINT apart")
+        try:
+            yield
+        except BaseException:
+            if not self.connection.closed:
+                self.execute("ROLLBACK TO SAVEPOINT apart")
+            raise
+        self.execute("RELEASE SAVEPOINT apart")
+
     def _text(self, sql: str | Prepared) -> str:
         return sql.on(self.connection) if isinstance(sql, Prepared) else sql
 

@@ -1,8 +1,11 @@
 """Follow tracked trades that bots hold: by the fills of the engine, never by bars."""
 
+import logging
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+
+import psycopg2
 
 from core.pips import market_of
 from core.tracked_trade import CloseReason
@@ -12,29 +15,59 @@ from database.pool import Row, Transaction
 from database.trade_prices import Prices, prices_for
 from database.trade_rows import ending, told_of, update, worth
 from database.trade_updates import TradeUpdate, UpdateKind
+from log import about_signal
 from reversal.judging import is_due
 
 REASONS = {"STOP": CloseReason.STOP, "TARGET": CloseReason.TARGET, "TIME_LIMIT": CloseReason.TIME}
 FINEST = Decimal("0.00000001")
 NO_REASON = "the engine opened nothing, and gave no reason."
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(slots=True, kw_only=True)
 class Followed:
-    """What one look at the bots' trades gave."""
+    """What one look at the bots' trades gave; `failures` says of each trade that cannot be followed why."""
 
     ended: int = 0
     updates: list[TradeUpdate] = field(default_factory=list)
+    failures: dict[int, str] = field(default_factory=dict)
 
 
 def follow_bots(transaction: Transaction, now: datetime) -> Followed:
-    """Bring every trade that a bot holds to where its fills are, and tell of what is new."""
-    trades, found = trade_fills.followed(transaction), Followed()
-    prices = prices_for(transaction, trades, now)
-    for trade in trades:
-        _follow(transaction, found, trade, prices, now)
-    trade_updates.store(transaction, found.updates, now)
-    return found
+    """Bring every trade that a bot holds to where its fills are, and tell of what is new.
+
+    A trade that fails is left as it was, and keeps no other waiting. Raises psycopg2.OperationalError where the
+    database goes away.
+    """
+    all_of_them = Followed()
+    known: dict[tuple[str, str], Prices] = {}
+    for trade in trade_fills.followed(transaction):
+        found = Followed()
+        with about_signal(trade["signal_uuid"]):
+            try:
+                with transaction.apart():
+                    prices = _prices(transaction, known, trade, now)
+                    _follow(transaction, found, trade, prices, now)
+                    trade_updates.store(transaction, found.updates, now)
+            except psycopg2.OperationalError:
+                raise
+            except Exception as error:
+                logger.exception("trade %s cannot be followed", trade["id"])
+                all_of_them.failures[trade["id"]] = f"{type(error).__name__}: {error}"
+                continue
+        all_of_them.ended += found.ended
+        all_of_them.updates += found.updates
+    return all_of_them
+
+
+def _prices(
+    transaction: Transaction, known: dict[tuple[str, str], Prices], trade: Row, now: datetime
+) -> Prices:
+    key = (trade["pair"], trade["account_currency"])
+    if key not in known:
+        known[key] = prices_for(transaction, [trade], now)
+    return known[key]
 
 
 def _follow(transaction: Transaction, found: Followed, trade: Row, prices: Prices, now: datetime) -> None:

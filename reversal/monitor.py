@@ -13,7 +13,7 @@ import psycopg2
 from core.bar import length
 from core.pips import BETWEEN, CURRENCIES, market_of
 from core.trade_outcome import quoted_pair
-from database import trade_watch
+from database import health, trade_watch
 from database.pool import Database, Row
 from database.trade_prices import Prices, prices_for
 from reversal import feeding
@@ -69,9 +69,18 @@ def _follow_bots(database: Database, looked: Looked, now: datetime) -> None:
     except Exception as error:
         logger.exception("the trades of bots cannot be followed")
         looked.failures["bots"] = f"{type(error).__name__}: {error}"
+        _record(database, "trades of bots", looked.failures["bots"], now)
         return
     looked.closed += followed.ended
     looked.updates += len(followed.updates)
+    for trade_id, words in followed.failures.items():
+        looked.failures[f"tracked trade {trade_id}"] = words
+        _record(database, f"tracked trade {trade_id}", words, now)
+
+
+def _record(database: Database, subject: str, words: str, now: datetime) -> None:
+    with database.transaction() as transaction:
+        health.note_fault(transaction, subject, words, now)
 
 
 def _feeds(found: Iterable[Row], settings: Settings) -> list[Feed]:
@@ -95,7 +104,10 @@ def _judge(database: Database, looked: Looked, feed: Feed, prices: Prices, now: 
         raise
     except Exception as error:
         logger.exception("the trades of %s cannot be judged", feed.pair)
-        looked.failures[feed.pair] = f"{type(error).__name__}: {error}"
+        words = f"{type(error).__name__}: {error}"
+        looked.failures[feed.pair] = words
+        # A subject is a label of a figure, and must not hold what users may type
+        _record(database, "tracked trades", f"{feed.pair}: {words}", now)
         return
     if verdicts is not None:
         looked.closed += len(verdicts.ended)

@@ -21,8 +21,10 @@ from database.pool import Database
 from encryption import Vault, new_key
 from engine.monitor import watch_risk
 from reversal.bots_trades import follow_bots
+from reversal.monitor import look
 from settings import Settings
 from tests.database.trading_floor import TradingFloor
+from tests.log_lines import logged, named
 
 
 @dataclass(frozen=True)
@@ -320,3 +322,40 @@ def test_two_that_follow_tell_once(desk):
         for each in [pool.submit(follow) for _ in range(4)]:
             each.result(60)
     assert desk.one("SELECT count(*) FROM trade_updates")["count"] == 1
+
+
+def test_one_trade_that_cannot_be_followed_stops_no_other_and_is_recorded(desk):
+    """What a database refuses, and what no type can hold, as a hand in the database may leave them."""
+    desk.market.pin("AAPL", "199.90", "200")
+    stock = {"pair": "AAPL", "entry": Decimal(200), "stop": Decimal(180), "target": Decimal(220)}
+    ended_twice = desk.execute(lots=Decimal(90))
+    no_pair = desk.execute(pair="ETH/USD", request_key="second", entry=Decimal(3000), stop=Decimal(2900),
+                           target=Decimal(3200))  # fmt: skip
+    well = desk.execute(request_key="third", lots=Decimal(10), **stock)
+    desk.work_all()
+    desk.run(
+        f"""
+        INSERT INTO trade_updates (trade_id, update_type, current_price, current_pips, message, created_at)
+        VALUES ({ended_twice.trade_id}, 'cancelled', 1, 1, '', now());
+        UPDATE user_trades SET pair = '?' WHERE id = {no_pair.trade_id}
+        """
+    )
+    with logged("reversal watch") as lines:
+        looked = look(desk.database, desk.tools.settings, desk.now)
+    assert desk.trade(well.trade_id)["looked_at"] == desk.now
+    assert desk.trade(ended_twice.trade_id)["status"] == "open"
+    broken = {f"tracked trade {made.trade_id}": made for made in (ended_twice, no_pair)}
+    assert set(looked.failures) == set(broken)
+    faults = desk.all("SELECT subject, words FROM faults")
+    assert {row["subject"] for row in faults} == set(broken)
+    assert any("UniqueViolation" in row["words"] for row in faults)
+    about = {signal for signal, _ in named(lines(), "cannot be followed")}
+    assert about == {str(made.signal_id) for made in broken.values()}
+
+
+def test_that_an_order_goes_to_the_engine_is_logged_under_its_signal(desk):
+    with logged("dashboard") as lines:
+        made = desk.execute()
+        desk.execute()
+    words = f"the order of tracked trade {made.trade_id} goes to the engine"
+    assert named(lines(), "tracked trade") == [(str(made.signal_id), words)]

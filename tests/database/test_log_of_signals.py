@@ -15,6 +15,7 @@ from database.risk import ask_exit
 from encryption import new_key
 from settings import LogFormat
 from tests.database.trading_floor import TradingFloor
+from tests.log_lines import logged
 
 
 class Failing:
@@ -34,16 +35,8 @@ class Failing:
 @pytest.fixture
 def written():
     """Give the lines that are logged, as the worker writes them."""
-    stream = io.StringIO()
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(log.LineFormatter("worker"))
-    root = logging.getLogger()
-    level = root.level
-    root.addHandler(handler)
-    root.setLevel(logging.INFO)
-    yield lambda: stream.getvalue().splitlines()
-    root.removeHandler(handler)
-    root.setLevel(level)
+    with logged("worker") as lines:
+        yield lines
 
 
 @pytest.fixture

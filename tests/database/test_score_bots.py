@@ -26,6 +26,7 @@ from signals.service import read_service_fields
 from tests.database.office import Office, open_office
 from tests.database.scan_desk import score
 from tests.database.trading_floor import FRIDAY_MORNING, TradingFloor
+from tests.log_lines import logged, named
 
 CLOSED_AT = opening(FRIDAY_MORNING, "1 Hour")
 BITCOIN = {
@@ -86,7 +87,10 @@ def at_once(floor: TradingFloor, count: int) -> None:
 class TestTheWayThrough:
     def test_a_score_is_bought_with_its_stop_and_target(self, floor: TradingFloor) -> None:
         bot = a_bot(floor, size="6000")
-        [signal] = offered(floor, found())
+        with logged("reversal watch") as lines:
+            [signal] = offered(floor, found())
+        given = f"bot {bot} of user {floor.user_id} is given BTC/USD 1 Hour"
+        assert named(lines()) == [(str(signal["uuid"]), given)]
         assert (signal["source"], signal["bot_config_id"], signal["sent_at"]) == ("reversal", bot, CLOSED_AT)
         assert signal["understood"]["extras"] == {"model": "model 1", "confidence": "0.7", "prices": "csv"}
         floor.work(bot)

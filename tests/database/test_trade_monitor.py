@@ -124,6 +124,8 @@ def test_a_fault_of_one_pair_keeps_no_other_waiting(desk):
     desk.now += timedelta(days=4)
     found = look(desk.database, desk.settings, desk.now)
     assert list(found.failures) == ["SP500"]
+    [fault] = desk.all("SELECT subject, words FROM faults")
+    assert (fault["subject"], fault["words"].partition(":")[0]) == ("tracked trades", "SP500")
     assert desk.trade(trade)["status"] == "closed"
     assert desk.trade(broken)["status"] == "open"
 

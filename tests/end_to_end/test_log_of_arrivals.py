@@ -1,12 +1,9 @@
 """What the webhook server and the Discord bot write of a signal stands under its id; what has none is under none."""
 
-import io
-import logging
-
 import pytest
 
-import log
 from tests.discord_room.room import in_room, serving
+from tests.log_lines import logged, named
 
 ALERT = {"action": "buy", "symbol": "AAPL", "timeframe": "15"}
 
@@ -14,21 +11,8 @@ ALERT = {"action": "buy", "symbol": "AAPL", "timeframe": "15"}
 @pytest.fixture
 def written():
     """Give signal and words of each line that is logged by our own parts."""
-    stream = io.StringIO()
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(log.LineFormatter("webhook"))
-    root = logging.getLogger()
-    level = root.level
-    root.addHandler(handler)
-    root.setLevel(logging.INFO)
-
-    def lines(*names):
-        found = [line.partition(" signal=")[2].partition(" ") for line in stream.getvalue().splitlines()]
-        return [(signal, words) for signal, _, words in found if words.startswith(names)]
-
-    yield lines
-    root.removeHandler(handler)
-    root.setLevel(level)
+    with logged("webhook") as lines:
+        yield lambda *names: [each for each in named(lines()) if each[1].startswith(names)]
 
 
 def test_an_alert_its_copy_and_its_refusal(desk, ann, written):
