@@ -11,6 +11,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,8 @@ ROLE = "dashtrade"
 ACCOUNT = "dashtrade-db"
 FIRST_PORT = 15432
 START_SECONDS = 60
+# Of postmaster.pid, counted from 0 (PostgreSQL's utils/pidfile.h)
+STATUS_LINE = 7
 
 
 class EmbeddedError(Exception):
@@ -69,6 +72,7 @@ class Server:
             self.remove_stale_lock()
             wait = ["-w", "-t", START_SECONDS, "-l", self._log]
             _run(["pg_ctl", "-D", self.folder, *wait, *self._pg_ctl(), "start"])
+        self._wait_until_ready()
         self._create_database()
 
     def stop(self) -> None:
@@ -102,6 +106,22 @@ class Server:
     @property
     def _log(self) -> Path:
         return self.folder / "start.log"
+
+    def _wait_until_ready(self) -> None:
+        """Wait for one that was started by somebody else, which may have a crash to recover from."""
+        deadline = time.monotonic() + START_SECONDS
+        while self.is_running() and not self._says_ready():
+            if time.monotonic() > deadline:
+                raise EmbeddedError(
+                    f"The database in {self.folder} runs, but has not taken connections for {START_SECONDS} s; "
+                    "its log says why."
+                )
+            time.sleep(0.05)
+
+    def _says_ready(self) -> bool:
+        """Read the last line of the lock file, as `pg_ctl -w` does."""
+        lines = self._lock.read_text().splitlines() if self._lock.exists() else []
+        return len(lines) > STATUS_LINE and lines[STATUS_LINE].strip() == "ready"
 
     def _process(self) -> psutil.Process | None:
         try:
