@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 
-from bot_database import Session, lanes, orders
+from bot_database import Session, bells, lanes, orders, protections
 from brokers.base import Broker
 from core.money import ZERO
 from core.order import Side
@@ -13,6 +13,8 @@ from engine.sending import poll
 
 READ_TRIES = 3
 FEES_SETTLE_WITHIN = timedelta(days=3)
+# So long a gap may be what a stop at the broker has closed, while nobody could look
+STOP_EXPLAINED_WITHIN = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,3 +88,14 @@ def gap_stands(desk: Desk, session: Session, lane_id: int, gap: Decimal) -> bool
     span = timedelta(seconds=desk.timing.gap_confirmation)
     with session.autocommit() as transaction:
         return lanes.gap_is_confirmed(transaction, lane_id, gap, span=span, now=desk.now())
+
+
+def may_be_a_stop(desk: Desk, session: Session, lane_id: int) -> bool:
+    """Have the lane look at what rests at the broker, if that was not seen there since the gap began; tell so.
+
+    A stop that triggered leaves the same gap as a hand at the broker's page, until it is looked at and booked.
+    """
+    with session.transaction() as transaction:
+        asked = protections.ask_look_at_gap(transaction, lane_id, desk.now(), STOP_EXPLAINED_WITHIN)
+        bells.ring(transaction, [lane_id] if asked else [])
+    return asked

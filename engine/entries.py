@@ -28,7 +28,7 @@ from database.notifications import NotificationKind
 from database.orders import OrderRecord
 from database.work import LegRecord, PlanRecord, StoredSignal
 from engine import leftovers
-from engine.account import AccountReading, gap_stands, read_account
+from engine.account import AccountReading, gap_stands, may_be_a_stop, read_account
 from engine.attempts import commit_order
 from engine.desk import Desk
 from engine.mismatch import note_mismatch
@@ -91,7 +91,8 @@ def start_entry(desk: Desk, session: Session, plan: PlanRecord, leg: LegRecord) 
     if reading is None:
         return _sleep(desk, session, leg, "Another order of this symbol has not come to its end yet.")
     gap = reading.reading.gap if _gap_to_believe(reading) else ZERO
-    if not gap_stands(desk, session, plan.lane_id, gap) and gap:
+    stands = gap_stands(desk, session, plan.lane_id, gap)
+    if gap and not (stands and not may_be_a_stop(desk, session, plan.lane_id)):
         return _sleep(desk, session, leg, "The account does not hold what the bots do; looking again.")
     desk.step("entry read")
     with session.transaction() as transaction:

@@ -1,6 +1,5 @@
 """Bringing a connection's orders and positions into line with what the broker says."""
 
-from datetime import timedelta
 from decimal import Decimal
 
 from bot_database import (
@@ -13,7 +12,6 @@ from bot_database import (
     ledger,
     notifications,
     orders,
-    protections,
     risk,
 )
 from brokers.base import Account, AccountPosition, Broker
@@ -24,14 +22,12 @@ from core.money import ZERO
 from core.order import Order
 from database.lanes import LaneHolding
 from database.notifications import NotificationKind
-from engine.account import fee_estimates, gap_stands
+from engine.account import fee_estimates, gap_stands, may_be_a_stop
 from engine.desk import Desk
 from engine.mismatch import note_mismatch
 from engine.sending import poll
 
 FEE_STEP = Decimal("0.000000001")
-# So long a gap may be what a stop at the broker has closed, while nobody could look
-STOP_EXPLAINED_WITHIN = timedelta(seconds=60)
 
 
 def reconcile(desk: Desk, session: Session, connection_id: int) -> bool:
@@ -128,7 +124,7 @@ def _judge(
             lanes.note_mismatch(transaction, lane.id, None)
         gap_stands(desk, session, lane.id, ZERO)
         return
-    if not gap_stands(desk, session, lane.id, gap) or _may_be_a_stop(desk, session, lane.id):
+    if not gap_stands(desk, session, lane.id, gap) or may_be_a_stop(desk, session, lane.id):
         return
     estimates = fee_estimates(desk, session, lane.id)
     with session.transaction() as transaction:
@@ -136,17 +132,6 @@ def _judge(
             _correct_fees(transaction, desk, estimates, gap)
         else:
             note_mismatch(transaction, desk, connection_id, lane, account_quantity)
-
-
-def _may_be_a_stop(desk: Desk, session: Session, lane_id: int) -> bool:
-    """Have the lane look at what rests at the broker, if that was not seen there since the gap began; tell so.
-
-    A stop that triggered leaves the same gap as a hand at the broker's page, until it is looked at and booked.
-    """
-    with session.transaction() as transaction:
-        asked = protections.ask_look_at_gap(transaction, lane_id, desk.now(), STOP_EXPLAINED_WITHIN)
-        bells.ring(transaction, [lane_id] if asked else [])
-    return asked
 
 
 def _correct_fees(transaction: Transaction, desk: Desk, estimates: dict[int, Decimal], gap: Decimal) -> None:

@@ -107,6 +107,21 @@ def test_what_a_stop_closed_is_nobodys_gap_before_it_was_looked_at(floor: Perpet
     assert floor.booked(bot) == 0
 
 
+def test_an_entry_of_another_bot_waits_until_the_stop_was_looked_at(floor: Perpetuals) -> None:
+    enter(floor)
+    other = floor.perpetual(timeframe="1 Hour")
+    floor.server.fault("answer_before", "*", TPSL, status=503, count=-1)
+    floor.server.price(BTC, 57_900, 57_901)
+    floor.server.price(BTC, 60_000, 60_001)
+    floor.send(other, "BUY")
+    floor.go_on(other, passes=4)
+    assert floor.events() == []
+    floor.server.clear_faults()
+    floor.go_on(other)
+    assert [kind for kind, _ in floor.events()] == ["STOP"]
+    assert floor.booked(other) == floor.held() > 0
+
+
 def test_a_gap_that_no_stop_explains_is_told_as_soon_as_the_stop_was_looked_at(floor: Perpetuals) -> None:
     bot = enter(floor)
     floor.by_hand()
