@@ -17,11 +17,13 @@ import signals  # noqa: F401
 from ui import forwarding
 from ui.forwarding import Forwarder
 from ui.gate import Gate, Sessions
+from ui.library_logs import hide_secrets
 from ui.services import services
 from ui.sign_in import SignInPages
 from ui.warming import warm_up
 
 log.logging_setup("dashboard", services().settings)
+hide_secrets(services().settings)
 
 sessions = Sessions()
 forwarder = Forwarder()

@@ -17,9 +17,9 @@ TOKEN = "a.chaotic.bot-token"
 class Discord:
     """Everything that stands for Discord, behind one line."""
 
-    def __init__(self) -> None:
+    def __init__(self, token: str = TOKEN) -> None:
         self.webhooks = DiscordServer()
-        self.gateway = Gateway(TOKEN, [web.post("/api/webhooks/{path:.*}", self._webhook)])
+        self.gateway = Gateway(token, [web.post("/api/webhooks/{path:.*}", self._webhook)])
         self.line = Line("127.0.0.1", int(urlsplit(self.gateway.base).port or 0))
         self.gateway.reached_at = self.line.url
 
