@@ -124,10 +124,16 @@ def _judge(
             lanes.note_mismatch(transaction, lane.id, None)
         gap_stands(desk, session, lane.id, ZERO)
         return
-    if not gap_stands(desk, session, lane.id, gap) or may_be_a_stop(desk, session, lane.id):
+    if not gap_stands(desk, session, lane.id, gap):
+        return
+    desk.step("gap stands")
+    if may_be_a_stop(desk, session, lane.id):
         return
     estimates = fee_estimates(desk, session, lane.id)
     with session.transaction() as transaction:
+        if lanes.lane_holding(transaction, lane.id) != lane:
+            # Booked since it was compared: the gap may be gone, and the next look tells
+            return
         if abs(gap) <= sum(estimates.values(), ZERO):
             _correct_fees(transaction, desk, estimates, gap)
         else:

@@ -1,6 +1,7 @@
 """A stop that rests at BloFin and triggers before anybody has seen its id: what it closed is booked as its trade."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -105,6 +106,19 @@ def test_what_a_stop_closed_is_nobodys_gap_before_it_was_looked_at(floor: Perpet
     floor.go_on(bot)
     assert [kind for kind, _ in floor.events()] == ["STOP"]
     assert floor.booked(bot) == 0
+
+
+def test_a_stop_that_is_booked_while_the_gap_is_judged_is_none(floor: Perpetuals) -> None:
+    bot = enter(floor)
+    floor.server.fault("answer_before", "*", TPSL, status=503, count=-1)
+    floor.server.price(BTC, 57_900, 57_901)
+    floor.server.price(BTC, 60_000, 60_001)
+    compare(floor)
+    floor.server.clear_faults()
+    floor.desk = replace(floor.desk, step=lambda name: floor.work(bot) if name == "gap stands" else None)
+    compare(floor)
+    assert [kind for kind, _ in floor.events()] == ["STOP"]
+    assert floor.booked(bot) == floor.held() == 0
 
 
 def test_an_entry_of_another_bot_waits_until_the_stop_was_looked_at(floor: Perpetuals) -> None:
