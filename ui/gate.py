@@ -10,9 +10,11 @@ from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
 import psycopg2
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ClientState_pb2 import ClientState
 
 from database import sign_in
 from database.accounts import User
@@ -29,6 +31,16 @@ OPEN_PATHS = ("/auth/login", "/auth/code", "/auth/logout", "/auth/signup", "/aut
 # Streamlit's own scripts, the same for everybody: a page that must leave still loads one of them.
 PROGRAM = "/static/"
 SIGNED_OUT = 4401
+# Whatever a page whose session ended asks for: the whole script, which asks first whose page it is. A part that
+# refreshes alone (a fragment) would be drawn, and its buttons would act, without that question.
+WHOLE_SCRIPT = BackMsg(rerun_script=ClientState()).SerializeToString()
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+# Said of every answer; the sign-in pages and the webhook server's own say more, and are left as they are.
+SAFE_HEADERS = {
+    "X-Frame-Options": "SAMEORIGIN",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+}
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +65,10 @@ class Sessions:
         if token in self._pages and token not in self._ended:
             self._ended.add(token)
             asyncio.get_running_loop().call_later(self._close_after, self._close_pages, token)
+
+    def has_ended(self, token: str) -> bool:
+        """Tell whether it is known of an open page's session that it ended."""
+        return token in self._ended
 
     def open_page(self, token: str) -> asyncio.Event:
         """Return what is set when the page must close."""
@@ -96,11 +112,11 @@ class Gate:
             await self._app(scope, receive, send)
             return
         headers = [(name, value) for name, value in scope["headers"] if name.lower() != USER_HEADER]
-        scope = {**scope, "headers": headers}
+        scope, send = {**scope, "headers": headers}, _with_safe_headers(send)
         if scope["type"] == "http" and is_open(scope["path"]):
             await self._app(scope, receive, send)
             return
-        if scope["type"] == "websocket" and _is_from_elsewhere(Headers(scope=scope)):
+        if _may_act(scope) and _is_from_elsewhere(Headers(scope=scope)):
             await _refuse(scope, receive, send, 403, "This page is not of this dashboard.")
             return
         token = session_token(Headers(scope=scope))
@@ -128,7 +144,7 @@ class Gate:
             try:
                 await asyncio.wait({message, ended}, return_when=asyncio.FIRST_COMPLETED)
                 if message.done():
-                    return message.result()
+                    return self._heard(token, message.result())
             finally:
                 message.cancel()
             await send({"type": "websocket.close", "code": SIGNED_OUT, "reason": "signed out"})
@@ -139,6 +155,11 @@ class Gate:
         finally:
             ended.cancel()
             self._sessions.close_page(token, page)
+
+    def _heard(self, token: str, message: Message) -> Message:
+        if message["type"] == "websocket.receive" and self._sessions.has_ended(token):
+            return {"type": "websocket.receive", "bytes": WHOLE_SCRIPT}
+        return message
 
 
 def is_open(path: str) -> bool:
@@ -163,9 +184,25 @@ def session_token(headers: Headers) -> str | None:
     return cookie.value if cookie is not None and cookie.value else None
 
 
+def _may_act(scope: Scope) -> bool:
+    return scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS
+
+
+def _with_safe_headers(send: Send) -> Send:
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in SAFE_HEADERS.items():
+                headers.setdefault(name, value)
+        await send(message)
+
+    return sent
+
+
 def _is_from_elsewhere(headers: Headers) -> bool:
-    # A browser always names the origin of a websocket. Streamlit's own check lets every port of this machine
-    # pass, and cookies know no ports: another program's page on this host would come with the session.
+    # A browser always names the origin of a websocket, and of all that may change something. Streamlit's own
+    # check lets every port of this machine pass, and cookies know no ports: another program's page on this
+    # host would come with the session.
     return "origin" in headers and not is_same_origin(headers)
 
 

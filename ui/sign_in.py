@@ -20,6 +20,7 @@ from ui.gate import COOKIE, Sessions, is_same_origin, session_token
 from ui.services import now, services
 
 LARGEST_FORM = 16 * 1024
+MOST_FIELDS = 20
 HASHING_AT_ONCE = 2
 EMAIL = Field(name="email", label="E-mail address", kind="email", fills="username")
 PASSWORD = Field(name="password", label="Password", kind="password", fills="current-password")
@@ -195,10 +196,13 @@ def guarded(handler: Handler) -> Handler:
 
 
 async def read_form(request: Request) -> Form:
-    """Return the fields of a form; of a field sent twice, the first."""
-    body = await read_body(request, LARGEST_FORM)
-    fields = parse_qs(body.decode("utf-8", errors="replace"), keep_blank_values=True, max_num_fields=20)
-    return {name: values[0] for name, values in fields.items()}
+    """Return the fields of a form, without NUL, which no database takes; of a field sent twice, the first."""
+    body = (await read_body(request, LARGEST_FORM)).decode("utf-8", errors="replace")
+    try:
+        fields = parse_qs(body, keep_blank_values=True, max_num_fields=MOST_FIELDS)
+    except ValueError:
+        raise BodyTooLarge from None
+    return {name: values[0].replace("\0", "") for name, values in fields.items()}
 
 
 def _is_https(request: Request) -> bool:
