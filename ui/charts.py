@@ -3,6 +3,7 @@
 from collections.abc import Hashable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from html import escape
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -170,7 +171,8 @@ def breakdown(frame: pd.DataFrame, label: str, most: int = 12) -> go.Figure:
     figure = go.Figure(
         go.Bar(
             x=values,
-            y=list(shown[label]),
+            # Plotly reads tags and links in labels, and a name is its user's words
+            y=[escape(str(each), quote=False) for each in shown[label]],
             orientation="h",
             marker=_marker(values),
             text=[gain(value) for value in shown["total_pnl"]],

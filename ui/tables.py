@@ -286,6 +286,11 @@ def plain(text: str) -> str:
     return "".join(f"\\{sign}" if sign in "\\`*_{}[]<>()#+-.!|$:~" else sign for sign in text)
 
 
+def code(text: str) -> str:
+    """Return a text that Markdown shows as it is, in the type of a program; a backtick becomes an apostrophe."""
+    return f"`{text.replace('`', chr(39))}`"
+
+
 def _asked(row: Mapping[str, Any]) -> str:
     if row["action"] is None:
         return "not understood"

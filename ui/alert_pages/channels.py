@@ -13,7 +13,7 @@ from ui.calm import acting, calm, doing, done
 from ui.formatting import age, ended, moment
 from ui.inputs import Slots
 from ui.services import now, services
-from ui.tables import plain
+from ui.tables import code, plain
 
 REFRESH_SECONDS = 4
 SHOWN = "the new signing key of "
@@ -106,7 +106,7 @@ def light(user: User, transport: str) -> None:
 
 def draw_light(row: Row, zone: str) -> None:
     """Draw a channel's state in words and colour."""
-    address = f"`{row['shown'].replace('`', chr(39))}`"
+    address = code(row["shown"])
     sent = f"last sent {age(row['last_sent_at'], now())}" if row["last_sent_at"] else "nothing sent yet"
     if not row["is_active"]:
         st.markdown(f":red-badge[✕ SWITCHED OFF] {address}")

@@ -248,6 +248,7 @@ def _chosen_curve(accounts: dict[str, Row]) -> str:
         "Curve of",
         [REALIZED, *accounts],
         default=REALIZED,
+        format_func=tables.plain,
         required=True,
         label_visibility="collapsed",
         key="curve of",

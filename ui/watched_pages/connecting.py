@@ -12,7 +12,7 @@ from settings import Settings
 from ui.calm import acting, calm, done
 from ui.inputs import Slots
 from ui.services import services
-from ui.tables import plain
+from ui.tables import code, plain
 
 GUIDE = "docs/watched-bots.md lists every topic and field."
 NAMED = "watched"
@@ -50,7 +50,8 @@ def how(user: User, prefix: str) -> None:
         st.subheader("Let the bot report", anchor=False)
         st.markdown(
             f"1. Point the bot at the MQTT broker `{host}`, port `{port}`.\n"
-            f"2. Let it publish JSON below `{prefix}`, such as `{prefix}status/bot/heartbeat` every 30 seconds.\n"
+            f"2. Let it publish JSON below {code(prefix)}, such as {code(prefix + 'status/bot/heartbeat')}"
+            " every 30 seconds.\n"
             "3. Try it: this line is a heartbeat, and the light turns to ● ONLINE."
         )
         st.code(heartbeat_line(services().settings, host, port, prefix), language="bash", wrap_lines=True)
@@ -84,7 +85,7 @@ def naming(user: User, bot: Row) -> None:
     """Draw the form for a bot's name."""
     slots: Slots = {}
     with st.form("rename-watched", border=True):
-        st.markdown(f"Everything below `{bot['prefix']}` is this bot.")
+        st.markdown(f"Everything below {code(bot['prefix'])} is this bot.")
         name = st.text_input(
             "Its name",
             bot["name"],

@@ -12,7 +12,7 @@ from ui.calm import calm
 from ui.drawing import chosen_row, held_still, page_buttons, page_key, table_key
 from ui.formatting import moment
 from ui.services import services
-from ui.tables import plain
+from ui.tables import code, plain
 from ui.watched_pages import frames
 from ui.watched_pages.words import KINDS, own_time
 
@@ -81,9 +81,7 @@ def message(user: User, event_id: int) -> None:
         st.caption("This message is kept no longer.")
         return
     with st.container(border=True):
-        st.markdown(
-            f"`{row['topic'].replace('`', chr(39))}` · arrived {moment(row['received_at'], user.time_zone)}"
-        )
+        st.markdown(f"{code(row['topic'])} · arrived {moment(row['received_at'], user.time_zone)}")
         for words in _oddities(row, user.time_zone):
             st.caption(words)
         text, language = as_text(bytes(row["payload"]))
