@@ -6,6 +6,7 @@ from typing import Any
 
 from tests.chaos.cover import Gap
 from tests.chaos.senders import Answer
+from tests.secret_search import Leak
 
 Row = dict[str, Any]
 
@@ -91,3 +92,4 @@ class Evidence:
     noted_posts: list[Row] = field(default_factory=list)
     suspicions: list[Row] = field(default_factory=list)
     faults: list[Row] = field(default_factory=list)
+    leaks: list[Leak] = field(default_factory=list)

@@ -13,6 +13,7 @@ from tests.chaos.evidence import Delivery, Evidence, Holding, KnownOrder, Money,
 from tests.chaos.senders import Alerts, Posts
 from tests.chaos.stage import Stage
 from tests.chaos.troubles import Struck
+from tests.secret_search import Leak, leaks, texts_of
 
 ZERO = Decimal(0)
 ALPACA_STATES = {"filled": "FILLED", "canceled": "CANCELED", "expired": "EXPIRED", "rejected": "REJECTED"}
@@ -131,7 +132,16 @@ def gather(stage: Stage, alerts: Alerts, posts: Posts, cover: Cover, struck: lis
         registrations=sum(user.listens for user in stage.script.users),
         noted_posts=rows["posts"], suspicions=rows["suspicions"],
         faults=[row for row in rows["faults"] if not row["words"].startswith(EXPECTED_FAULTS)],
+        leaks=list(_leaks(stage)),
     )  # fmt: skip
+
+
+def _leaks(stage: Stage) -> Iterator[Leak]:
+    secrets = stage.secrets()
+    yield from leaks("the log", stage.stack.log.read_text(errors="replace"), secrets)
+    with stage.database.transaction() as transaction:
+        for column, text in texts_of(transaction):
+            yield from leaks(f"column {column}", text, secrets)
 
 
 _QUERIES = {

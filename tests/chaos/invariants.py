@@ -3,6 +3,7 @@
 import itertools
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from tests.chaos.evidence import Evidence, KnownOrder
@@ -136,7 +137,7 @@ def no_position_is_long_without_protection(evidence: Evidence) -> list[str]:
     counted = [(gap.counted(evidence.excused.get(gap.broker, [])), gap) for gap in evidence.gaps]
     return [
         f"bot {gap.bot} at {gap.broker} was without protection for {gap.seconds:.1f} s ({seconds:.1f} counted),"
-        f" held by {gap.held_by}"
+        f" held by {gap.held_by}, until {datetime.fromtimestamp(gap.ended_at, UTC):%H:%M:%S} UTC"
         for seconds, gap in counted
         if seconds > LONGEST_GAP_SECONDS
     ]
@@ -186,6 +187,11 @@ def nothing_was_suspected(evidence: Evidence) -> list[str]:
     ]
 
 
+def no_secret_was_written(evidence: Evidence) -> list[str]:
+    """No secret stands in the log of the run or in a column, neither encoded nor in parts."""
+    return [f"{leak.secret}, {leak.form}, is in {leak.place}: {leak.around}" for leak in evidence.leaks]
+
+
 INVARIANTS: tuple[Callable[[Evidence], list[str]], ...] = (
     everything_came_to_its_end,
     no_signal_is_lost,
@@ -199,6 +205,7 @@ INVARIANTS: tuple[Callable[[Evidence], list[str]], ...] = (
     every_message_of_a_watched_bot_is_stored_once,
     every_post_is_one_signal_or_says_why_not,
     nothing_was_suspected,
+    no_secret_was_written,
 )
 
 

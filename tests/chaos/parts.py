@@ -11,6 +11,8 @@ WORDS = {
     "watch": "broker_watch.py",
     "mqtt": "mqtt_listener.py",
     "discord": "discord_bot",
+    "reversal": "reversal_watch.py",
+    "dashboard": "streamlit",
     "database": "postgres",
 }
 CHILD = "webhook-child"
@@ -31,6 +33,14 @@ def send(process: psutil.Process, number: signal.Signals) -> bool:
     except psutil.NoSuchProcess:
         return False
     return True
+
+
+def local_ports(process: psutil.Process) -> list[int]:
+    """Return the ports that a process has connected from."""
+    try:
+        return [each.laddr.port for each in process.net_connections("tcp") if each.raddr]
+    except psutil.Error:
+        return []
 
 
 def _living(parent: psutil.Process) -> Iterator[psutil.Process]:

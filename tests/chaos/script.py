@@ -19,8 +19,11 @@ class Trouble(StrEnum):
     KILL_WATCH = "kill.watch"
     KILL_LISTENER = "kill.mqtt"
     KILL_BOT = "kill.discord"
+    KILL_REVERSAL = "kill.reversal"
+    KILL_DASHBOARD = "kill.dashboard"
     FREEZE_WORKER = "freeze.worker"
     FREEZE_WATCH = "freeze.watch"
+    STALL_WORKER = "stall.worker"
     RESTART_DATABASE = "restart.database"
     CRASH_DATABASE = "crash.database"
     DEAFEN_WORKERS = "deafen.worker"
@@ -35,10 +38,13 @@ class Trouble(StrEnum):
     SILENCE_BLOFIN = "silence.blofin"
     WRONG_BLOFIN = "wrong.blofin"
     CUT_DISCORD = "cut.discord"
+    SLOW_DISCORD = "slow.discord"
     SILENCE_DISCORD = "silence.discord"
     WRONG_DISCORD = "wrong.discord"
     DROP_GATEWAY = "drop.gateway"
     CUT_MQTT = "cut.mosquitto"
+    SLOW_MQTT = "slow.mosquitto"
+    SILENCE_MQTT = "silence.mosquitto"
     STOCKS_FALL = "fall.alpaca"
     COINS_FALL = "fall.blofin"
 
@@ -117,6 +123,8 @@ class Script:
     posts: list[PostDeed] = field(repr=False)
 
 
+# Longer than an order may be sent, is waited for and is in doubt: by then others have concluded without it
+STALL_SECONDS = 32.0
 # How wrong the clock of a sender is, in seconds, and how often
 SKEWS = ((0.0, 80), (None, 6), (-45.0, 5), (20.0, 4), (-900.0, 3), (900.0, 2))
 WATCHED = 3
@@ -138,19 +146,25 @@ def script(seed: int, scale: Scale) -> Script:
     )  # fmt: skip
 
 
+def is_possible(trouble: Trouble, scale: Scale) -> bool:
+    """Tell whether a trouble has its place in a run: a worker that stalls needs another one and its time."""
+    has_room = scale.workers > 1 and scale.storm_seconds > 2 * STALL_SECONDS
+    return trouble is not Trouble.STALL_WORKER or has_room
+
+
 def _strikes(chances: random.Random, scale: Scale) -> Iterator[Strike]:
     """Give troubles one after the other, each kind as often as any other."""
     deck: list[Trouble] = []
     at = scale.trouble_seconds
     while at < scale.storm_seconds - scale.longest_outage:
         if not deck:
-            deck = list(Trouble)
+            deck = [each for each in Trouble if is_possible(each, scale)]
             chances.shuffle(deck)
-        yield Strike(
-            at=at,
-            trouble=deck.pop(),
-            seconds=round(chances.uniform(scale.longest_outage / 4, scale.longest_outage), 2),
-        )
+        trouble, seconds = deck.pop(), chances.uniform(scale.longest_outage / 4, scale.longest_outage)
+        if trouble is Trouble.STALL_WORKER:
+            seconds = STALL_SECONDS
+        if at + seconds < scale.storm_seconds:
+            yield Strike(at=at, trouble=trouble, seconds=round(seconds, 2))
         at += chances.uniform(0.5, 1.5) * scale.trouble_seconds
 
 

@@ -37,7 +37,7 @@ from tests.end_to_end.stack import ROOT, Stack, alpaca_process, stack_in
 from tests.mqtt_broker import Broker as MqttBroker
 from tests.mqtt_broker import mosquitto
 
-SECRET, PHRASE = "a secret", "a phrase"
+SECRET, PHRASE = "secret-of-an-account-in-chaos", "phrase of an account in chaos"
 STEP = Decimal("0.000000001")
 WATCHED_WITHIN_SECONDS = 120
 PREFIXES = tuple(f"chaos{number}/" if number else "polyspike/" for number in range(WATCHED))
@@ -80,6 +80,15 @@ class Stage:
         """Return the process whose children the parts are."""
         assert self.stack.process is not None
         return self.stack.process.pid
+
+    def secrets(self) -> dict[str, str]:
+        """Return every secret of the run by its name."""
+        home = Path(self.stack.environ["DASHTRADE_HOME"])
+        found = {name: (home / name).read_text().strip() for name in ("ENCRYPTION_KEY", "SIGNAL_API_KEY")}
+        found |= {f"token {number}": token for number, token in enumerate(self.tokens)}
+        found |= {f"webhook {user.hook}": _last(self.discord.url_of(user.hook)) for user in self.script.users}
+        password = str(urlsplit(self.database.url).password)
+        return found | {"bot": TOKEN, "database": password, "account": SECRET, "phrase": PHRASE}
 
 
 @contextmanager
@@ -310,6 +319,10 @@ def _wait_until_watched(stage: Stage) -> None:
             return
         time.sleep(0.5)
     raise RuntimeError(f"not everything came up: {stage.stack.written()}")
+
+
+def _last(url: str) -> str:
+    return url.rpartition("/")[2]
 
 
 def _port(url: str) -> int:

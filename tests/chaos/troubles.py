@@ -25,6 +25,7 @@ EACH_AT_MOST = 6
 FALL = Decimal("0.93")
 STOCKS = {"NVDA": Decimal(120), "META": Decimal(500), "AMD": Decimal(150)}
 BAD_GATEWAY = "<html><head><title>502 Bad Gateway</title></head><body>502 Bad Gateway</body></html>"
+HALF_JSON = '{"code": "0", "data": [{"orderId": "1000'
 HELD = '{"code": 40310000, "message": "insufficient qty available for order", "held_for_orders": "1"}'
 ORDERS, BY_ID = "/v2/orders", "/v2/orders:by_client_order_id"
 # Each strikes at chance while the trouble lasts.
@@ -35,6 +36,9 @@ WRONG_ALPACA: tuple[dict[str, object], ...] = (
     {"kind": "delay_after", "delay": 4.0},
     {"kind": "answer_after", "status": 200, "body": BAD_GATEWAY},
     {"kind": "answer_after", "status": 200, "body": "{}"},
+    {"kind": "answer_after", "status": 200, "body": HALF_JSON},
+    {"kind": "half_after"},
+    {"kind": "half_after", "method": "GET", "path": "*"},
     {"kind": "answer_before", "status": 429, "headers": {"Retry-After": "1"}},
     {"kind": "answer_before", "status": 403, "body": HELD},
     {"kind": "answer_before", "method": "GET", "path": BY_ID, "status": 500},
@@ -51,6 +55,9 @@ WRONG_BLOFIN: tuple[dict[str, object], ...] = (
     {"kind": "drop_before", "method": "POST", "path": ORDER},
     {"kind": "delay_after", "method": "POST", "path": ORDER, "delay": 4.0},
     {"kind": "answer_after", "method": "POST", "path": ORDER, "status": 200, "body": BAD_GATEWAY},
+    {"kind": "answer_after", "method": "POST", "path": ORDER, "status": 200, "body": HALF_JSON},
+    {"kind": "half_after", "method": "POST", "path": ORDER},
+    {"kind": "half_after", "method": "GET", "path": "*"},
     {"kind": "drop_after", "method": "POST", "path": "/api/v1/trade/*tpsl"},
     {"kind": "answer_before", "method": "GET", "path": TRADE, "status": 502},
     {"kind": "answer_before", "method": "GET", "path": "/api/v1/account/positions", "status": 502},
@@ -60,6 +67,7 @@ WRONG_BLOFIN: tuple[dict[str, object], ...] = (
 WRONG_DISCORD = (
     Answer.page(502),
     Answer.too_many(0.5),
+    Answer(status=200, body=b'{"id": "1', takes=True),
     Answer(takes=True, cut=Cut.AFTER_READING),
     Answer(cut=Cut.BEFORE_READING),
     Answer(takes=True, delay=3.0),
@@ -114,7 +122,8 @@ class Troubles:
 
     def _make(self, strike: Strike) -> None:
         makers: dict[str, Callable[[Strike], int]] = {
-            "kill": self._kill, "freeze": self._freeze, "restart": self._end_database, "crash": self._end_database,
+            "kill": self._kill, "freeze": self._freeze, "stall": self._stall,
+            "restart": self._end_database, "crash": self._end_database,
             "deafen": self._deafen, "cut": self._wire, "slow": self._wire, "silence": self._wire,
             "wrong": self._answer_wrongly, "drop": self._drop, "fall": self._fall,
         }  # fmt: skip
@@ -152,6 +161,25 @@ class Troubles:
         for each in frozen:
             parts.send(each, signal.SIGCONT)
         return len(frozen)
+
+    def _stall(self, strike: Strike) -> int:
+        """Let one worker stand still while the database lets go of its lanes, and go on when others had them."""
+        living = parts.processes(self.stage.supervisor, strike.trouble.victim)
+        if len(living) < 2 or not parts.send(stalled := self.chances.choice(living), signal.SIGSTOP):
+            return 0
+        try:
+            time.sleep(0.5)
+            self._cut_off(parts.local_ports(stalled))
+            time.sleep(strike.seconds)
+        finally:
+            parts.send(stalled, signal.SIGCONT)
+        return 1
+
+    def _cut_off(self, ports: list[int]) -> None:
+        """End the database connections that come from these ports, as a server does that gives one up."""
+        sql = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE client_port = ANY(%s)"
+        with contextlib.suppress(psycopg2.Error), self.stage.database.transaction() as transaction:
+            transaction.value(sql, (ports,))
 
     def _end_database(self, strike: Strike) -> int:
         """End PostgreSQL: in order, or without a checkpoint as a crash does."""

@@ -12,6 +12,7 @@ from tests.chaos.cover import Gap
 from tests.chaos.evidence import Delivery, Evidence, Holding, KnownOrder, Money
 from tests.chaos.invariants import INVARIANTS, LONGEST_GAP_SECONDS
 from tests.chaos.senders import Answer
+from tests.secret_search import leaks
 
 D = Decimal
 ORDER = KnownOrder(
@@ -91,6 +92,7 @@ def post(state: str, signals: int, sentence: str | None = None) -> dict[str, obj
 
 Plant = Callable[[Evidence], object]
 PLANTED: list[tuple[str, Plant]] = [
+    ("no_secret_was_written", lambda e: e.leaks.extend(leaks("the log", "usr_0123456789", {"a": "usr_0123456789"}))),
     ("everything_came_to_its_end", lambda e: e.under_way.append(dict.fromkeys(("what", "id", "state", "more"), "x"))),
     ("no_signal_is_lost", lambda e: e.signals.pop()),
     ("no_signal_is_lost", lambda e: e.signals[0].update(is_finished=False)),
