@@ -4,6 +4,8 @@ from typing import Any
 
 import streamlit as st
 
+from signals.fields import folded
+from signals.service import FIELDS
 from ui.formatting import moment
 from ui.signal_pages.timeline import Trace
 from ui.tables import plain
@@ -49,9 +51,15 @@ def draw(trace: Trace, zone: str) -> None:
     if trace["sent_at"]:
         lines.append(f"Sent: **{moment(trace['sent_at'], zone)}**")
     st.markdown("  \n".join(lines))
-    unread = sorted(understood.get("extras") or {})
-    if unread:
-        st.caption(f"Not read: {plain(', '.join(unread))}")
+    names = unread(understood, trace["source"])
+    if names:
+        st.caption(f"Not read: {plain(', '.join(names))}")
+
+
+def unread(understood: dict[str, Any], source: str) -> list[str]:
+    """Return the names of the fields that nobody read; what a service says beside the message was read."""
+    read = () if source == "tradingview" else {folded(name) for name in FIELDS}
+    return sorted(name for name in understood.get("extras") or {} if folded(name) not in read)
 
 
 def _text(value: Any) -> str:

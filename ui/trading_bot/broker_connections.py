@@ -22,7 +22,8 @@ PAPER_NOTE = (
 )
 MODE_COLOURS = {Mode.LIVE: "red", Mode.PAPER: "gray", Mode.DEMO: "gray"}
 WHERE_KEYS = (
-    "docs/brokers.md tells where keys are made, and which rights they need. They never need to withdraw."
+    "docs/guides/ tells for Alpaca and BloFin where keys are made, and which rights they need."
+    " They never need to withdraw."
 )
 STATUS_BADGES = {
     "OK": ":green-badge[● connected]",
