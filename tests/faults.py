@@ -12,11 +12,12 @@ from typing import TypeVar
 from aiohttp import web
 
 Carried = TypeVar("Carried", bound=web.StreamResponse)
+ON_ITS_WAY_SECONDS = 0.05
 BAD_GATEWAY = "<html><head><title>{0}</title></head><body><center><h1>{0}</h1></center></body></html>"
 
 
 class FaultKind(StrEnum):
-    """What happens to a request; AFTER means that it was carried out first."""
+    """What happens to a request; AFTER means that it was carried out first. HALF of the answer is sent, then cut."""
 
     ANSWER_BEFORE = "answer_before"
     ANSWER_AFTER = "answer_after"
@@ -26,6 +27,7 @@ class FaultKind(StrEnum):
     DELAY_AFTER = "delay_after"
     SILENCE_BEFORE = "silence_before"
     SILENCE_AFTER = "silence_after"
+    HALF_AFTER = "half_after"
 
     @property
     def is_after(self) -> bool:
@@ -107,9 +109,22 @@ async def struck(
     if fault.kind in (FaultKind.SILENCE_BEFORE, FaultKind.SILENCE_AFTER):
         await _until_client_goes(request)
         return None
+    if fault.kind is FaultKind.HALF_AFTER and response is not None:
+        await _send_half(request, response)
+        return None
     if fault.kind is FaultKind.DELAY_AFTER:
         await asyncio.sleep(fault.delay)
     return None if fault.kind in (FaultKind.DROP_BEFORE, FaultKind.DROP_AFTER) else response
+
+
+async def _send_half(request: web.Request, response: web.StreamResponse) -> None:
+    """Send the head and half of the body, so that it is on its way before the cut."""
+    body = bytes(getattr(response, "body", None) or b"")
+    headers = {"Content-Type": response.content_type, "Content-Length": str(len(body))}
+    half = web.StreamResponse(status=response.status, headers=headers)
+    await half.prepare(request)
+    await half.write(body[: len(body) // 2])
+    await asyncio.sleep(ON_ITS_WAY_SECONDS)
 
 
 def cut_off(request: web.Request) -> web.Response:

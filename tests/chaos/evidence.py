@@ -67,6 +67,8 @@ class Evidence:
     `signals` are rows with `mark`, the alert's own name; `parts` are the orders of each leg's part in their
     order, with `planned`, `quantity` and `filled`. `extra_messages` counts by place what a service took and
     nobody booked. `excused` are the times in which trouble kept us from protecting, by broker.
+    `metrics` and `counted_rows` are the same counts by figure and labels; `slips` are lines of the log that
+    tell of an order and not of its signal.
     """
 
     named: set[int] = field(default_factory=set)
@@ -92,4 +94,8 @@ class Evidence:
     noted_posts: list[Row] = field(default_factory=list)
     suspicions: list[Row] = field(default_factory=list)
     faults: list[Row] = field(default_factory=list)
+    metrics: dict[str, float] = field(default_factory=dict)
+    counted_rows: dict[str, float] = field(default_factory=dict)
+    slips: list[str] = field(default_factory=list)
+    tracebacks: list[str] = field(default_factory=list)
     leaks: list[Leak] = field(default_factory=list)

@@ -13,6 +13,7 @@ from tests.chaos.evidence import Delivery, Evidence, Holding, KnownOrder, Money,
 from tests.chaos.senders import Alerts, Posts
 from tests.chaos.stage import Stage
 from tests.chaos.troubles import Struck
+from tests.chaos.written import written
 from tests.secret_search import Leak, leaks, texts_of
 
 ZERO = Decimal(0)
@@ -113,6 +114,7 @@ def gather(stage: Stage, alerts: Alerts, posts: Posts, cover: Cover, struck: lis
     }
     changes = {**_changes(stage), **{row["label"]: row["change"] for row in paper_money}}
     deliveries, extra = _deliveries(stage, rows["deliveries"])
+    beside = written(stage)
     signals_of_posts = {deed.number for deed in stage.script.posts if deed.is_signal}
     return Evidence(
         named={deed.number for deed in stage.script.alerts if deed.named},
@@ -132,6 +134,7 @@ def gather(stage: Stage, alerts: Alerts, posts: Posts, cover: Cover, struck: lis
         registrations=sum(user.listens for user in stage.script.users),
         noted_posts=rows["posts"], suspicions=rows["suspicions"],
         faults=[row for row in rows["faults"] if not row["words"].startswith(EXPECTED_FAULTS)],
+        metrics=beside.metrics, counted_rows=beside.rows, slips=beside.slips, tracebacks=beside.tracebacks,
         leaks=list(_leaks(stage)),
     )  # fmt: skip
 

@@ -192,6 +192,26 @@ def no_secret_was_written(evidence: Evidence) -> list[str]:
     return [f"{leak.secret}, {leak.form}, is in {leak.place}: {leak.around}" for leak in evidence.leaks]
 
 
+def the_metrics_count_the_rows(evidence: Evidence) -> list[str]:
+    """What `/metrics` counts exactly is what the tables hold: received, finished by code, orders, fills, alerts."""
+    names = sorted(evidence.metrics.keys() | evidence.counted_rows.keys())
+    return [
+        f"{name}: counted {evidence.metrics.get(name, 0):g}, rows {evidence.counted_rows.get(name, 0):g}"
+        for name in names
+        if evidence.metrics.get(name, 0) != evidence.counted_rows.get(name, 0)
+    ]
+
+
+def every_line_about_an_order_names_its_signal(evidence: Evidence) -> list[str]:
+    """Whatever the log says of an order stands under the id of the signal or risk event that it is for."""
+    return list(evidence.slips)
+
+
+def nothing_failed_unforeseen(evidence: Evidence) -> list[str]:
+    """No line of the log has a traceback: what was done to us all has words of its own."""
+    return list(evidence.tracebacks)
+
+
 INVARIANTS: tuple[Callable[[Evidence], list[str]], ...] = (
     everything_came_to_its_end,
     no_signal_is_lost,
@@ -206,6 +226,9 @@ INVARIANTS: tuple[Callable[[Evidence], list[str]], ...] = (
     every_post_is_one_signal_or_says_why_not,
     nothing_was_suspected,
     no_secret_was_written,
+    the_metrics_count_the_rows,
+    every_line_about_an_order_names_its_signal,
+    nothing_failed_unforeseen,
 )
 
 

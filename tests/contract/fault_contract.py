@@ -35,6 +35,7 @@ CARRIED_OUT: list[Fault] = [
     {"kind": "answer_after", "status": 200, "body": "5"},
     {"kind": "answer_after", "status": 500, "body": "5"},
     {"kind": "drop_after"},
+    {"kind": "half_after"},
     {"kind": "silence_after"},
     {"kind": "delay_after", "delay": READ_TIMEOUT * 2},
 ]

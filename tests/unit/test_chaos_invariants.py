@@ -12,6 +12,7 @@ from tests.chaos.cover import Gap
 from tests.chaos.evidence import Delivery, Evidence, Holding, KnownOrder, Money
 from tests.chaos.invariants import INVARIANTS, LONGEST_GAP_SECONDS
 from tests.chaos.senders import Answer
+from tests.chaos.written import slips, tracebacks
 from tests.secret_search import leaks
 
 D = Decimal
@@ -37,6 +38,12 @@ SENT = Delivery(
 )
 
 
+OURS = "098a6fdb9a1462fcfe924f9fd06d0fbf"
+LINE_OF_S1 = f"2026-11-21T22:54:52.977Z INFO broker watch signal=s1 order {OURS} is FILLED"
+LINE_OF_NONE = LINE_OF_S1.replace("s1", "-")
+LINE_THAT_FAILED = LINE_OF_S1.partition("order")[0] + "lane 5 failed\\nTraceback (most recent call last):\\nKeyError"
+
+
 def clean() -> Evidence:
     """Return the evidence of a small run in which everything went well."""
     return Evidence(
@@ -56,6 +63,7 @@ def clean() -> Evidence:
         messages={7: "trade", 8: "heartbeat"}, watched_events=[{"mark": 7}, {"mark": 8}],
         posts={"100"}, registrations=2,
         noted_posts=[post("STORED", 1), post("BACKLOG", 0, "nobody listened")],
+        metrics={"signal_received tradingview": 2.0}, counted_rows={"signal_received tradingview": 2.0},
     )  # fmt: skip
 
 
@@ -131,6 +139,12 @@ PLANTED: list[tuple[str, Plant]] = [
     ("every_post_is_one_signal_or_says_why_not", lambda e: e.noted_posts[1].update(state="SENDING")),
     ("nothing_was_suspected", lambda e: e.suspicions.append({"kind": "EXTERNAL_CLOSE", "sentence": "gone"})),
     ("nothing_was_suspected", lambda e: e.faults.append({"subject": "lane 1", "times": 1, "words": "KeyError: 1"})),
+    ("the_metrics_count_the_rows", lambda e: e.metrics.update({"signal_received tradingview": 3.0})),
+    ("the_metrics_count_the_rows", lambda e: e.metrics.clear()),
+    ("the_metrics_count_the_rows", lambda e: e.counted_rows.update({"order_planned paper OPEN": 1.0})),
+    ("every_line_about_an_order_names_its_signal", lambda e: e.slips.extend(slips([LINE_OF_NONE], {OURS: "s1"}))),
+    ("every_line_about_an_order_names_its_signal", lambda e: e.slips.extend(slips([LINE_OF_S1], {OURS: "s2"}))),
+    ("nothing_failed_unforeseen", lambda e: e.tracebacks.extend(tracebacks([LINE_THAT_FAILED]))),
 ]  # fmt: skip
 
 
@@ -187,3 +201,10 @@ def test_a_message_that_came_again_is_forgiven_only_where_an_answer_was_lost() -
     assert invariants.every_notification_is_sent_once_or_failed_with_a_reason(evidence) == []
     evidence.extra_messages["DISCORD PK1"] = 2
     assert invariants.every_notification_is_sent_once_or_failed_with_a_reason(evidence) != []
+
+
+def test_a_line_is_under_its_own_signal_or_tells_of_no_order_of_ours() -> None:
+    others = LINE_OF_NONE.replace(OURS, "f" * 32)
+    together = LINE_OF_S1.replace("signal=s1", "signal=s0,s1")
+    lines = [LINE_OF_S1, together, others, f"order {OURS}", LINE_THAT_FAILED]
+    assert list(slips(lines, {OURS: "s1"})) == []
