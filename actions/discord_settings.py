@@ -13,6 +13,7 @@ from actions.refused import Refused
 from core.pips import CURRENCIES, market_of
 from core.timeframe import canonical
 from database import audit, discord_accounts
+from database.discord_accounts import CHANNEL
 from database.pool import Database, Row, Transaction
 from reversal.choosing import TIMEFRAMES
 
@@ -52,13 +53,16 @@ def change(
 ) -> Row:  # fmt: skip
     """Change a user's wishes, all of them or none, and return the whole row as it is from then on.
 
-    `changes` names columns of `user_discord_settings`. Raises `Refused` with what is allowed for the first
-    value that cannot be, and ValueError for a column that is no wish.
+    Whoever names a channel, be it the same, has it tried again where it was switched off. `changes` names
+    columns of `user_discord_settings`. Raises `Refused` with what is allowed for the first value that cannot
+    be, and ValueError for a column that is no wish.
     """
     wanted = {name: _read(name, text) for name, text in changes.items()}
     with database.transaction() as transaction:
         before = discord_accounts.settings_of(transaction, user_id)
         changed = {name: value for name, value in wanted.items() if value != before[name]}
+        if CHANNEL in wanted and before["notification_channel_off_at"] is not None:
+            changed[CHANNEL] = wanted[CHANNEL]
         if not changed:
             return before
         after = discord_accounts.change_settings(transaction, user_id, changed)

@@ -21,12 +21,13 @@ CODE_LENGTH = 10
 # Without letters and digits that are taken for each other.
 ALPHABET = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"
 GUESS_LOCK = 8
+CHANNEL = "notification_channel_id"
 EDITABLE = frozenset(
     {
         *("notifications_enabled", "enabled_timeframes", "preferred_pairs", "min_confidence"),
         *("only_ml_enhanced", "max_notifications_per_day", "notification_cooldown_minutes"),
         *("only_with_edge", "running_update_minutes", "trade_limit_hours", "account_currency"),
-        "notification_channel_id",
+        CHANNEL,
     }
 )
 
@@ -218,19 +219,37 @@ def settings_of(transaction: Transaction, user_id: int) -> Row:
 
 
 def change_settings(transaction: Transaction, user_id: int, changes: Mapping[str, Any]) -> Row:
-    """Change what a user wants from Discord and return it. Raises ValueError for another column."""
+    """Change what a user wants from Discord and return it. Raises ValueError for another column.
+
+    A channel that is named is tried again, also where it was switched off.
+    """
     unknown = set(changes) - EDITABLE
     if unknown:
         raise ValueError(f"not to be set: {sorted(unknown)}; allowed: {sorted(EDITABLE)}")
     settings_of(transaction, user_id)
     values = {name: Json(value) if isinstance(value, list) else value for name, value in changes.items()}
     assignments = ", ".join(f"{name} = %({name})s" for name in values)
+    if CHANNEL in values:
+        assignments += ", notification_channel_off_at = NULL, notification_channel_off_because = NULL"
     if values:
         transaction.execute(
             f"UPDATE user_discord_settings SET {assignments} WHERE user_id = %(user)s",
             {**values, "user": user_id},
         )
     return settings_of(transaction, user_id)
+
+
+def switch_channel_off(
+    transaction: Transaction, user_id: int, channel_id: int, because: str, now: datetime
+) -> None:
+    """Send a user nothing more to the channel they chose, where it still is that one."""
+    transaction.execute(
+        """
+        UPDATE user_discord_settings SET notification_channel_off_at = %s, notification_channel_off_because = %s
+         WHERE user_id = %s AND notification_channel_id = %s
+        """,
+        (now, because, user_id, channel_id),
+    )
 
 
 def _guesses(transaction: Transaction, discord_user_id: int, now: datetime) -> int:

@@ -21,7 +21,10 @@ ANSWERED = "It was answered before it was sent."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipient:
-    """To whom a message goes: `discord_id` None where no account is linked, `channel_id` where they chose one."""
+    """To whom a message goes.
+
+    `discord_id` is None where no account is linked, `channel_id` where they chose no channel, or one that is off.
+    """
 
     user_id: int
     discord_id: int | None
@@ -187,7 +190,8 @@ def _recipient(transaction: Transaction, user_id: int) -> Recipient:
     row = transaction.one(
         """
         SELECT users.id AS user_id, settings.discord_user_id AS discord_id,
-               settings.notification_channel_id AS channel_id, users.is_active,
+               CASE WHEN notification_channel_off_at IS NULL THEN notification_channel_id END AS channel_id,
+               users.is_active,
                coalesce(settings.notifications_enabled, true) AS wants_notifications
           FROM users LEFT JOIN user_discord_settings AS settings ON settings.user_id = users.id
          WHERE users.id = %s

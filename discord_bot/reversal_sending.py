@@ -2,11 +2,13 @@
 
 A message is claimed before it is sent and sent under a nonce of its own, so that Discord tells copies. It goes
 to the channel that the user chose, else to their direct messages; where Discord takes neither, it goes to
-DISCORD_CHANNEL_ID with a mention, and else its row says why it was not sent.
+DISCORD_CHANNEL_ID with a mention, and else its row says why it was not sent. A chosen channel that refuses is
+switched off until its user names it, or another, again.
 """
 
 import asyncio
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -17,7 +19,7 @@ import psycopg2
 
 from alerts.discord_answers import seconds
 from alerts.neutral import shortened
-from database import notification_sending
+from database import discord_accounts, notification_sending
 from database.notification_sending import Parcel, Recipient
 from discord_bot import reversal_buttons, reversal_embed, trade_words
 
@@ -103,6 +105,7 @@ class Sending:
                     await self._try_later(parcel, error)
                     return
                 reasons.append(_words(error))
+                await self._switch_off(place, parcel.recipient, error)
                 if not _lets_others_try(error):
                     break
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
@@ -116,6 +119,16 @@ class Sending:
                 )
                 return
         await self._fail(parcel, "; ".join(reasons))
+
+    async def _switch_off(self, place: Place, recipient: Recipient, error: Exception) -> None:
+        """Leave the channel that a user chose alone, where it refused; the dashboard says so."""
+        if place.channel_id is None or place.is_shared or not _is_refusal(error):
+            return
+        logger.warning("channel %s of user %s is switched off", place.channel_id, recipient.user_id)
+        now = discord.utils.utcnow()
+        await self._desk.ask(
+            discord_accounts.switch_channel_off, recipient.user_id, place.channel_id, _words(error), now
+        )
 
     def _places(self, recipient: Recipient) -> list[Place]:
         chosen = [Place(channel_id=recipient.channel_id)] if recipient.channel_id else []
@@ -143,9 +156,7 @@ class Sending:
         until = self._seen.get((channel_id, discord_id))
         if until is not None and until > now:
             return
-        channel = self._client.get_channel(channel_id)
-        if not isinstance(channel, discord.abc.GuildChannel | discord.Thread):
-            raise NotThere(NOT_SEEN.format(channel_id))
+        channel = await self._channel(channel_id)
         try:
             member = await channel.guild.fetch_member(discord_id)
         except discord.NotFound:
@@ -154,6 +165,16 @@ class Sending:
             raise NotThere(NOT_THERE.format(channel_id))
         self._seen = {key: until for key, until in self._seen.items() if until > now}
         self._seen[channel_id, discord_id] = now + SEEN_FOR
+
+    async def _channel(self, channel_id: int) -> discord.abc.GuildChannel | discord.Thread:
+        """Return a server's channel; what is not known here Discord is asked for, since a server may be away."""
+        found = self._client.get_channel(channel_id)
+        if found is None:
+            with suppress(discord.Forbidden, discord.NotFound, discord.InvalidData):
+                found = await self._client.fetch_channel(channel_id)
+        if not isinstance(found, discord.abc.GuildChannel | discord.Thread):
+            raise NotThere(NOT_SEEN.format(channel_id))
+        return found
 
     async def _try_later(self, parcel: Parcel, error: Exception) -> None:
         now = discord.utils.utcnow()
@@ -199,9 +220,12 @@ def _is_passing(error: Exception) -> bool:
 
 def _lets_others_try(error: Exception) -> bool:
     """Tell a place that takes nothing from a message that no place takes."""
-    if not isinstance(error, discord.HTTPException):
-        return True
-    return error.status in (403, 404) or error.code in NOT_IN_PRIVATE
+    return _is_refusal(error) or (isinstance(error, discord.HTTPException) and error.code in NOT_IN_PRIVATE)
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Tell that a place takes nothing any more. A 401 is about the bot's token, and so about every place."""
+    return not isinstance(error, discord.HTTPException) or error.status in (403, 404)
 
 
 def _retry_after(error: Exception) -> float:

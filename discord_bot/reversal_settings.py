@@ -126,8 +126,15 @@ def _lines(row: Row) -> list[tuple[str, str]]:
         ("update_minutes", f"every {minutes} min" if minutes else "never"),
         ("trade_limit_hours", f"{hours} hours" if hours else "never closed by time"),
         ("currency", row["account_currency"]),
-        ("channel", f"<#{channel}>" if channel else "direct messages"),
+        ("channel", f"<#{channel}>{_off(row)}" if channel else "direct messages"),
     ]
+
+
+def _off(row: Row) -> str:
+    if row["notification_channel_off_at"] is None:
+        return ""
+    because = neutral(row["notification_channel_off_because"])
+    return f" is switched off: {because}. Name it again to have it tried, or another."
 
 
 def _switch(value: Any) -> str:

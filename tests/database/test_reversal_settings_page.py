@@ -164,3 +164,24 @@ def test_the_history_says_how_sending_stands_and_why_one_failed(
     assert row["Signal"] == "↻ ▲ LONG EUR/USD 1 Hour"
     assert (row["Discord"], row["Prices"]) == ("✕ not delivered", "↻ REPLAY")
     assert row["Why not sent"] == "The user takes no direct messages (50007)."
+
+
+def test_a_channel_that_was_switched_off_is_named_and_tried_again(
+    office: Office, reversals: ReversalOffice
+) -> None:
+    reversals.link(notification_channel_id=123456789012345678)
+    with office.services.database.transaction() as transaction:
+        because = "Discord answered 403 (code 50001): [Missing Access]"
+        discord_accounts.switch_channel_off(transaction, office.user.id, 99, because, reversals.now)
+    assert "switched off" not in words(office.draw(reversal_settings.draw))
+    with office.services.database.transaction() as transaction:
+        discord_accounts.switch_channel_off(
+            transaction, office.user.id, 123456789012345678, because, reversals.now
+        )
+    drawn = office.draw(reversal_settings.draw)
+    [note] = [each.value for each in drawn.error]
+    assert note.startswith("Channel 123456789012345678 was switched off on ")
+    assert "50001" in note
+    press(drawn, "Try the channel again")
+    assert row_of(office)["notification_channel_off_at"] is None
+    assert "switched off" not in words(office.draw(reversal_settings.draw))

@@ -87,6 +87,50 @@ def test_a_channel_that_the_user_cannot_see_is_not_written_into(desk, ann, serve
     in_room(desk, served, play)
 
 
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_chosen_channel_that_refuses_is_switched_off_until_it_is_named_again(desk, ann, served, status):
+    async def play(room):
+        room.link(ann, room.ann.id)
+        wishes(desk, ann.id, notification_channel_id=room.channel.id)
+        path = f"/channels/{room.channel.id}/messages"
+        room.env.inject_error("POST", path, status=status, message="Missing Access", times=None)
+        first = notify(desk, ann.id)
+        await room.until(lambda: told(desk, first)["sent_at"])
+        second = notify(desk, ann.id, pair="GBP/USD")
+        await room.until(lambda: told(desk, second)["sent_at"])
+        assert room.channel.id not in {told(desk, each)["discord_channel_id"] for each in (first, second)}
+        assert len(posts(room, room.channel.id)) == 1
+        because = f"Discord answered {status}: Missing Access"
+        [row] = desk.all("SELECT * FROM user_discord_settings")
+        assert row["notification_channel_off_because"] == because
+        shown = await room.ann.slash(room.channel, "settings")
+        [embed] = shown.response.embeds
+        assert because in next(each.value for each in embed.fields if each.name == "channel")
+        await room.ann.slash(room.channel, "settings", channel=f"<#{room.channel.id}>")
+        third = notify(desk, ann.id, pair="USD/JPY")
+        await room.until(lambda: told(desk, third)["sent_at"])
+        assert len(posts(room, room.channel.id)) == 2
+
+    in_room(desk, served, play)
+
+
+@pytest.mark.parametrize("status", [401, 503])
+def test_a_trouble_that_is_not_the_channels_leaves_it_on(desk, ann, served, status):
+    """A wrong token of the bot would switch off everybody's."""
+
+    async def play(room):
+        person(room, ann)
+        wishes(desk, ann.id, notification_channel_id=room.channel.id)
+        room.env.inject_error("POST", f"/channels/{room.channel.id}/messages", status=status, times=1)
+        number = notify(desk, ann.id)
+        await room.until(lambda: told(desk, number)["last_error"])
+        assert desk.all("SELECT notification_channel_off_at AS at FROM user_discord_settings") == [
+            {"at": None}
+        ]
+
+    in_room(desk, served, play)
+
+
 def test_a_channel_that_is_hidden_from_a_member_is_not_written_into(desk, ann, served):
     async def play(room):
         unseen = discord.PermissionOverwrite(view_channel=False)

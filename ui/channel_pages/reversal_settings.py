@@ -13,13 +13,16 @@ from core.pips import CURRENCIES
 from core.timeframe import canonical
 from database import discord_accounts
 from database.accounts import User
+from database.discord_accounts import CHANNEL
 from database.pool import Row
 from reversal.choosing import TIMEFRAMES
 from ui.calm import acting, calm, done
 from ui.channel_pages import account, reversal_history, reversal_reach
+from ui.formatting import ended, moment
 from ui.inputs import Slots
 from ui.places import REVERSAL_SIGNALS
 from ui.services import now, services
+from ui.tables import plain
 
 TAB = "Reversal signals"
 WHAT_FOR = (
@@ -52,11 +55,28 @@ def draw(user: User) -> None:
         st.button("Link my Discord account", icon=":material/link:", on_click=_open_linking)
     elif not row["notifications_enabled"]:
         st.warning("Signals are switched off: none is sent to you.", icon=":material/notifications_off:")
+    if row["notification_channel_off_at"] is not None:
+        channel_off(user, row)
     offered = reversal_reach.offered()
     reversal_reach.draw(row, offered)
     form(user, row, offered)
     st.subheader("Signals sent to you", anchor=False)
     reversal_history.listed(user)
+
+
+def channel_off(user: User, row: Row) -> None:
+    """Say that the chosen channel is switched off, and offer to try it again."""
+    channel = row["notification_channel_id"]
+    because = plain(ended(row["notification_channel_off_because"]))
+    st.error(
+        f"Channel {channel} was switched off on {moment(row['notification_channel_off_at'], user.time_zone)}: {because}"
+        " Until it is tried again, or another is chosen below, you get direct messages.",
+        icon=":material/notifications_off:",
+    )
+    if st.button("Try the channel again", icon=":material/refresh:"):
+        with calm():
+            actions.change(services().database, user.id, acting(user).actor, {CHANNEL: str(channel)}, now())
+            done("The channel is on again: the next signal is sent to it.")
 
 
 def form(user: User, row: Row, offered: Sequence[tuple[str, str]]) -> None:
