@@ -140,7 +140,6 @@ def guide_pages(stack: Stack) -> Iterator[View]:
     yield View("watched bots", "/watched_bots", height=1200)
     yield View("alerts", "/discord?tab=History", height=760)
     yield View("signals", "/signals", height=760)
-    yield View("signal channels", "/discord?tab=Signal%20channels", height=760)
     signals = stack.read("signals", DEMO)
     executed = next(each for each in signals if each["state"] == "EXECUTED")
     yield View("signal", f"/signals?signal={executed['signal_id']}", height=900)
@@ -150,7 +149,6 @@ def guide_pages(stack: Stack) -> Iterator[View]:
 
 def phone_pages() -> Iterator[View]:
     """Give what the README shows of a phone."""
-    yield View("phone overview", "/", height=1000)
     yield View("phone live positions", bot_tab("Live Positions"), height=1000)
 
 

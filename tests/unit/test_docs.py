@@ -79,7 +79,7 @@ SETUP_HEADINGS = """
 
 _SETTING = re.compile(r"^\| `([A-Z_]+)`( 🔑)? \| (`[^`]+`|none) \| (.+?) \|", re.MULTILINE)
 _LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
-_MANAGE = re.compile(r"manage\.py((?: [a-z][a-z-]*+(?![\w@.]))+)")
+_MANAGE = re.compile(r"(?:manage\.py|dashtrade-manage)((?: [a-z][a-z-]*+(?![\w@.]))+)")
 _MAKE = re.compile(r"`make ([a-z-]+)`|^make ([a-z-]+)", re.MULTILINE)
 
 
