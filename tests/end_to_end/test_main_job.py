@@ -460,10 +460,13 @@ def test_an_alert_through_the_dashboards_port_is_traded(stack: Stack, ann: Trade
     assert ann.held(bot_id) > 0
 
 
-def test_a_restart_finds_everything_again_and_keeps_the_stop(stack: Stack, ann: Trader, main: int) -> None:
+def test_a_restart_keeps_the_position_its_stop_and_the_kill_switch(
+    stack: Stack, ann: Trader, main: int
+) -> None:
     bot_id = ann.bot("LTCUSD", "1h", main)
     stack.broker.price("LTC/USD", "79.99", "80.00")
     assert ann.alert("buy", "LTCUSD", "60", stop_loss="5%").outcome["code"] == "EXECUTED"
+    stack.manage("kill-switch", "bot", bot_id, "reducing")
     stack.stop()
     stack.broker.price("LTC/USD", "75.00", "75.01")
     stack.start()
@@ -471,6 +474,7 @@ def test_a_restart_finds_everything_again_and_keeps_the_stop(stack: Stack, ann: 
     assert_flat_with(ann, main, bot_id)
     [event, *_] = stack.read("risk-events", ann.email)
     assert (event["bot"], event["kind"], event["threshold"]) == ("LTC/USD 1 Hour", "STOP", "76")
+    assert ann.alert("buy", "LTCUSD", "60").outcome["code"] == "KILL_SWITCH"
 
 
 def test_the_accounts_hold_what_the_bots_do(stack: Stack, ann: Trader, ben: Trader) -> None:
