@@ -90,7 +90,9 @@ class OutageFilter(logging.Filter):
         with self._lock:
             left_out = self._counted(self._clock())
         if left_out is not None:
-            _make_plain(record, error, left_out)
+            first, *_ = (str(error).strip() or type(error).__name__).splitlines()
+            since = f" ({left_out} such lines were left out before)" if left_out else ""
+            say_plainly(record, "the database is away: %s; %s%s", first, record.getMessage(), since)
         return left_out is not None
 
     def _counted(self, now: float) -> int | None:
@@ -102,11 +104,10 @@ class OutageFilter(logging.Filter):
         return left_out
 
 
-def _make_plain(record: logging.LogRecord, error: BaseException, left_out: int) -> None:
+def say_plainly(record: logging.LogRecord, words: str, *values: object) -> None:
+    """Give a line other words and no traceback; it stays under its signal."""
     record.signal = signal_of(record)
-    first, *_ = (str(error).strip() or type(error).__name__).splitlines()
-    since = f" ({left_out} such lines were left out before)" if left_out else ""
-    record.msg, record.args = f"the database is away: %s; %s{since}", (first, record.getMessage())
+    record.msg, record.args = words, values
     record.exc_info = record.exc_text = None
 
 

@@ -6,7 +6,7 @@ import signal
 import sys
 
 import log
-from discord_bot import PART, WITHHELD, addresses
+from discord_bot import PART, WITHHELD, addresses, unreached
 from discord_bot.desk import open_database
 from discord_bot.process import Process
 from settings import Settings, SettingsError, load
@@ -29,6 +29,7 @@ def main() -> None:
     log.logging_setup(PART, settings)
     # Of each request and of each event it has a line; ours say what matters
     logging.getLogger("discord").setLevel(logging.WARNING)
+    unreached.log_plainly()
     if settings.discord_base_url is not None:
         addresses.use_server(settings.discord_base_url)
     asyncio.run(_run(settings))

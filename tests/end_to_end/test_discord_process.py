@@ -2,12 +2,15 @@
 
 import subprocess
 import sys
+from contextlib import closing
 from decimal import Decimal
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
 
 from database import signal_channels
+from tests.chaos.line import Line, Wire
 from tests.discord_gateway import CHANNEL, GUILD, Gateway
 from tests.discord_gateway.process import ROOT, TOKEN, environment, running
 from tests.discord_gateway.server import ANN
@@ -199,3 +202,17 @@ def test_it_stays_small_and_loads_nothing_of_a_broker(desk, gateway, environ, tm
         megabytes = psutil.Process(bot.process.pid).memory_info().rss / 2**20
         print(f"RSS {megabytes:.1f} MB")
         assert megabytes < 150
+
+
+def test_a_discord_out_of_reach_is_said_in_plain_lines(desk, ann, gateway, environ, tmp_path):
+    register(desk, ann)
+    with closing(Line("127.0.0.1", urlsplit(gateway.base).port)) as line:
+        gateway.reached_at = line.url
+        with running(environ | {"DISCORD_BASE_URL": line.url}, tmp_path) as bot:
+            bot.wait_for(lambda: gateway.is_joined)
+            line.set(Wire.CUT)
+            bot.says("Discord cannot be reached: ")
+            bot.says("Attempting a reconnect")
+            line.set(Wire.OPEN)
+            bot.wait_for(lambda: len(gateway.identified) + len(gateway.resumed) > 1)
+    assert "Traceback" not in bot.log.read_text()
