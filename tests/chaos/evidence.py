@@ -87,6 +87,7 @@ class Evidence:
     extra_messages: dict[str, int] = field(default_factory=dict)
     gaps: list[Gap] = field(default_factory=list)
     excused: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    overloaded: list[tuple[float, float]] = field(default_factory=list)
     messages: dict[int, str] = field(default_factory=dict)
     watched_events: list[Row] = field(default_factory=list)
     posts: set[str] = field(default_factory=set)

@@ -10,12 +10,14 @@ from core.instrument import symbol_key
 from tests.chaos.cast import START_MONEY
 from tests.chaos.cover import KEEPS_FROM_LOOKING, RECOVERY_SECONDS, Cover
 from tests.chaos.evidence import Delivery, Evidence, Holding, KnownOrder, Money, Row
+from tests.chaos.machine import overloaded
 from tests.chaos.senders import Alerts, Posts
 from tests.chaos.stage import Stage
 from tests.chaos.troubles import Struck
 from tests.chaos.written import written
 from tests.secret_search import Leak, leaks, texts_of
 
+Times = tuple[float, float]
 ZERO = Decimal(0)
 ALPACA_STATES = {"filled": "FILLED", "canceled": "CANCELED", "expired": "EXPIRED", "rejected": "REJECTED"}
 BLOFIN_STATES = {"filled": "FILLED", "canceled": "CANCELED", "partially_canceled": "CANCELED"}
@@ -114,7 +116,7 @@ def gather(stage: Stage, alerts: Alerts, posts: Posts, cover: Cover, struck: lis
     }
     changes = {**_changes(stage), **{row["label"]: row["change"] for row in paper_money}}
     deliveries, extra = _deliveries(stage, rows["deliveries"])
-    beside = written(stage)
+    beside, busy = written(stage), overloaded(stage.machine)
     signals_of_posts = {deed.number for deed in stage.script.posts if deed.is_signal}
     return Evidence(
         named={deed.number for deed in stage.script.alerts if deed.named},
@@ -127,7 +129,8 @@ def gather(stage: Stage, alerts: Alerts, posts: Posts, cover: Cover, struck: lis
         holdings=list(_holdings(rows["holdings"], held)),
         money=[_money(row, changes) for row in rows["money"]],
         notifications=rows["notifications"], deliveries=deliveries, extra_messages=extra,
-        gaps=cover.gaps, excused={name: excused(name, struck) for name in ("alpaca", "blofin", "paper")},
+        overloaded=busy, gaps=cover.gaps,
+        excused={name: excused(name, struck, busy) for name in ("alpaca", "blofin", "paper")},
         messages={deed.number: deed.kind for deed in stage.script.messages},
         watched_events=[{**row, "mark": _mark(row["payload"])} for row in rows["events"]],
         posts={found for found, number in posts.posted.items() if number in signals_of_posts},
@@ -154,10 +157,11 @@ _QUERIES = {
 }  # fmt: skip
 
 
-def excused(broker: str, struck: Iterable[Struck]) -> list[tuple[float, float]]:
-    """Return the times in which trouble kept the engine from looking at positions at a broker."""
+def excused(broker: str, struck: Iterable[Struck], busy: Iterable[Times]) -> list[Times]:
+    """Return the times in which trouble, or an overloaded machine, kept the engine from looking at a broker's."""
     names = {each.format(broker) for each in KEEPS_FROM_LOOKING}
-    return [(each.began_at, each.ended_at + RECOVERY_SECONDS) for each in struck if each.name in names]
+    trouble = [(each.began_at, each.ended_at) for each in struck if each.name in names]
+    return [(began, ended + RECOVERY_SECONDS) for began, ended in (*trouble, *busy)]
 
 
 def _mark(text: str) -> str | int | None:

@@ -77,4 +77,5 @@ def figures(
             max((counted for counted, _ in gaps), default=0.0), 1
         ),
         "stated, s": LONGEST_GAP_SECONDS,
+        "machine overloaded, s": round(sum(end - begin for begin, end in evidence.overloaded)),
     }

@@ -27,6 +27,7 @@ from encryption import Vault
 from settings import Settings
 from tests.alpaca_server.local import Control as Alpaca
 from tests.blofin_server.local import Control as Blofin
+from tests.chaos import machine
 from tests.chaos.cast import PERPETUALS, START_MONEY, Seat, User
 from tests.chaos.discord import TOKEN, Discord, Receiver
 from tests.chaos.line import Line
@@ -39,6 +40,7 @@ from tests.mqtt_broker import mosquitto
 
 SECRET, PHRASE = "secret-of-an-account-in-chaos", "phrase of an account in chaos"
 STEP = Decimal("0.000000001")
+MACHINE = "machine"
 WATCHED_WITHIN_SECONDS = 120
 PREFIXES = tuple(f"chaos{number}/" if number else "polyspike/" for number in range(WATCHED))
 RISK_SECONDS = 3
@@ -76,6 +78,11 @@ class Stage:
     bots: list[int] = field(default_factory=list)
 
     @property
+    def machine(self) -> list[machine.Look]:
+        """Return how busy the machine was, look by look."""
+        return machine.looks(self.folder / MACHINE)
+
+    @property
     def supervisor(self) -> int:
         """Return the process whose children the parts are."""
         assert self.stack.process is not None
@@ -111,6 +118,7 @@ def staged(script: Script, folder: Path) -> Iterator[Stage]:
         running = stack.enter_context(stack_in(folder, alpaca, **_settings(script, lines)))
         home = Path(running.environ["DASHTRADE_HOME"])
         address = (home / "DATABASE_URL").read_text().strip()
+        stack.enter_context(machine.measured(folder / MACHINE))
         stage = Stage(
             script=script, folder=folder, stack=running, alpaca=alpaca, blofin=blofin, discord=discord,
             receiver=receiver, mosquitto=broker, lines=lines,

@@ -2,14 +2,21 @@
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
+from tests.chaos import machine
+from tests.chaos.cover import RECOVERY_SECONDS
+from tests.chaos.gathering import excused
 from tests.chaos.line import Line, Wire
 from tests.chaos.scale import FULL, SHORT
-from tests.chaos.script import Trouble, script
+from tests.chaos.script import STALL_SECONDS, Trouble, script
+from tests.chaos.stage import TIMES
+from tests.chaos.troubles import Struck
 
 
 def test_a_seed_says_everything_of_a_run() -> None:
@@ -30,6 +37,39 @@ def test_what_is_sent_again_can_be_told_from_what_is_meant_anew() -> None:
     for deed in script(7, SHORT).alerts:
         assert not deed.copies or deed.named
         assert not deed.named or deed.skew is not None
+
+
+def test_a_worker_stalls_only_where_another_goes_on_and_for_long_enough() -> None:
+    stalls = [each for each in script(7, FULL).strikes if each.trouble is Trouble.STALL_WORKER]
+    assert stalls
+    assert {each.seconds for each in stalls} == {STALL_SECONDS}
+    assert TIMES["ORDER_SEND_WINDOW_SECONDS"] + TIMES["ORDER_DOUBT_SECONDS"] < STALL_SECONDS
+    assert Trouble.STALL_WORKER not in {each.trouble for each in script(7, SHORT).strikes}
+
+
+def test_a_machine_is_overloaded_where_the_middle_of_its_last_looks_is(tmp_path: Path) -> None:
+    factors = (1, 1, 90, 1, 1, 90, 90, 90, 90, 1, 1, 1, 1, 1)
+    lines = [f"{at} {factor}\n" for at, factor in enumerate(factors)]
+    (tmp_path / "machine").write_text("".join(lines) + "14 9")
+    found = machine.overloaded(machine.looks(tmp_path / "machine"))
+    assert (found[0][0], found[-1][1]) == (5.0, 10.0)
+
+
+def test_a_machine_says_how_busy_it_is(tmp_path: Path) -> None:
+    with machine.measured(tmp_path / "machine"):
+        while len(found := machine.looks(tmp_path / "machine")) < 2:
+            time.sleep(0.1)
+    assert all(factor >= 1 for _, factor in found)
+
+
+def test_what_keeps_from_looking_excuses_its_own_broker_and_a_busy_machine_all() -> None:
+    struck = [Struck(name="cut.alpaca", began_at=10.0, ended_at=20.0, hit=1)]
+    busy = [(100.0, 101.0)]
+    assert excused("alpaca", struck, busy) == [
+        (10.0, 20.0 + RECOVERY_SECONDS),
+        (100.0, 101.0 + RECOVERY_SECONDS),
+    ]
+    assert excused("blofin", struck, busy) == [(100.0, 101.0 + RECOVERY_SECONDS)]
 
 
 class Echo:
