@@ -17,7 +17,7 @@ from bench.scaling_client import Alert, Answer, Errand, send
 from bench.scaling_faults import Faults
 from bench.scaling_machines import NoNamespaces
 from bench.scaling_stage import Seat, Side, Stage, staged
-from bench.scaling_waits import Waits, commits, watching_waits
+from bench.scaling_waits import Waits, commits, connections, watching_waits
 
 USERS, BOTS_EACH = 40, 5
 CONNECTIONS = 16
@@ -118,6 +118,7 @@ def trade(stage: Stage, title: str, sides: dict[str, Side], rounds: int, size: S
                 _steady(stage, side, figures[name], size, turn)
     _show_trades(title, list(figures.values()))
     for name, side in sides.items():
+        ground.table(f"Connections of {name} to PostgreSQL", ("", "open"), connections(side))
         print(f"  books of {name}: {judge(side.database, figures[name].answers)}")
     return list(figures.values())
 

@@ -22,7 +22,8 @@ _SIGNALS = """
 _MISBOOKED = """
     WITH ours AS (SELECT connection_id, symbol, sum(quantity) AS quantity FROM user_bot_configs GROUP BY 1, 2)
     SELECT (SELECT count(*) FROM orders FULL JOIN paper_orders AS theirs USING (connection_id, client_order_id)
-             WHERE orders.id IS NULL OR theirs.id IS NULL OR orders.filled_quantity <> theirs.filled_quantity)
+             WHERE orders.id IS NULL OR (theirs.id IS NULL) <> (orders.state = 'NOT_RECEIVED')
+                OR orders.filled_quantity <> theirs.filled_quantity)
          + (SELECT count(*) FROM ours FULL JOIN paper_positions AS theirs USING (connection_id, symbol)
              WHERE abs(coalesce(ours.quantity, 0) - coalesce(theirs.quantity, 0)) > 0.000001)
 """

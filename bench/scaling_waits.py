@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import psycopg2
 
 from bench.scaling_machines import inside
-from bench.scaling_stage import Stage
+from bench.scaling_stage import Side, Stage
 from database.embedded import ROLE, program
 
 LOOK_SECONDS = 0.05
@@ -20,6 +20,10 @@ _SESSIONS = """
                 WHEN state = 'active' THEN wait_event_type || ' ' || wait_event
                 ELSE 'in a transaction, waiting for the client' END AS what
       FROM pg_stat_activity WHERE datname = %s AND application_name <> 'bench waits' AND state <> 'idle'
+"""
+_OPEN = """
+    SELECT application_name, count(*) FROM pg_stat_activity
+     WHERE datname = current_database() AND application_name NOT LIKE 'bench%' GROUP BY 1 ORDER BY 1
 """
 _PLAIN = "BEGIN;\nINSERT INTO bench_commits VALUES (now());\nSELECT 1;\nCOMMIT;\n"
 _BELL = "SELECT pg_notify('bench', random()::text)"
@@ -64,6 +68,13 @@ def _look(url: str, waits: Waits, stopping: threading.Event) -> None:
                 cursor.execute(_SESSIONS, (name,))
                 waits.seen.update(what for (what,) in cursor)
             waits.looks += 1
+
+
+def connections(side: Side) -> list[tuple[str, int]]:
+    """Return how many connections each part of a side has open."""
+    with side.database.transaction() as transaction:
+        rows = transaction.all(_OPEN)
+    return [(row["application_name"], row["count"]) for row in rows]
 
 
 def commits(stage: Stage) -> list[tuple[str, int, int]]:
