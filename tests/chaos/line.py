@@ -87,7 +87,8 @@ class Line:
             finally:
                 self._pairs.discard(ahead)
                 ahead.transport.abort()
-        except OSError:
+        except (OSError, asyncio.CancelledError):
+            # Cancelled by `_close` alone; asyncio would print each as an error
             return
         finally:
             self._pairs.discard(writer)
