@@ -10,7 +10,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 	--custom-compile-command "make lock" pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test run test test-mosquitto chaos check bench bench-pages screenshots pictures lock
+.PHONY: help setup setup-test run test test-mosquitto chaos check audit bench bench-pages screenshots pictures lock
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -35,6 +35,9 @@ chaos: $(VENV)/.ready-test ## Let everything run in a storm of faults and hold a
 check: $(VENV)/.ready-test ## Look for faults without running anything: ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/mypy .
+
+audit: $(VENV)/.ready-test ## Ask OSV and PyPI for known vulnerabilities in what is installed
+	@$(BIN)/python -m tests.audit
 
 bench: $(VENV)/.ready-test ## Measure the speed and the memory of everything; takes ten minutes
 	$(BIN)/python -m bench.webhook
