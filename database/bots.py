@@ -226,10 +226,11 @@ def create_bot(
 ) -> int:
     """Make a bot; `instrument` comes from its broker, `limits` are columns that a user may edit.
 
-    Raise ValueError for a column that is not editable, psycopg2's UniqueViolation for a second
-    bot on the same connection, symbol, timeframe and source.
+    Raise ValueError for a column that is not editable, LookupError where the connection is not the
+    user's, psycopg2's UniqueViolation for a second bot on the same connection, symbol, timeframe and source.
     """
     _refuse_unknown(limits)
+    require_connection(transaction, user_id, connection_id)
     columns: dict[str, Any] = {
         "user_id": user_id,
         "connection_id": connection_id,
@@ -247,6 +248,13 @@ def create_bot(
     return int(
         transaction.value(f"INSERT INTO user_bot_configs ({names}) VALUES ({places}) RETURNING id", columns)
     )
+
+
+def require_connection(transaction: Transaction, user_id: int, connection_id: int) -> None:
+    """Raise LookupError unless a connection is the user's: nothing of theirs may trade on another's account."""
+    sql = "SELECT EXISTS (SELECT FROM user_api_keys WHERE id = %s AND user_id = %s)"
+    if not transaction.value(sql, (connection_id, user_id)):
+        raise LookupError(f"connection {connection_id} is not one of this user's")
 
 
 def edit_bot(transaction: Transaction, user_id: int, bot_id: int, **changes: Any) -> bool:

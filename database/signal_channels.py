@@ -9,6 +9,7 @@ from typing import Any
 
 from core.bot import SizeMode
 from core.order import MarginMode
+from database.bots import require_connection
 from database.pool import Row, Transaction
 
 SOURCE = "discord"
@@ -172,9 +173,11 @@ def create(
 ) -> int:
     """Register a Discord channel and return the registration's number; `columns` are EDITABLE ones.
 
-    Raises ValueError for another column, psycopg2's UniqueViolation where the user has registered it already.
+    Raises ValueError for another column, LookupError where the connection is not the user's, psycopg2's
+    UniqueViolation where the user has registered it already.
     """
     _refuse_unknown(columns)
+    require_connection(transaction, user_id, connection_id)
     values = {**columns, "user_id": user_id, "connection_id": connection_id, "channel_id": channel_id}
     names = ", ".join(values)
     places = ", ".join(f"%({name})s" for name in values)
