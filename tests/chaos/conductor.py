@@ -34,11 +34,16 @@ def run(seed: int, scale: Scale, keep: Path | None = None) -> Report:
     """Let the run of a seed happen and return what is to be said of it; the log goes to `keep`."""
     began = time.time()
     with TemporaryDirectory(prefix="dashtrade-chaos-") as folder:
-        with staged(script(seed, scale), Path(folder)) as stage:
-            report = _play(stage, began)
-        if keep is not None:
-            (keep / f"chaos-{seed}.log").write_bytes((Path(folder) / "log").read_bytes())
-    return report
+        try:
+            with staged(script(seed, scale), Path(folder)) as stage:
+                return _play(stage, began)
+        finally:
+            _keep_log(Path(folder) / "log", None if keep is None else keep / f"chaos-{seed}.log")
+
+
+def _keep_log(log: Path, place: Path | None) -> None:
+    if place is not None and log.exists():
+        place.write_bytes(log.read_bytes())
 
 
 def _play(stage: Stage, began: float) -> Report:
