@@ -12,6 +12,7 @@ from core.wording import number
 Slots = dict[str, DeltaGenerator]
 # What the browser checks while typing; `amount` checks again.
 AMOUNT = r"^\s*\$?\s*[0-9][0-9,'\u00a0 ]*(\.[0-9]+)?\s*%?\s*$"
+GROUPED = re.compile(r"[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+(\.[0-9]*)?")
 OPTIONAL_AMOUNT = rf"({AMOUNT})|(^\s*$)"
 
 
@@ -48,7 +49,7 @@ def amount_input(
 
 def amount(typed: str, name: str, label: str, *, optional: bool = False) -> Decimal | None:
     """Return what was typed as a number, None for an optional one left empty; raise `Refused`."""
-    plain = re.sub(r"[\s$%,']", "", typed)
+    plain = _ungrouped(re.sub(r"[\s$%']", "", typed), typed, name, label)
     if not plain and optional:
         return None
     try:
@@ -62,9 +63,17 @@ def amount(typed: str, name: str, label: str, *, optional: bool = False) -> Deci
 
 def whole(typed: str, name: str, label: str, *, least: int = 1, optional: bool = False) -> int | None:
     """Return what was typed as a whole number from `least` on, None for an optional one left empty."""
-    plain = re.sub(r"[\s,']", "", typed)
+    plain = _ungrouped(re.sub(r"[\s']", "", typed), typed, name, label)
     if not plain and optional:
         return None
     if not plain.isascii() or not plain.isdigit() or int(plain) < least:
         raise Refused(f"{label}: {typed!r} is not a whole number from {least} on", name)
     return int(plain)
+
+
+def _ungrouped(plain: str, typed: str, name: str, label: str) -> str:
+    """Return a number without the commas that group it; raise `Refused` for one that may be a decimal sign."""
+    if "," in plain and not GROUPED.fullmatch(plain):
+        words = "a comma groups thousands, as in 5,000; decimals follow a point, as in 1.0895"
+        raise Refused(f"{label}: {typed!r} cannot be read: {words}", name)
+    return plain.replace(",", "")
