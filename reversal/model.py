@@ -39,6 +39,10 @@ class ModelRefused(Exception):
     """The file is not a model that this version can score with; the message says what does not match."""
 
 
+class ModelOutdated(ModelRefused):
+    """The file is sound, and of a release whose features, labels or levels were others."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
     """Turn a probability into a calibrated one: a line on the scale of log odds."""
@@ -316,7 +320,7 @@ def _check(found: dict[str, Any]) -> None:
     }
     for name, value in expected.items():
         if found.get(name) != value:
-            raise ModelRefused(
+            raise ModelOutdated(
                 f"The file's {name} are not this version's: {_difference(found.get(name), value)}"
             )
     if not found["families"]:

@@ -1,12 +1,16 @@
 """Give the model that scores: its row's file, checked against its hash, then against this version of the code."""
 
 import hashlib
+import logging
 from datetime import datetime
 
-from database import model_versions
+from database import health, model_versions
 from database.model_versions import ModelState
+from database.notifications import NotificationKind, notify
 from database.pool import Database, Row, Transaction
-from reversal.model import Model, ModelRefused
+from reversal.model import Model, ModelOutdated, ModelRefused
+
+logger = logging.getLogger(__name__)
 
 
 class Unknown(LookupError):
@@ -16,12 +20,21 @@ class Unknown(LookupError):
 def champion(database: Database, now: datetime) -> Model:
     """Return the champion; train the default one first where there is none, once whoever else asks.
 
-    Raises ModelRefused where the champion's file is not what was stored, or not what this version can score
-    with: then `manage.py model use` another, or train one.
+    One of a release whose features were others is replaced by this release's default, and the operator is told.
+    Raises ModelRefused where the champion's file is not what was stored, or cannot be read: then
+    `manage.py model use` another, or train one.
     """
     with database.transaction() as transaction:
         row = model_versions.champion(transaction)
-    return loaded(row) if row else _first(database, now)
+    if row is None:
+        return _default(database, None, now)
+    try:
+        return loaded(row)
+    except ModelOutdated as error:
+        logger.error(
+            "model %s does not fit this release, so the default one scores: %s", row["version"], error
+        )
+        return _default(database, row["version"], now)
 
 
 def loaded(row: Row) -> Model:
@@ -55,20 +68,32 @@ def use(transaction: Transaction, version: str | None, now: datetime) -> tuple[R
     return before, row
 
 
-def _first(database: Database, now: datetime) -> Model:
+def _default(database: Database, outdated: str | None, now: datetime) -> Model:
+    """Make the default model the champion, where there still is none, or still the outdated one."""
     from reversal import training
 
     with database.transaction() as transaction:
         model_versions.lock(transaction)
         row = model_versions.champion(transaction)
-        if row is None:
+        if row is None or row["version"] == outdated:
             made = training.train(training.recordings())
             model_versions.store(transaction, made.row, ModelState.CHALLENGER, now)
             model_versions.promote(transaction, made.row.version, now)
             row = model_versions.champion(transaction)
+            if outdated is not None:
+                _tell(transaction, outdated, made.row.version, now)
     if row is None:
         raise ModelRefused("The default model was trained, and is not there.")
     return loaded(row)
+
+
+def _tell(transaction: Transaction, outdated: str, version: str, now: datetime) -> None:
+    sentence = (
+        f"Model {outdated} was made by a release with other features, and cannot score now. The default model"
+        f" {version} scores in its place. To have one of your own again: manage.py model train, then use."
+    )
+    health.note_fault(transaction, "model", sentence, now)
+    notify(transaction, None, NotificationKind.PART_DOWN, part="reversal model", sentence=sentence)
 
 
 def _which(transaction: Transaction, version: str | None) -> str:

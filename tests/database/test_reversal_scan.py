@@ -1,14 +1,17 @@
 """The real scan: bars of a recording or of files, the default model, and people, at times of the tests' own."""
 
+import hashlib
+import json
 import math
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from database import scans
+from database import model_versions, scans
 from database.pool import Database
 from database.scans import Looked
-from reversal import scan
+from reversal import registry, scan
 from tests.database.scan_desk import NOON, later, settings_for, told, users
+from tests.log_lines import logged, named
 
 
 def write_hours(file: Path, count: int) -> None:
@@ -141,3 +144,32 @@ def test_a_bar_after_which_another_one_closed_is_left_out(database: Database) ->
     settings = settings_for(database.url)
     assert scan.scan(database, settings, NOON, later(minutes=59)).pairs == 1
     assert scan.scan(database, settings, NOON, later(hours=1, seconds=6)).pairs == 0
+
+
+def test_a_release_with_other_features_scores_with_its_own_default_and_says_so(database: Database) -> None:
+    """An old champion's file is refused by its features: nobody is left without a model, nor told by nobody."""
+    users(database, 1, min_confidence=0, only_with_edge=False, only_ml_enhanced=False)
+    default = registry.champion(database, NOON)
+    old = json.loads(default.content()) | {"version": "2020-01-01-00000000"}
+    old["features"] = [*old["features"][1:], "phase_of_the_moon"]
+    content = json.dumps(old).encode()
+    with database.transaction() as transaction:
+        transaction.execute(
+            "UPDATE model_versions SET version = %s, file = %s, file_hash = %s",
+            (old["version"], content, hashlib.sha256(content).hexdigest()),
+        )
+    with logged("reversal scan") as lines:
+        scores = [
+            scan.scan(database, settings_for(database.url), at, at + timedelta(seconds=6)).scores
+            for at in (NOON, later(hours=1))
+        ]
+    assert all(scores)
+    with database.transaction() as transaction:
+        states = {row["version"]: row["state"] for row in model_versions.versions(transaction)}
+        [news] = transaction.all("SELECT user_id, kind, content FROM notifications")
+        [fault] = transaction.all("SELECT subject, words, times FROM faults")
+    assert states == {old["version"]: "RETIRED", default.version: "CHAMPION"}
+    assert (news["user_id"], news["content"]["part"]) == (None, "reversal model")
+    assert (fault["subject"], fault["words"], fault["times"]) == ("model", news["content"]["sentence"], 1)
+    [(_, said)] = named(lines(), "does not fit this release")
+    assert "phase_of_the_moon" in said
