@@ -25,6 +25,7 @@ from database import duties, health, model_versions, reversal_wants, scans
 from database.pool import Database
 from database.scans import Claim, Looked
 from reversal import choosing, closing_day, monitor
+from reversal.sources.registry import missing_keys
 from reversal.wanted import wanted
 from settings import Settings, load
 
@@ -111,6 +112,8 @@ class ReversalWatch:
 
     def run(self) -> None:
         """Watch until `stop`; a database that goes away is waited for."""
+        for words in missing_keys(self._settings):
+            logger.error("%s: no bars come from there", words)
         threads = [
             threading.Thread(target=self._do, args=(duty,), name=duty.name, daemon=True)
             for duty in self._duties

@@ -7,6 +7,7 @@ from administration.console import Console
 from administration.finding import Finding, moment
 from database import health, reversal_reading, scans
 from database.pool import Row
+from reversal.sources.registry import missing_keys
 
 PART = "reversal watch"
 # There is a scan every five minutes, and it may last four
@@ -26,6 +27,8 @@ def reversal_watch(console: Console) -> Iterator[Finding]:
         yield Finding(subject=PART, words="switched off (REVERSAL_WATCHES=0)")
         return
     yield _life(beat)
+    for words in missing_keys(console.settings):
+        yield Finding(subject="reversal prices", words=words, mend="set it, or choose another source")
     if newest is not None:
         yield _scan(newest, now, is_alive=beat is not None and bool(beat["alive"]))
     for feed in feeds:

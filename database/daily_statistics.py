@@ -159,7 +159,8 @@ _STORE = """
               FROM user_trades
              WHERE status = 'closed' AND close_time >= %(since)s AND close_time < %(until)s) AS trades,
            (SELECT count(*), avg(model_ms) AS model_ms,
-                   count(*) FILTER (WHERE failure IS NOT NULL OR (finished_at IS NULL AND late IS NULL)) AS failed
+                   count(*) FILTER (WHERE scan_result(scans) IN ('FAILED', 'NO_PRICES')
+                                    OR (finished_at IS NULL AND late IS NULL)) AS failed
               FROM scans WHERE due_at >= %(since)s AND due_at < %(until)s) AS looks,
            (SELECT count(*) FILTER (WHERE discord_notified) AS sent, count(failed_at) AS failed FROM trade_updates
              WHERE created_at >= %(since)s AND created_at < %(until)s) AS updates

@@ -110,7 +110,7 @@ def scanning(transaction: Transaction) -> Row:
     """
     return transaction.one(
         """
-        WITH newest AS (SELECT * FROM scans ORDER BY due_at DESC LIMIT 1)
+        WITH newest AS (SELECT * FROM scans WHERE due_at <= now() ORDER BY due_at DESC LIMIT 1)
         SELECT beats.alive, beats.beat_at, newest.due_at, newest.started_at, newest.finished_at, newest.timeframes,
                newest.pairs, newest.scores, newest.notifications, newest.model_ms, newest.failure
           FROM (SELECT coalesce(bool_or(beat_at > now() - interval '15 s'), false) AS alive, max(beat_at) AS beat_at

@@ -48,15 +48,19 @@ class Looked:
 def claim(
     transaction: Transaction, due_at: datetime, timeframes: Sequence[str], now: datetime
 ) -> Claim | None:
-    """Take a scan; None where it is another's, or done, or was looked at within the last five minutes."""
+    """Take a scan; None where it is another's, or done, or was looked at within the last five minutes.
+
+    One that was done before its bars closed, by a clock that was ahead, is not done.
+    """
     row = transaction.maybe(
         """
         INSERT INTO scans AS scan (due_at, started_at, timeframes) VALUES (%(due)s, %(now)s, %(timeframes)s)
         ON CONFLICT (due_at) DO UPDATE
            SET started_at = excluded.started_at, timeframes = excluded.timeframes, finished_at = NULL,
-               attempts = scan.attempts + 1
+               attempts = scan.attempts + 1, noted_at = excluded.noted_at
          WHERE (scan.finished_at IS NULL OR scan.failure IS NOT NULL
                 OR (scan.late > 0 AND scan.due_at >= %(hopeless)s)) AND scan.started_at <= %(stale)s
+            OR (scan.finished_at IS NOT NULL AND scan.noted_at < scan.due_at AND excluded.noted_at >= scan.due_at)
         RETURNING id, due_at, started_at
         """,
         {"due": due_at, "now": now, "timeframes": list(timeframes)}
@@ -127,14 +131,15 @@ def tell_of_failures(transaction: Transaction, now: datetime) -> None:
     """
     row = transaction.one(
         """
-        WITH worked AS (SELECT max(due_at) AS due_at FROM scans WHERE failure IS NULL AND pairs > 0)
+        WITH worked AS (SELECT max(due_at) AS due_at FROM scans
+                         WHERE failure IS NULL AND pairs > 0 AND due_at <= %(now)s)
         SELECT coalesce(sum(attempts), 0) AS attempts, min(started_at) AS since,
                (array_agg(failure ORDER BY scans.due_at DESC))[1] AS failure
           FROM scans CROSS JOIN worked
-         WHERE failure IS NOT NULL AND scans.due_at > %s
+         WHERE failure IS NOT NULL AND scans.due_at > %(since)s AND scans.due_at <= %(now)s
            AND scans.due_at > coalesce(worked.due_at, '-infinity')
         """,
-        (now - LOOKED_BACK,),
+        {"now": now, "since": now - LOOKED_BACK},
     )
     if row["attempts"] >= TOLD_AFTER:
         _tell_once(transaction, row, now)
@@ -145,7 +150,9 @@ def tell_of_failures(transaction: Transaction, now: datetime) -> None:
 def newest(transaction: Transaction) -> Row | None:
     """Return the scan that was due last: `due_at`, `started_at`, `finished_at` and `failure`."""
     return transaction.maybe(
-        "SELECT due_at, started_at, finished_at, failure FROM scans ORDER BY due_at DESC LIMIT 1"
+        """
+        SELECT due_at, started_at, finished_at, failure FROM scans WHERE due_at <= now() ORDER BY due_at DESC LIMIT 1
+        """
     )
 
 

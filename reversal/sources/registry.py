@@ -13,6 +13,10 @@ from reversal.sources.replay import ReplaySource
 from settings import Settings
 
 OFF = "off"
+KEYS: Mapping[str, tuple[str, ...]] = {
+    "alpha_vantage": ("ALPHA_VANTAGE_API_KEY",),
+    "alpaca": ("ALPACA_DATA_KEY_ID", "ALPACA_DATA_SECRET_KEY"),
+}
 
 
 def source_of(pair: str, settings: Settings) -> BarSource | None:
@@ -38,6 +42,21 @@ def chosen(kind: MarketKind, settings: Settings) -> str:
 def setting_of(kind: MarketKind) -> str:
     """Return the name of the setting that chooses the source of a kind of market."""
     return f"REVERSAL_{kind}_SOURCE"
+
+
+def missing_keys(settings: Settings) -> list[str]:
+    """Return in words which chosen sources lack keys, and so can give no bars."""
+    return [
+        f"{setting_of(kind)} is {name}, and {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+        for kind in MarketKind
+        if (name := chosen(kind, settings)) in KEYS
+        and (missing := [each for each in KEYS[name] if not _has(settings, each)])
+    ]
+
+
+def _has(settings: Settings, name: str) -> bool:
+    key = getattr(settings, name.lower())
+    return key is not None and bool(key.get_secret_value())
 
 
 @lru_cache(maxsize=16)

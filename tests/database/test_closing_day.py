@@ -190,6 +190,15 @@ class TestFigures:
         day.close()
         assert (day.figures()["scans"], day.figures()["scans_failed"]) == (2, 1)
 
+    def test_a_scan_to_which_no_source_gave_a_bar_failed(self, day: Day) -> None:
+        ended = {"finished_at": MORNING, "pairs": 2}
+        for hours, looked in enumerate(
+            ({"late": 2, "scores": 0}, {"late": 1, "scores": 2}, {"late": 0, "scores": 0})
+        ):
+            day.scan(MORNING + timedelta(hours=hours), **ended, **looked)
+        day.close()
+        assert (day.figures()["scans"], day.figures()["scans_failed"]) == (3, 1)
+
     def test_a_scan_that_looks_for_late_bars_again_is_no_failure(self, day: Day) -> None:
         day.scan(MORNING, pairs=2, late=1)
         day.close()

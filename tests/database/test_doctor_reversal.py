@@ -92,3 +92,14 @@ def test_prices_that_do_not_come_are_named(said: Callable[..., list[str]], datab
     [line] = said()[1:]
     assert line.startswith("FAULT  prices of EUR/USD 1 Hour (alpha_vantage): none since ")
     assert "The key was refused. To mend it, " in line
+
+
+def test_a_chosen_source_without_its_keys_is_a_fault(
+    said: Callable[..., list[str]], database: Database
+) -> None:
+    beat(database)
+    [line] = said(REVERSAL_CRYPTO_SOURCE="alpaca")[1:]
+    assert line == (
+        "FAULT  reversal prices: REVERSAL_CRYPTO_SOURCE is alpaca, and ALPACA_DATA_KEY_ID and ALPACA_DATA_SECRET_KEY"
+        " are missing. To mend it, set it, or choose another source."
+    )

@@ -7,19 +7,21 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from core.bar import opening
-from database import scans
+from database import reversal_reading, scans
 from database.pool import Database, Row
 from database.scans import Looked
 from reversal import choosing
-from reversal_watch import ReversalWatch
+from reversal_watch import NOTHING, ReversalWatch
 from tests.database.scan_desk import NOON, later, settings_for, users
+from tests.log_lines import logged, named
 
 ROOT = Path(__file__).resolve().parents[2]
 WAIT_SECONDS = 240
@@ -125,6 +127,32 @@ class TestClaims:
             scans.fail(transaction, first, "no model", later(seconds=2))
         assert self.claim(database, later(seconds=299)) is None
         assert self.claim(database, later(seconds=300)) is not None
+
+    def test_one_that_a_clock_did_before_its_bars_closed_is_done_when_they_have(
+        self, database: Database
+    ) -> None:
+        early = self.claim(database, later(seconds=6))
+        assert early is not None
+        with database.transaction() as transaction:
+            scans.finish(transaction, early, NOTHING, later(seconds=7))
+            transaction.execute("UPDATE scans SET noted_at = due_at - interval '3 hours'")
+        assert self.claim(database, later(seconds=5)) is not None
+        assert self.claim(database, later(seconds=6)) is None
+
+    def test_one_dated_ahead_hides_nothing(self, database: Database) -> None:
+        ahead = datetime.now(UTC) + timedelta(hours=3)
+        with database.transaction() as transaction:
+            first = scans.claim(transaction, ahead, ("1 Hour",), ahead)
+            assert first is not None
+            scans.finish(transaction, first, replace(NOTHING, pairs=3), ahead)
+            assert scans.newest(transaction) is None
+            assert reversal_reading.scanning(transaction)["due_at"] is None
+            for minutes in (0, 5, 10):
+                failed = scans.claim(transaction, later(minutes=minutes), ("5 Min",), later(minutes=minutes))
+                assert failed is not None
+                scans.fail(transaction, failed, "no model", later(minutes=minutes))
+            scans.tell_of_failures(transaction, later(minutes=11))
+            assert transaction.value("SELECT count(*) FROM notifications") == 1
 
     def test_a_scan_that_lives_is_over_before_another_may_take_it(self) -> None:
         assert timedelta(seconds=scans.LIMIT_SECONDS) < scans.TAKEN_OVER_AFTER
@@ -338,6 +366,15 @@ def model(database: Database, made_at: datetime) -> None:
             """,
             {"at": made_at},
         )
+
+
+def test_a_source_without_its_key_is_named_at_the_start(desk: Callable[..., Desk]) -> None:
+    with logged("reversal watch") as lines:
+        watch = desk().another(ENDS_WELL, reversal_forex_source="alpha_vantage")
+        watch.stop()
+        watch.run()
+    words = "REVERSAL_FOREX_SOURCE is alpha_vantage, and ALPHA_VANTAGE_API_KEY is missing"
+    assert [said for _, said in named(lines(), words)] == [f"{words}: no bars come from there"]
 
 
 @pytest.mark.parametrize(("days", "age", "trains"), [(0, 400, False), (30, 29, False), (30, 30, True)])

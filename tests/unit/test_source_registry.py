@@ -13,7 +13,7 @@ from reversal.sources.alpha_vantage import AlphaVantage
 from reversal.sources.base import Allowance, SourceRefused, origin_of
 from reversal.sources.ccxt_bars import CcxtBars
 from reversal.sources.csv_folder import CsvFolder
-from reversal.sources.registry import source_of
+from reversal.sources.registry import missing_keys, source_of
 from reversal.sources.replay import ReplaySource
 from settings import Settings, SettingsError
 
@@ -53,6 +53,17 @@ def test_the_setting_of_its_kind_chooses_a_pairs_source(
     assert origin_of(source).name == value
     assert source_of(pair, chosen) is source
     assert source_of(pair, settings(**{setting: "off"})) is None
+
+
+def test_keys_that_a_chosen_source_lacks_are_named() -> None:
+    assert missing_keys(settings()) == []
+    chosen = {"REVERSAL_FOREX_SOURCE": "alpha_vantage", "REVERSAL_STOCK_SOURCE": "alpaca"}
+    assert missing_keys(settings(**chosen, ALPACA_DATA_KEY_ID="PK1")) == [
+        "REVERSAL_FOREX_SOURCE is alpha_vantage, and ALPHA_VANTAGE_API_KEY is missing",
+        "REVERSAL_STOCK_SOURCE is alpaca, and ALPACA_DATA_SECRET_KEY is missing",
+    ]
+    keys = {"ALPHA_VANTAGE_API_KEY": "k", "ALPACA_DATA_KEY_ID": "PK1", "ALPACA_DATA_SECRET_KEY": "s"}
+    assert missing_keys(settings(**chosen, **keys)) == []
 
 
 def test_what_is_no_pair_is_an_error() -> None:
