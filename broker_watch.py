@@ -25,6 +25,7 @@ from bot_engine import Desk, desk_for
 from brokers.base import OrderStream
 from core.errors import BrokerError, Rejected
 from core.order import Order
+from database import paper
 from engine.counting import keep_counts
 from engine.monitor import watch_risk
 from engine.reconcile import note_status, reconcile
@@ -34,7 +35,9 @@ from settings import Settings, load
 
 TICK_SECONDS = 0.25
 CLAIM_SECONDS = 2.0
-CLAIMS_AT_ONCE = 8
+# Of what is free a quarter at a time, so that others get theirs, and a thousand are taken within half a minute
+CLAIMED_SHARE = 4
+FEWEST_CLAIMS = 8
 ADVANCE_SECONDS = 1.0
 STREAM_RETRY_SECONDS = 60.0
 HURRY_SECONDS = 5.0
@@ -126,12 +129,15 @@ class BrokerWatch:
     def _hold_leases(self) -> None:
         with ExitStack() as stack:
             session = stack.enter_context(self._desk.database.session())
-            claim_at = 0.0
+            claim_at = advance_at = 0.0
             while not self._stopping.is_set():
                 if time.monotonic() >= claim_at:
                     self._claim(session)
                     keep_counts(self._desk)
                     claim_at = time.monotonic() + CLAIM_SECONDS
+                if time.monotonic() >= advance_at:
+                    self._move_on_what_rests(session)
+                    advance_at = time.monotonic() + ADVANCE_SECONDS
                 self._do_what_is_due()
                 self._stopping.wait(TICK_SECONDS)
 
@@ -141,8 +147,9 @@ class BrokerWatch:
             health.beat(transaction, "broker watch", self._name, self._desk.now())
             present = {connection.id: connection.broker for connection in bots.all_connections(transaction)}
             free = sorted(present.keys() - set(self._watches))
-            claimed = lanes.claim_connections(transaction, free, CLAIMS_AT_ONCE)
-            sealed = {id: bots.sealed_credentials(transaction, id) for id in {*claimed, *self._watches}}
+            at_most = max(FEWEST_CLAIMS, len(free) // CLAIMED_SHARE)
+            claimed = lanes.claim_connections(transaction, free, at_most)
+            sealed = lanes.sealed_of(transaction, [*claimed, *self._watches])
             kill_switch.finish_flattened(transaction)
             bots.archive_closed(transaction)
             unpriced = risk.unpriced_connections(transaction)
@@ -167,7 +174,7 @@ class BrokerWatch:
         watch.duties = {
             "risk": Duty(work=lambda: self._watch_risk(connection_id)),
             "reconcile": Duty(work=lambda: self._reconcile(connection_id)),
-            "advance": Duty(work=lambda: self._advance(connection_id)),
+            "advance": Duty(work=lambda: self._advance(connection_id), due=math.inf),
         }
         self._restart_stream(watch)
         logger.info("watching connection %s", connection_id)
@@ -224,6 +231,14 @@ class BrokerWatch:
             watch_risk(self._desk, session, connection_id)
         return float(self._settings.risk_interval_seconds)
 
+    def _move_on_what_rests(self, session: Session) -> None:
+        """Have the paper accounts that wait for a fill moved on: one question, however many accounts there are."""
+        with session.transaction() as transaction:
+            resting = paper.accounts_with_open_orders(transaction)
+        for connection_id in resting & self._watches.keys():
+            duty = self._watches[connection_id].duties["advance"]
+            duty.due = min(duty.due, time.monotonic())
+
     def _advance(self, connection_id: int) -> float:
         """Let a broker that lives in our own process move its resting orders on."""
         broker = self._desk.broker(connection_id)
@@ -232,7 +247,7 @@ class BrokerWatch:
             return math.inf
         for order in advance(self._desk.now()):
             self._book(order, "poll")
-        return ADVANCE_SECONDS
+        return math.inf
 
     def _restart_stream(self, watch: Watch) -> None:
         self._stop_stream(watch)

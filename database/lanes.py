@@ -69,14 +69,24 @@ def hold_lane(database: Database, lane_id: int) -> Iterator[Session | None]:
 
 
 def claim_connections(transaction: Transaction, connection_ids: list[int], at_most: int) -> list[int]:
-    """Take the leases of connections that nobody holds, for as long as the session's connection lives."""
-    claimed: list[int] = []
-    for connection_id in connection_ids:
-        if len(claimed) == at_most:
-            break
-        if transaction.value("SELECT pg_try_advisory_lock(%s, %s)", (CONNECTION_LOCKS, connection_id)):
-            claimed.append(connection_id)
-    return claimed
+    """Take the leases of connections that nobody holds, for as long as the session's connection lives.
+
+    One statement, whatever number there is: who waits for leases that another holds asks for all of them.
+    """
+    # Each lock is tried when its row's turn comes, and the limit ends the turns.
+    sql = prepared(
+        "SELECT id FROM unnest(%s) AS id WHERE pg_try_advisory_lock(%s, id::integer) LIMIT %s",
+        "bigint[], integer, integer",
+    )
+    rows = transaction.all(sql, (connection_ids, CONNECTION_LOCKS, at_most))
+    return [row["id"] for row in rows]
+
+
+def sealed_of(transaction: Transaction, connection_ids: list[int]) -> dict[int, bytes | None]:
+    """Return the sealed credentials of connections, None for one that has none."""
+    sql = prepared("SELECT id, credentials_sealed FROM user_api_keys WHERE id = ANY(%s)", "bigint[]")
+    rows = transaction.all(sql, (connection_ids,))
+    return {row["id"]: row["credentials_sealed"] and bytes(row["credentials_sealed"]) for row in rows}
 
 
 def has_unconfirmed_gap(transaction: Transaction, connection_id: int) -> bool:

@@ -23,6 +23,7 @@ from core.errors import Rejected, Unavailable, Unknown
 from core.instrument import AssetClass
 from core.order import OrderState, Side
 from database.pool import Database, Row, Transaction
+from database.prepared import prepared
 
 LOCK_TIMEOUT_SECONDS = 8
 ORDER_COLUMNS = tuple(field.name for field in fields(SimulatedOrder))
@@ -109,6 +110,16 @@ def open_orders(transaction: Transaction, connection_id: int) -> list[SimulatedO
         (connection_id,),
     )
     return [_order(row) for row in rows]
+
+
+def accounts_with_open_orders(transaction: Transaction) -> set[int]:
+    """Return the connections whose paper account has an order that is not final."""
+    rows = transaction.all(
+        prepared(
+            "SELECT DISTINCT connection_id FROM paper_orders WHERE state IN ('SUBMITTED', 'PARTIALLY_FILLED')"
+        )
+    )
+    return {row["connection_id"] for row in rows}
 
 
 def is_used(transaction: Transaction, connection_id: int, client_order_id: str) -> bool:

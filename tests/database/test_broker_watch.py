@@ -2,12 +2,15 @@
 
 import json
 import threading
-from contextlib import closing
+from contextlib import ExitStack, closing
 from decimal import Decimal
 
-from bot_database import Database, bots
+from bot_database import Database, bots, lanes
 from bot_engine import desk_for
 from broker_watch import THREADS, BrokerWatch
+from brokers.paper import PaperBroker
+from brokers.simulator import Rules
+from core.order import OrderIntent, OrderState, OrderType, Side
 from encryption import Vault, new_key
 from settings import Settings
 from tests.alpaca_server.local import Control, running_server
@@ -80,3 +83,70 @@ def reconciled(database: Database) -> list[int]:
     with database.transaction() as transaction:
         rows = transaction.all("SELECT id FROM user_api_keys WHERE reconciled_at IS NOT NULL ORDER BY id")
     return [row["id"] for row in rows]
+
+
+def on_paper(database: Database, count: int) -> tuple[Settings, list[int]]:
+    """Make users with an account on paper each."""
+    with running_server() as alpaca:
+        settings = settings_for(database, alpaca)
+    return settings, [connect(database, settings, "paper", f"paper{number}") for number in range(count)]
+
+
+def test_a_watch_takes_a_quarter_of_what_is_free_and_leaves_the_rest_to_others(database: Database) -> None:
+    settings, everything = on_paper(database, 100)
+    with ExitStack() as stack:
+        own = stack.enter_context(closing(Database(database.url)))
+        one, other = (BrokerWatch(settings, desk_for(settings, own)) for _ in range(2))
+        first, second = (stack.enter_context(database.session()) for _ in range(2))
+        for watch in (one, other):
+            stack.enter_context(closing(watch._loop))
+        one._claim(first)
+        other._claim(second)
+        assert (len(one._watches), len(other._watches)) == (25, 25)
+        for _ in range(8):
+            one._claim(first)
+        assert one._watches.keys() | other._watches.keys() == set(everything)
+        assert not one._watches.keys() & other._watches.keys()
+
+
+def test_a_lease_comes_with_the_connections_keys(database: Database) -> None:
+    settings, (on_paper_one,) = on_paper(database, 1)
+    with_keys = connect(database, settings, "alpaca", "PK1")
+    with database.transaction() as transaction:
+        kept = bots.sealed_credentials(transaction, with_keys)
+        transaction.execute(
+            "UPDATE user_api_keys SET credentials_sealed = NULL WHERE id = %s", (on_paper_one,)
+        )
+        found = lanes.sealed_of(transaction, [on_paper_one, with_keys])
+    assert found == {on_paper_one: None, with_keys: kept}
+    assert kept
+
+
+def test_what_rests_on_paper_is_moved_on_and_nobody_else_is_asked(database: Database) -> None:
+    """An order too large to fill at once leaves a rest, which only the watch fills."""
+    settings, (with_rest, without) = on_paper(database, 2)
+    intent = OrderIntent(
+        client_order_id="rest",
+        symbol="BTC/USD",
+        side=Side.BUY,
+        quantity=Decimal("0.5"),
+        order_type=OrderType.MARKET,
+    )
+    broker = PaperBroker(database, with_rest, rules=Rules(full_fill_notional=Decimal(1000)))
+    assert broker.submit(intent).state is OrderState.PARTIALLY_FILLED
+    with closing(Database(database.url, size=2 * THREADS + 11)) as own:
+        watch = BrokerWatch(settings, desk_for(settings, own))
+        # Closed, which frees the leases that `run` takes again
+        with closing(Database(database.url)) as leases, leases.session() as session:
+            watch._claim(session)
+            watch._move_on_what_rests(session)
+            due = {id: each.duties["advance"].is_due() for id, each in watch._watches.items()}
+        assert due == {with_rest: True, without: False}
+        watch._release()
+        running = threading.Thread(target=watch.run)
+        running.start()
+        try:
+            wait_for(lambda: not broker.open_orders(), 60)
+        finally:
+            watch.stop()
+            running.join(60)
