@@ -235,6 +235,7 @@ def measure(stage: Stage, size: Size) -> None:
     sides = _both(stage)
     trade(stage, "PostgreSQL beside them", sides, size.rounds, size)
     stage.stop(sides[ONE])
+    stage.add_watches(sides[MANY], 2)
     Faults(stage, sides[MANY]).run()
     stage.stop(sides[MANY])
     if stage.machines.separate:

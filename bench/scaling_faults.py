@@ -11,6 +11,7 @@ from bench import ground
 from bench.scaling_books import TAKEN, judge
 from bench.scaling_client import Answer, Errand, send
 from bench.scaling_stage import Process, Side, Stage
+from database.lanes import CONNECTION_LOCKS, LANE_LOCKS
 
 PER_SECOND = 6.0
 SECONDS = 37.0
@@ -19,9 +20,10 @@ BURST, BURST_CONNECTIONS = 60, 12
 INTO_THE_BURST = 20
 LOOK_SECONDS = 0.1
 PATIENCE_SECONDS = 90
+LONGEST_LEASE_SECONDS = 60
 _HELD = """
-    SELECT locks.objid::bigint AS lane FROM pg_locks AS locks JOIN pg_stat_activity AS sessions USING (pid)
-     WHERE locktype = 'advisory' AND classid = 1 AND granted AND datname = current_database()
+    SELECT locks.objid::bigint AS key FROM pg_locks AS locks JOIN pg_stat_activity AS sessions USING (pid)
+     WHERE locktype = 'advisory' AND classid = %s AND granted AND datname = current_database()
        AND client_addr = %s::inet
 """
 _SESSIONS = """
@@ -51,6 +53,8 @@ class Told:
     killed: Loss | None = None
     cut: Loss | None = None
     back_after: float | None = None
+    connections: int = 0
+    watched_after: float | None = None
 
 
 class Faults:
@@ -100,25 +104,43 @@ class Faults:
             time.sleep(0.02)
         return thread
 
-    def _kill(self) -> Loss:
+    def _kill(self) -> Loss | None:
+        """Kill a server and a worker; without machines of their own nobody can tell whose locks are whose."""
         burst = self._burst(10_000_000)
         web, worker = self._side.webs[0], self._side.workers[0]
         loss = Loss(at=time.time(), held=_held(self._side, worker))
         for process in (worker, web):
             _kill_tree(process.pid)
-        _follow(self._side, worker, loss)
+        if self._stage.machines.separate:
+            _follow(self._side, worker, loss)
         burst.join()
-        return loss
+        return loss if self._stage.machines.separate else None
 
     def _cut(self) -> Loss:
         burst = self._burst(20_000_000)
-        worker = self._side.workers[1]
+        worker, watch = self._side.workers[1], self._side.watches[0]
         loss = Loss(at=time.time(), held=[])
         self._stage.machines.cut(worker.machine)
         loss.held = _held(self._side, worker)
+        watching = threading.Thread(target=self._cut_watch, args=(watch,))
+        watching.start()
         _follow(self._side, worker, loss)
         burst.join()
+        watching.join()
         return loss
+
+    def _cut_watch(self, watch: Process) -> None:
+        """Cut a broker watch off and note when the other one watches all that it watched."""
+        began = time.monotonic()
+        theirs = set(_held(self._side, watch, CONNECTION_LOCKS))
+        self._told.connections = len(theirs)
+        self._stage.machines.cut(watch.machine)
+        other = self._side.watches[1]
+        while time.monotonic() - began < LONGEST_LEASE_SECONDS:
+            if theirs <= set(_held(self._side, other, CONNECTION_LOCKS)):
+                self._told.watched_after = time.monotonic() - began
+                return
+            time.sleep(LOOK_SECONDS)
 
     def _mend(self) -> float | None:
         """Put the plug back and return the seconds until that worker hears bells again."""
@@ -159,7 +181,10 @@ def _show(side: Side, told: Told) -> None:
         if loss is not None:
             rows += _rows_of(side, name, loss)
     if told.back_after is not None:
-        rows.append(("the worker that was cut off hears bells again after", f"{told.back_after:.1f} s"))
+        rows.append(("cut off: plugged in, the worker hears bells again after", f"{told.back_after:.1f} s"))
+    if told.connections:
+        words = f"a broker watch cut off: its {told.connections} connections watched by the other after"
+        rows.append((words, _seconds(told.watched_after)))
     ground.table(f"Faults amid alerts ({ground.load_words()})", ("", "measured"), rows)
     print(f"  books: {judge(side.database, told.answers)}")
 
@@ -180,9 +205,10 @@ def _seconds(seconds: float | None) -> str:
     return "not in this run" if seconds is None else f"{seconds:.1f} s"
 
 
-def _held(side: Side, worker: Process) -> list[int]:
+def _held(side: Side, process: Process, kind: int = LANE_LOCKS) -> list[int]:
+    """Return the lanes, or connections, whose locks a machine holds."""
     with side.database.transaction() as transaction:
-        return [int(row["lane"]) for row in transaction.all(_HELD, (worker.machine.address,))]
+        return [int(row["key"]) for row in transaction.all(_HELD, (kind, process.machine.address))]
 
 
 def _count(side: Side) -> int:

@@ -129,11 +129,11 @@ class Machines:
         ip("link", "set", machine.port, "up")
 
     def _end(self) -> None:
-        for machine in self._made:
-            for process in machine.processes:
-                process.kill()
-                process.wait(10)
-        for machine in (*self._made, self._bridge):
+        for process in (process for machine in self._made for process in machine.processes):
+            process.kill()
+            process.wait(10)
+        everything: list[Machine | None] = [*self._made, self._bridge]
+        for machine in everything:
             if machine is not None and machine.holder is not None:
                 machine.holder.kill()
                 machine.holder.wait(10)

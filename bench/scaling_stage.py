@@ -73,6 +73,7 @@ class Side:
     database: Database
     webs: list[Process] = field(default_factory=list)
     workers: list[Process] = field(default_factory=list)
+    watches: list[Process] = field(default_factory=list)
     next_number: int = 1
 
     @property
@@ -123,9 +124,10 @@ class Stage:
 
     def stop(self, side: Side) -> None:
         """End a side's processes; its database stays."""
-        for process in (*side.webs, *side.workers):
+        processes = (*side.webs, *side.workers, *side.watches)
+        for process in processes:
             process.popen.terminate()
-        for process in (*side.webs, *side.workers):
+        for process in processes:
             process.popen.wait(30)
 
     def processor_seconds(self) -> dict[str, float]:
@@ -140,6 +142,17 @@ class Stage:
         lines = [process for process in self.server_machine.processes if process.poll() is None]
         found["slow line"] = sum(tree_seconds(line.pid) for line in lines)
         return found
+
+    def add_watches(self, side: Side, count: int) -> None:
+        """Start broker watches for a side and return when every connection is watched."""
+        more = {"DATABASE_URL": self.url(side.name)}
+        for number in range(count):
+            name = f"{side.name}-watch{number}"
+            machine = self.machines.machine()
+            side.watches.append(self._start(machine, [sys.executable, "broker_watch.py"], more, name))
+        deadline = time.monotonic() + START_SECONDS
+        while unwatched(side) and time.monotonic() < deadline:
+            time.sleep(0.1)
 
     def _copy_database(self, name: str) -> None:
         with closing(psycopg2.connect(self.url("postgres"))) as connection:
@@ -248,6 +261,20 @@ def tree_seconds(pid: int) -> float:
         return float(total) + sum(tree_seconds(child.pid) for child in root.children())
     except psutil.Error:
         return 0.0
+
+
+def unwatched(side: Side) -> list[int]:
+    """Return the connections that no broker watch holds."""
+    with side.database.transaction() as transaction:
+        return [int(row["id"]) for row in transaction.all(_UNWATCHED)]
+
+
+_UNWATCHED = """
+    SELECT id FROM user_api_keys WHERE id NOT IN (
+        SELECT objid::bigint FROM pg_locks
+         WHERE locktype = 'advisory' AND classid = 2 AND granted
+           AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+"""
 
 
 def _wait_until_ready(side: Side, folder: Path) -> None:
