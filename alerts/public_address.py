@@ -5,9 +5,10 @@ ask its own services, its neighbours or the cloud's metadata address.
 """
 
 import ipaddress
+import socket
 from collections.abc import Sequence
 
-from core.addresses import Network, networks
+from core.addresses import Network, is_in, networks
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -36,6 +37,7 @@ CLOSED = networks(
     )
 )
 GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
+DISCARD = 9
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
@@ -44,10 +46,11 @@ class NotPublic(Exception):
 
 
 def only_public(addresses: Sequence[str], allowed: Sequence[Network] = ()) -> Sequence[str]:
-    """Return the addresses where every one is public or in an allowed network; raise `NotPublic`."""
-    if not addresses or not all(is_public(address, allowed) for address in addresses):
+    """Return the addresses where every one may be asked by a stranger's wish; raise `NotPublic`."""
+    if not addresses or not all(_may_be_asked(address, allowed) for address in addresses):
         raise NotPublic(
-            "the host leads to a private, local or reserved address, and requests there are not allowed;"
+            "the host leads to a private, local or reserved address or to this machine, and requests there are"
+            " not allowed;"
             " whoever runs this server may allow a network (ALERT_WEBHOOK_NETWORKS)"
         )
     return addresses
@@ -64,6 +67,24 @@ def is_public(address: str, allowed: Sequence[Network] = ()) -> bool:
     if isinstance(meant, ipaddress.IPv6Address) and meant not in GLOBAL_UNICAST:
         return False
     return not any(meant in network for network in CLOSED)
+
+
+def is_own(address: str) -> bool:
+    """Tell whether an address is this machine's own: from here it is reached past the firewall before it.
+
+    Nothing is sent: a socket for datagrams, when connected, says from which address it would send.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((address, DISCARD))
+        except OSError:
+            return False
+        return bool(probe.getsockname()[0] == address)
+
+
+def _may_be_asked(address: str, allowed: Sequence[Network]) -> bool:
+    return is_in(address, allowed) or (is_public(address, allowed) and not is_own(address))
 
 
 def _meant(address: Address) -> Address:

@@ -24,6 +24,14 @@ def address_behind(peer: str, forwarded: Sequence[str], proxies: Sequence[Networ
     return address if _parsed(address) else peer
 
 
+def counted_as(address: str) -> str:
+    """Return what an address counts as where attempts are limited: whoever has one of IPv6 has its whole /64."""
+    parsed = _parsed(address)
+    if isinstance(parsed, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((parsed, 64), strict=False))
+    return address if parsed is None else str(parsed)
+
+
 def is_in(address: str, networks: Sequence[Network]) -> bool:
     """Tell whether an address lies in one of the networks."""
     parsed = _parsed(address)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from core.addresses import counted_as
 from database import second_factor
 from database.accounts import HASHER, LONGEST_PASSWORD, User, digest, user_from
 from database.pool import Database, Row, Transaction
@@ -237,7 +238,8 @@ def sessions_of(transaction: Transaction, user_id: int, now: datetime) -> list[R
     )
 
 
-def _begin_attempt(transaction: Transaction, email: str, address: str, now: datetime) -> int:
+def _begin_attempt(transaction: Transaction, email: str, sender: str, now: datetime) -> int:
+    address = counted_as(sender)
     transaction.execute("SELECT pg_advisory_xact_lock(%s, hashtext(lower(%s)))", (ATTEMPT_LOCK, email))
     if _is_over_limit(transaction, email, address, now):
         raise TooManyAttempts(TOO_MANY)

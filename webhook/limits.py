@@ -13,6 +13,7 @@ from typing import ParamSpec
 
 from flask import Response, request
 
+from core.addresses import counted_as
 from webhook.errors import ApiError
 from webhook.services import client_address, services
 
@@ -23,7 +24,7 @@ View = Callable[Arguments, Response]
 
 def limit_address() -> None:
     """Count a request for its address, whatever it wants; raise 429 where it is one too many."""
-    _count(f"address {client_address()}", services().settings.webhook_requests_per_minute)
+    _count(f"address {counted_as(client_address())}", services().settings.webhook_requests_per_minute)
 
 
 def limited_by_token(view: View[Arguments]) -> View[Arguments]:
@@ -44,7 +45,7 @@ def limited_explaining(view: View[Arguments]) -> View[Arguments]:
 
     @wraps(view)
     def counted(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Response:
-        _count(f"explaining {client_address()}", EXPLANATIONS_PER_MINUTE)
+        _count(f"explaining {counted_as(client_address())}", EXPLANATIONS_PER_MINUTE)
         return view(*args, **kwargs)
 
     return counted
