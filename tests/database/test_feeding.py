@@ -1,4 +1,4 @@
-"""Bars are fetched once, kept as they first came, and nothing stands in for those that do not come."""
+"""Bars are fetched once, by one process at a time, and no more of them than is wanted."""
 
 import os
 import subprocess
@@ -6,109 +6,28 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-import settings as settings_module
 from core.bar import length
-from core.pips import MarketKind
 from database import market_bars
-from database.market_bars import FaultKind
-from database.pool import Database, Row
+from database.pool import Database
 from reversal import feeding
-from reversal.market_hours import may_be, openings
 from reversal.sources.base import origin_of
 from reversal.sources.registry import source_of
-from settings import Settings
+from tests.database.feed_desk import AAPL, COIN, HOUR, MINUTE, NOW, Desk, feed_desk, settings_for, values_for
 from tests.faults import FaultKind as Trouble
-from tests.price_server import KEY, SECRET, Prices, price, price_server
 
-# A Wednesday, a little after the hour
-NOW = datetime(2026, 3, 18, 15, 1, tzinfo=UTC)
-HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
-AAPL, COIN = ("AAPL", "1 Hour"), ("BTC/USD", "1 Hour")
 NO_PATIENCE = timedelta(0)
 ROOT = Path(__file__).parents[2]
 
 
-@dataclass(slots=True)
-class Desk:
-    """The services, a database, and settings that lead to both."""
-
-    database: Database
-    settings: Settings
-    prices: Prices
-    now: datetime = NOW
-
-    def refresh(self, *wanted: tuple[str, str], **more: Any) -> dict[tuple[str, str], str]:
-        """Refresh at the desk's time; the services forget what they were asked before."""
-        self.prices.requests.clear()
-        self.prices.now = self.now
-        return feeding.refresh(self.database, self.settings, wanted, self.now, **more)
-
-    def later(self, time: timedelta, *wanted: tuple[str, str], **more: Any) -> dict[tuple[str, str], str]:
-        """Let time go by, and refresh."""
-        self.now += time
-        return self.refresh(*wanted, **more)
-
-    def bars(self, wanted: tuple[str, str]) -> list[Row]:
-        with self.database.transaction() as transaction:
-            return transaction.all(
-                "SELECT * FROM market_bars WHERE pair = %s AND timeframe = %s ORDER BY opened_at", wanted
-            )
-
-    def opened(self, wanted: tuple[str, str]) -> list[datetime]:
-        return [row["opened_at"] for row in self.bars(wanted)]
-
-    def feed(self, wanted: tuple[str, str]) -> Row:
-        with self.database.transaction() as transaction:
-            found = market_bars.feed(transaction, *wanted)
-        assert found is not None
-        return found
-
-    def faults(self, wanted: tuple[str, str]) -> list[tuple[str, datetime]]:
-        with self.database.transaction() as transaction:
-            rows = transaction.all(
-                "SELECT kind, opened_at FROM bar_faults WHERE pair = %s AND timeframe = %s ORDER BY id",
-                wanted,
-            )
-        return [(row["kind"], row["opened_at"]) for row in rows]
-
-    def usable(self, wanted: tuple[str, str], count: int = 100_000) -> list[datetime]:
-        with self.database.transaction() as transaction:
-            bars = feeding.usable(transaction, *wanted, closed_by=self.now, count=count)
-        return [bar.opened_at for bar in bars]
-
-
-def settings_for(database_url: str, address: str, **more: str) -> Settings:
-    return settings_module.load(values_for(database_url, address) | more)
-
-
-def values_for(database_url: str, address: str) -> dict[str, str]:
-    return {
-        "DATABASE_URL": database_url,
-        "REVERSAL_FOREX_SOURCE": "alpha_vantage",
-        "REVERSAL_STOCK_SOURCE": "alpaca",
-        "REVERSAL_CRYPTO_SOURCE": "alpaca",
-        "ALPHA_VANTAGE_API_KEY": KEY,
-        "ALPHA_VANTAGE_BASE_URL": address,
-        "ALPHA_VANTAGE_CALLS_PER_DAY": "0",
-        "ALPHA_VANTAGE_SHORTEST_TIMEFRAME": "1 Min",
-        "ALPACA_DATA_KEY_ID": KEY,
-        "ALPACA_DATA_SECRET_KEY": SECRET,
-        "APCA_API_DATA_URL": address,
-        "REVERSAL_CCXT_BASE_URL": address,
-    }
-
-
 @pytest.fixture
 def desk(database: Database, database_url: str) -> Iterator[Desk]:
-    with price_server(NOW) as (address, prices):
-        yield Desk(database, settings_for(database_url, address), prices)
+    with feed_desk(database, database_url) as made:
+        yield made
 
 
 def test_the_first_refresh_brings_six_hundred_bars_and_the_next_only_what_is_new(desk: Desk) -> None:
@@ -213,219 +132,6 @@ def test_no_transaction_is_open_while_a_source_is_asked(desk: Desk, database_url
     watched.close()
     assert len(seen) >= 2
     assert set(seen) == {"idle"}
-
-
-def test_a_source_that_fails_is_replaced_by_nothing_and_says_since_when(desk: Desk) -> None:
-    """The older system fell back to made-up prices on a 429 and told nobody (D7 item 14)."""
-    desk.prices.fault(Trouble.ANSWER_BEFORE, status=429, count=2)
-    words = desk.refresh(COIN)[COIN]
-    assert words == "Alpaca asks us to wait (HTTP 429)."
-    assert desk.bars(COIN) == []
-    first = desk.feed(COIN)
-    assert (first["failure"], first["source"]) == (words, "alpaca")
-    assert NOW <= first["failed_since"] < NOW + MINUTE
-
-    # left alone for a minute, and the failure is still told
-    assert desk.later(timedelta(seconds=20), COIN) == {COIN: words}
-    assert desk.prices.requests == []
-
-    assert desk.later(2 * MINUTE, COIN) == {COIN: words}
-    assert desk.feed(COIN)["failed_since"] == first["failed_since"]
-
-    assert desk.later(16 * MINUTE, COIN) == {}
-    assert len(desk.bars(COIN)) == 600
-    assert {row["source"] for row in desk.bars(COIN)} == {"alpaca"}
-    assert (desk.feed(COIN)["failed_since"], desk.feed(COIN)["failure"]) == (None, None)
-
-
-def test_bars_missed_while_a_source_was_down_come_afterwards_and_are_not_late(desk: Desk) -> None:
-    desk.refresh(COIN)
-    desk.prices.fault(Trouble.ANSWER_BEFORE, status=503, count=3)
-    for _ in range(3):
-        assert COIN in desk.later(HOUR, COIN)
-    assert desk.later(HOUR, COIN) == {}
-    assert len(desk.bars(COIN)) == 604
-    assert desk.faults(COIN) == []
-
-
-def test_a_source_that_is_down_is_not_asked_for_every_pair(desk: Desk) -> None:
-    coins = [(f"{name}/USD", "1 Hour") for name in ("ADA", "BTC", "ETH", "SOL")]
-    desk.prices.fault(Trouble.ANSWER_BEFORE, status=500, count=-1)
-    assert set(desk.refresh(*coins)) == set(coins)
-    assert len(desk.prices.requests) == 1
-
-
-def test_an_answer_that_is_none_keeps_no_other_pair_from_its_bars(desk: Desk) -> None:
-    coins = [(f"{name}/USD", "1 Hour") for name in ("ADA", "BTC", "ETH", "SOL")]
-    desk.prices.fault(Trouble.ANSWER_BEFORE, status=200, body="<html>")
-    assert list(desk.refresh(*coins)) == [("ADA/USD", "1 Hour")]
-    # what is sound comes first from now on
-    desk.later(HOUR, *coins)
-    assert [request.query["symbols"] for request in desk.prices.requests] == [
-        *("BTC/USD", "ETH/USD", "SOL/USD", "ADA/USD")
-    ]
-
-
-def test_a_slow_source_takes_no_more_time_than_there_is(desk: Desk) -> None:
-    assert desk.refresh(COIN, AAPL, longest=timedelta(seconds=-1)) == {
-        COIN: feeding.NO_TIME,
-        AAPL: feeding.NO_TIME,
-    }
-    assert desk.prices.requests == []
-    assert desk.refresh(COIN, AAPL) == {}
-
-
-def test_no_row_and_no_message_holds_a_key(desk: Desk) -> None:
-    desk.prices.fault(Trouble.ANSWER_BEFORE, status=403)
-    desk.prices.fault(Trouble.ANSWER_BEFORE, status=200, body=f'{{"Information": "Your key {KEY} is wrong"}}')
-    failures = desk.refresh(COIN, ("EUR/USD", "1 Hour"))
-    assert len(failures) == 2
-    with desk.database.transaction() as transaction:
-        rows = transaction.all("SELECT row_to_json(market_feeds)::text AS row FROM market_feeds")
-    assert "***" in "".join(failures.values())
-    assert not [words for words in (*failures.values(), *map(str, rows)) if KEY in words or SECRET in words]
-
-
-def test_a_stored_bar_stays_as_it_first_came(desk: Desk) -> None:
-    desk.refresh(COIN)
-    before = desk.bars(COIN)
-    changed = before[-2]["opened_at"]
-    desk.prices.given[changed] = {"close": 100.25}
-    desk.later(HOUR, COIN)
-    assert desk.bars(COIN)[:-1] == before
-    assert desk.faults(COIN) == [(FaultKind.CHANGED, changed)]
-    desk.later(HOUR, COIN)
-    assert desk.faults(COIN) == [(FaultKind.CHANGED, changed)]
-
-
-def test_a_hole_is_noted_cuts_what_is_usable_and_heals_when_the_bar_comes_late(desk: Desk) -> None:
-    desk.refresh(COIN)
-    hole = NOW.replace(hour=16, minute=0)
-    desk.prices.lacking.add(hole)
-    desk.later(3 * HOUR, COIN)
-    assert hole not in desk.opened(COIN)
-    assert desk.faults(COIN) == [(FaultKind.MISSING, hole)]
-    assert desk.usable(COIN) == [hole + HOUR]
-    desk.prices.lacking.clear()
-    desk.later(HOUR, COIN)
-    assert desk.faults(COIN)[1:] == [(FaultKind.LATE, hole)]
-    assert len(desk.usable(COIN)) == 604
-
-
-def test_impossible_and_misplaced_bars_are_noted_and_not_stored(desk: Desk) -> None:
-    desk.refresh(COIN)
-    at = NOW.replace(hour=15, minute=0)
-    desk.prices.given |= {at: {"high": 1.0}, at + HOUR + 20 * MINUTE: {}}
-    desk.later(3 * HOUR, COIN)
-    assert at not in desk.opened(COIN)
-    assert sorted(desk.faults(COIN)) == [
-        (FaultKind.IMPOSSIBLE, at),
-        (FaultKind.MISALIGNED, at + HOUR + 20 * MINUTE),
-        (FaultKind.MISSING, at),
-    ]
-
-
-def test_weekend_bars_of_currencies_are_noted_and_not_stored(desk: Desk) -> None:
-    wanted = ("EUR/USD", "1 Hour")
-    saturday = datetime(2026, 3, 14, 12, tzinfo=UTC)
-    desk.prices.given[saturday] = {}
-    desk.refresh(wanted)
-    assert saturday not in desk.opened(wanted)
-    assert desk.faults(wanted) == [(FaultKind.MARKET_CLOSED, saturday)]
-
-
-def test_a_bar_that_is_not_there_yet_is_asked_for_now_and_then(desk: Desk) -> None:
-    desk.refresh(COIN)
-    desk.prices.lacking |= {NOW.replace(hour=15, minute=0), NOW.replace(hour=16, minute=0)}
-    asked = []
-    for _ in range(60):
-        desk.later(MINUTE, COIN)
-        asked.append(len(desk.prices.requests))
-    assert asked[0] == 0
-    desk.now = NOW + HOUR
-    assert sum(asked[-3:]) == 1
-
-
-def test_a_source_without_newer_bars_is_stale_and_says_so(desk: Desk) -> None:
-    desk.refresh(COIN)
-    desk.prices.lacking |= {NOW.replace(minute=0) + number * HOUR for number in range(10)}
-    assert desk.later(3 * HOUR, COIN) == {}
-    words = desk.later(2 * HOUR, COIN)[COIN]
-    assert words == "alpaca gives no bars of BTC/USD 1 Hour after 2026-03-18 15:00 UTC."
-    assert desk.feed(COIN)["failure"] == words
-    since = desk.feed(COIN)["failed_since"]
-    assert desk.later(HOUR, COIN) == {COIN: words}
-    assert desk.feed(COIN)["failed_since"] == since
-    desk.prices.lacking.clear()
-    assert desk.later(HOUR, COIN) == {}
-    assert desk.feed(COIN)["failed_since"] is None
-
-
-def test_a_pair_without_any_bar_says_so(desk: Desk) -> None:
-    desk.prices.first = NOW + HOUR
-    assert desk.refresh(COIN) == {COIN: "alpaca has no bars of BTC/USD 1 Hour."}
-
-
-def test_longer_bars_are_built_from_closed_shorter_ones(desk: Desk) -> None:
-    built = ("BTC/USD", "4 Hour")
-    assert desk.refresh(built) == {}
-    assert len(desk.opened(COIN)) == 2400
-    rows = desk.bars(built)
-    assert [row["opened_at"].hour % 4 for row in rows] == [0] * len(rows)
-    assert rows[-1]["opened_at"] == NOW.replace(hour=8, minute=0)
-    parts = [price(rows[-1]["opened_at"] + number * HOUR) for number in range(4)]
-    shown = {name: float(rows[-1][name]) for name in ("open", "high", "low", "close", "volume")}
-    assert shown == {
-        "open": parts[0]["open"],
-        "high": max(part["high"] for part in parts),
-        "low": min(part["low"] for part in parts),
-        "close": parts[-1]["close"],
-        "volume": sum(part["volume"] for part in parts),
-    }
-    assert len(desk.usable(built)) == len(rows) >= 599
-    desk.later(HOUR, built)
-    assert desk.opened(built)[-1] == NOW.replace(hour=12, minute=0)
-    assert desk.faults(built) == []
-
-
-def test_a_longer_timeframe_that_is_wanted_later_gets_its_past(desk: Desk) -> None:
-    built = ("BTC/USD", "4 Hour")
-    desk.refresh(COIN)
-    assert len(desk.opened(COIN)) == 600
-    assert desk.later(MINUTE, COIN, built) == {}
-    assert len(desk.opened(COIN)) == 2400
-    assert len(desk.usable(built)) >= 599
-    assert desk.faults(COIN) == desk.faults(built) == []
-    # and is not asked for again, however often the shorter one is wanted alone
-    desk.later(MINUTE, COIN)
-    desk.later(MINUTE, COIN, built)
-    assert desk.prices.requests == []
-
-
-def test_a_longer_bar_with_a_hole_is_not_built_until_the_hole_is_closed(desk: Desk) -> None:
-    built = ("BTC/USD", "4 Hour")
-    desk.refresh(built)
-    hole = NOW.replace(hour=17, minute=0)
-    desk.prices.lacking.add(hole)
-    desk.later(6 * HOUR, built)
-    assert desk.opened(built)[-1] == NOW.replace(hour=12, minute=0)
-    desk.prices.lacking.clear()
-    desk.later(HOUR, built)
-    assert desk.opened(built)[-1] == NOW.replace(hour=16, minute=0)
-
-
-def test_days_and_weeks_of_currencies_are_built_over_weekends(desk: Desk, database_url: str) -> None:
-    desk.settings = settings_for(database_url, "http://127.0.0.1:1", REVERSAL_FOREX_SOURCE="replay")
-    wanted = [("EUR/USD", timeframe) for timeframe in ("1 Hour", "4 Hour", "1 Day", "1 Week")]
-    assert desk.refresh(*wanted) == {}
-    for each in wanted:
-        assert desk.faults(each) == []
-        assert desk.usable(each) == desk.opened(each)
-    (pair, _), kind = wanted[0], MarketKind.FOREX
-    days = desk.opened((pair, "1 Day"))
-    assert days == [
-        each for each in openings("1 Day", days[0], NOW - 24 * HOUR) if may_be(kind, "1 Day", each)
-    ]
 
 
 def test_allowances_are_kept_and_who_had_to_wait_comes_first(desk: Desk, database_url: str) -> None:
