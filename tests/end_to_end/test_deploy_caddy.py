@@ -13,6 +13,7 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 from streamlit.proto.BackMsg_pb2 import BackMsg
+from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from database.sign_in import FAILURES_PER_ADDRESS
@@ -184,15 +185,17 @@ def test_the_sign_in_works_and_its_cookie_is_for_https_alone(site: Site, ann: Tr
             site.https + "/auth/login", data=form, headers={"Origin": "https://evil.example"}, timeout=20
         )
         assert refused.status_code == 403
-        assert _a_page_runs(site, answer.cookies[COOKIE])
+        assert _a_page_runs(site, answer.cookies[COOKIE], site.https)
+        with pytest.raises(InvalidStatus):
+            _a_page_runs(site, answer.cookies[COOKIE], "https://evil.example")
 
 
-def _a_page_runs(site: Site, token: str) -> bool:
+def _a_page_runs(site: Site, token: str, origin: str) -> bool:
     trust = ssl.create_default_context(cafile=site.authority)
     address = site.https.replace("https:", "wss:") + "/_stcore/stream"
     headers = {"Cookie": f"{COOKIE}={token}"}
     with connect(
-        address, ssl=trust, additional_headers=headers, origin=site.https, max_size=None, proxy=None
+        address, ssl=trust, additional_headers=headers, origin=origin, max_size=None, proxy=None
     ) as page:
         page.send(BackMsg(rerun_script={}).SerializeToString())
         return len(page.recv(timeout=40)) > 0
