@@ -51,6 +51,13 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
+class CertificateCheck(StrEnum):
+    """Whether alerts must come with TradingView's certificate."""
+
+    OFF = "off"
+    REQUIRE = "require"
+
+
 def _folder(value: str) -> Path:
     return ROOT / Path(value).expanduser()
 
@@ -195,6 +202,7 @@ class Settings(BaseModel):
     )
     trusted_proxies: Networks = Field(("127.0.0.1/32", "::1/128"), description=NETWORKS)
     webhook_allowed_addresses: Networks = Field((), description=NETWORKS)
+    tradingview_certificate: CertificateCheck = Field(CertificateCheck.OFF, description="off or require")
     webhook_alerts_per_minute: PerMinute = Field(600, description=PER_MINUTE)
     webhook_requests_per_minute: PerMinute = Field(6000, description=PER_MINUTE)
     webhook_processes: Annotated[int, Field(ge=1, le=64)] = Field(2, description="a number from 1 to 64")

@@ -34,7 +34,8 @@ HOP_BY_HOP = frozenset(
 NOT_ADDED = ("Content-Type", "User-Agent", "Accept", "Accept-Encoding")
 # The browser's session is none of the webhook server's business, but where Discord sends a browser back.
 WITH_SESSION = "/discord/callback"
-KEPT_HERE = frozenset({"cookie", "x-dashtrade-user", "x-forwarded-for"})
+# What a proxy says of a certificate counts only where the proxy itself says it to the webhook server.
+KEPT_HERE = frozenset({"cookie", "x-dashtrade-user", "x-forwarded-for", "x-tradingview-certificate"})
 
 
 class Forwarder:

@@ -16,10 +16,14 @@ from database.tokens import (
     note_service_key_use,
     note_token_use,
 )
+from settings import CertificateCheck
 from webhook.errors import ApiError
 from webhook.services import client_address, services
 
 LONGEST_SECRET = 200
+# The e-mail address in the certificate, which an authority verifies: its common name is only written there
+CERTIFICATE_HEADER = "X-TradingView-Certificate"
+TRADINGVIEW = "webhook-server@tradingview.com"
 INVALID_TOKEN = "INVALID_TOKEN"  # noqa: S105  a code
 INVALID_KEY = "INVALID_API_KEY"
 
@@ -72,13 +76,30 @@ def may_see(key: ServiceKey, user_id: int) -> bool:
     return key.allowed_users is None or user_id in key.allowed_users
 
 
-def check_address() -> None:
-    """Let only the addresses of WEBHOOK_ALLOWED_ADDRESSES send alerts, where it is set."""
+def check_sender() -> None:
+    """Let only those send alerts whom the settings allow: by their address, or by TradingView's certificate."""
     allowed = services().allowed
-    if allowed and not is_in(client_address(), allowed):
+    if services().settings.tradingview_certificate is CertificateCheck.REQUIRE:
+        if not has_certificate() and not is_in(client_address(), allowed):
+            raise ApiError(
+                403,
+                "CERTIFICATE_REQUIRED",
+                "Alerts are taken with TradingView's certificate (TRADINGVIEW_CERTIFICATE),"
+                " or from WEBHOOK_ALLOWED_ADDRESSES.",
+            )
+    elif allowed and not is_in(client_address(), allowed):
         raise ApiError(
             403, "ADDRESS_NOT_ALLOWED", "Alerts are not taken from this address (WEBHOOK_ALLOWED_ADDRESSES)."
         )
+
+
+def has_certificate() -> bool:
+    """Tell whether the proxy saw TradingView's certificate; nobody else is believed.
+
+    The proxy must have checked who issued it, and must overwrite the header on every request.
+    """
+    is_proxy = is_in(request.remote_addr or "", services().proxies)
+    return is_proxy and request.headers.get(CERTIFICATE_HEADER) == TRADINGVIEW
 
 
 def not_found() -> ApiError:

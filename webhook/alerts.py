@@ -15,7 +15,7 @@ from core.plan import Code
 from database import inbox
 from intake import Receipt, Status, Unreadable
 from signals import tradingview
-from webhook.access import check_address, invalid_token, sent_token
+from webhook.access import check_sender, invalid_token, sent_token
 from webhook.errors import ApiError, error_answer
 from webhook.services import services
 
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 def take_alert(token: str | None = None) -> Response:
     """Store an alert and answer: 202 accepted, 200 duplicate or test, 4xx refused, 5xx not stored."""
-    check_address()
+    check_sender()
     secret = sent_token(token)
     body = message_body()
     receipt = intake.receive_alert(

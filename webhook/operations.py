@@ -62,7 +62,10 @@ class Operation:
 ERRORS: Mapping[int, tuple[str, tuple[str, ...]]] = {
     400: ("The request or its JSON is broken", ("BAD_REQUEST", Code.INVALID_JSON)),
     401: ("The token or the key is missing, unknown or revoked", ("INVALID_TOKEN", "INVALID_API_KEY")),
-    403: ("Not from this address, or not of this author", ("ADDRESS_NOT_ALLOWED", Code.AUTHOR_NOT_ALLOWED)),
+    403: (
+        "Not from this address, without a certificate, or not of this author",
+        ("ADDRESS_NOT_ALLOWED", "CERTIFICATE_REQUIRED", Code.AUTHOR_NOT_ALLOWED),
+    ),
     404: ("There is no such thing here, or it is not yours", ("NOT_FOUND", Code.NO_BOT, Code.NO_CHANNEL)),
     405: ("The address does not take that method", ("METHOD_NOT_ALLOWED",)),
     408: ("The message did not arrive in time", ("TIMEOUT",)),

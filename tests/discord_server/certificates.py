@@ -11,7 +11,7 @@ from typing import Self
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 HEARD = Callable[[str | None], None]
 
@@ -63,14 +63,28 @@ class Authority:
             context.sni_callback = lambda sock, name, own: heard(name)
         return context
 
+    def file(self, path: Path) -> Path:
+        """Write what trusts this authority, as PEM, and return where."""
+        path.write_bytes(_pem(self.certificate))
+        return path
+
+    def client(self, path: Path, email: str, name: str = "TradingView Webhooks") -> Path:
+        """Write a client's key and certificate into one file and return where."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        builder = _builder(_name(name), self.certificate.subject, key.public_key())
+        for extension in (
+            x509.SubjectAlternativeName([x509.RFC822Name(email)]),
+            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]),
+        ):
+            builder = builder.add_extension(extension, critical=False)
+        path.write_bytes(_private(key) + _pem(builder.sign(self.key, hashes.SHA256())))
+        return path
+
 
 def _load(context: ssl.SSLContext, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> None:
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "both.pem"
-        path.write_bytes(private + _pem(certificate))
+        path.write_bytes(_private(key) + _pem(certificate))
         context.load_cert_chain(path)
 
 
@@ -91,6 +105,12 @@ def _builder(
 
 def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def _private(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
 
 
 def _pem(certificate: x509.Certificate) -> bytes:

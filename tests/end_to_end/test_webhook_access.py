@@ -10,6 +10,7 @@ from core.account import Account, AccountPosition
 from core.addresses import address_behind, is_in, networks
 from database import risk, tokens
 from tests.end_to_end.webhook_desk import WebhookDesk, gunicorn
+from webhook.access import CERTIFICATE_HEADER, TRADINGVIEW
 
 ALERT = {"action": "buy", "symbol": "AAPL", "timeframe": "15"}
 WRONG = "usr_0123456789012345678901234567890123456789abc"
@@ -243,3 +244,28 @@ def test_no_token_reaches_a_log_even_with_the_access_log_on(desk, ann, free_port
     assert "GET /user/" in written
     for secret in (ann.token, ann.token[4:], WRONG[4:], "not-of-our-making"):
         assert secret not in written
+
+
+@pytest.mark.parametrize(
+    ("peer", "certificate", "status"),
+    [
+        ("127.0.0.1", TRADINGVIEW, 202),
+        ("127.0.0.1", None, 403),
+        ("127.0.0.1", "", 403),
+        ("127.0.0.1", f"mallory@example.com,{TRADINGVIEW}", 403),
+        ("203.0.113.9", TRADINGVIEW, 403),
+        ("10.1.2.3", None, 202),
+    ],
+)
+def test_only_a_proxy_of_ours_may_say_who_showed_a_certificate(database_url, peer, certificate, status):
+    desk = WebhookDesk(
+        database_url, tradingview_certificate="require", webhook_allowed_addresses="10.0.0.0/8"
+    )
+    trader = desk.trader()
+    trader.bot()
+    headers = {} if certificate is None else {CERTIFICATE_HEADER: certificate}
+    environ = {"environ_overrides": {"REMOTE_ADDR": peer}, "headers": headers}
+    answer = desk.post(f"/webhook?token={trader.token}", ALERT, **environ)
+    assert answer.status_code == status
+    assert status == 202 or answer.json["code"] == "CERTIFICATE_REQUIRED"
+    desk.close()

@@ -311,7 +311,7 @@ def test_the_guide_names_files_and_units_that_exist() -> None:
 def test_the_guide_names_variables_that_exist() -> None:
     guide = (ROOT / "docs/deploying.md").read_text()
     named = set(re.findall(r"`?\b([A-Z]+(?:_[A-Z]+)+)\b", guide))
-    assert named - {"YOUR_COPY_OF_DASHTRADE", "THE_PASSWORD", "SIGNAL_ID"} <= KNOWN | COMPOSE_ONLY
+    assert named - {"YOUR_COPY_OF_DASHTRADE", "THE_PASSWORD", "SIGNAL_ID", "YOUR_NAME", "CERTIFICATE_REQUIRED"} <= KNOWN | COMPOSE_ONLY
 
 
 def test_the_guide_calls_services_of_compose() -> None:
