@@ -50,6 +50,7 @@ def _mqtt_users(folder: Path) -> str:
 
 # In this order: some are made of those before them.
 RECIPES: dict[str, Callable[[Path], str]] = {
+    "database_admin_password": _password,
     "database_password": _password,
     "database_url": _database_url,
     "encryption_key": _encryption_key,

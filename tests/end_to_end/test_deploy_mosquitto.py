@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -41,6 +41,7 @@ def configuration(name: str, folder: Path, port: int) -> str:
         "listener 1883 127.0.0.1": f"listener {port} 127.0.0.1",
         "listener 1883\n": f"listener {port} 127.0.0.1\n",
         "/etc/mosquitto": str(folder),
+        "/mosquitto/config/": f"{folder}/",
         "/mosquitto/data/": f"{folder}/",
     }.items():
         written = written.replace(old, new)
@@ -53,10 +54,12 @@ def configuration(name: str, folder: Path, port: int) -> str:
 def mosquitto(name: str, folder: Path, port: int) -> Iterator[None]:
     """Run the broker; the user and its password are made as the guide says."""
     if not (folder / "dashtrade.passwords").exists():
-        (folder / "dashtrade.passwords").write_text("dashtrade:a secret\nbot:another\n")
+        (folder / "dashtrade.passwords").write_text("dashtrade:a secret\npolyspike:another\n")
         subprocess.run([str(PASSWD), "-U", folder / "dashtrade.passwords"], check=True)
         (folder / "dashtrade.passwords").chmod(0o644)
     (folder / "conf").write_text(configuration(name, folder, port))
+    shutil.copy(ROOT / "deploy/mosquitto.acl", folder / "dashtrade.acl")
+    (folder / "dashtrade.acl").chmod(0o644)
     with open(folder / "log", "a") as log:
         process = subprocess.Popen(
             [str(MOSQUITTO), "-c", folder / "conf"], stdout=log, stderr=subprocess.STDOUT
@@ -106,7 +109,38 @@ def test_only_known_names_come_in(name: str, folder: Path, free_port: int) -> No
     with mosquitto(name, folder, free_port):
         assert connecting(free_port, "dashtrade", None) == "Not authorized"
         assert connecting(free_port, "dashtrade", "a guess") == "Not authorized"
-        assert connecting(free_port, "bot", "another") == "Success"
+        assert connecting(free_port, "polyspike", "another") == "Success"
+
+
+@pytest.mark.parametrize("name", ["mosquitto.conf", "mosquitto-compose.conf"])
+def test_a_bot_says_and_hears_what_is_below_its_own_name(name: str, folder: Path, free_port: int) -> None:
+    heard: dict[str, list[str]] = {"dashtrade": [], "polyspike": []}
+    with mosquitto(name, folder, free_port), ExitStack() as ending:
+        ours, bot = (_listening(ending, each, free_port, heard[each]) for each in heard)
+        for sender, topics in (
+            (bot, ("other/trade", "dashtrade/trade", "polyspike/one")),
+            (ours, ("other/trade", "dashtrade/trade", "polyspike/two")),
+        ):
+            for topic in topics:
+                sender.publish(topic, "x", qos=1).wait_for_publish(20)
+        wait_for(lambda: "polyspike/two" in heard["polyspike"] and "polyspike/two" in heard["dashtrade"])
+    assert heard["polyspike"] == ["polyspike/one", "polyspike/two"]
+    assert sorted(heard["dashtrade"]) == ["dashtrade/trade", "other/trade", "polyspike/one", "polyspike/two"]
+
+
+def _listening(ending: ExitStack, name: str, port: int, heard: list[str]) -> mqtt.Client:
+    """Connect as somebody and listen to everything."""
+    subscribed: list[int] = []
+    made = client(name, {"dashtrade": "a secret", "polyspike": "another"}[name])
+    made.on_message = lambda _client, _data, message: heard.append(message.topic)
+    made.on_subscribe = lambda *_: subscribed.append(1)
+    made.connect("127.0.0.1", port)
+    made.loop_start()
+    ending.callback(made.loop_stop)
+    ending.callback(made.disconnect)
+    made.subscribe("#", qos=1)
+    wait_for(lambda: subscribed)
+    return made
 
 
 @pytest.mark.slow
@@ -122,7 +156,7 @@ def test_ten_thousand_messages_wait_through_a_restart(folder: Path) -> None:
         wait_for(lambda: subscribed)
         away.disconnect()
         away.loop_stop()
-        bot = client("bot", "another")
+        bot = client("polyspike", "another")
         bot.connect("127.0.0.1", port)
         bot.loop_start()
         sent = [bot.publish("polyspike/x", str(number), qos=1) for number in range(WAITING)]

@@ -164,8 +164,23 @@ def test_a_container_may_do_little_and_comes_back(name: str) -> None:
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert service["restart"] == ("on-failure:5" if name == "migrate" else "unless-stopped")
     assert name in {"migrate", "caddy"} or "healthcheck" in service
+    assert service["mem_limit"]
+    assert service["pids_limit"]
     published = [port for port in service.get("ports", []) if name != "caddy"]
     assert all("127.0.0.1" in port for port in published)
+
+
+def test_the_database_is_published_nowhere_and_reaches_nobody() -> None:
+    assert "ports" not in COMPOSE["services"]["database"]
+    assert COMPOSE["services"]["database"]["networks"] == ["inside"]
+    assert COMPOSE["networks"]["inside"] == {"internal": True}
+
+
+def test_no_secret_is_given_to_a_container_but_as_a_file() -> None:
+    for name, service in COMPOSE["services"].items():
+        given = {key: str(value) for key, value in service.get("environment", {}).items()}
+        secret = {key for key in given if key in SECRETS or key.endswith("PASSWORD")}
+        assert not [key for key in secret if given[key]], name
 
 
 def test_images_are_pinned_to_a_major_version() -> None:
@@ -178,6 +193,7 @@ def test_the_image_runs_as_nobody_special_and_holds_no_secret() -> None:
     lines = (ROOT / "Dockerfile").read_text().splitlines()
     (user,) = (line.split()[1] for line in lines if line.startswith("USER"))
     assert user.split(":")[0] not in ("root", "0")
+    assert not [line for line in lines if re.search(r"apt|gcc|build-essential|\bcurl\b", line)]
     assert {".env", ".dashtrade", "deploy/secrets", ".git"} <= set(
         (ROOT / ".dockerignore").read_text().split()
     )
@@ -286,11 +302,12 @@ def options(name: str) -> dict[str, str]:
 
 def test_both_mosquittos_are_set_up_alike() -> None:
     host, container = options("mosquitto.conf"), options("mosquitto-compose.conf")
-    of_the_place = {"listener", "persistence", "persistence_location", "log_dest"}
+    of_the_place = {"listener", "persistence", "persistence_location", "log_dest", "acl_file"}
     assert {k: v for k, v in host.items() if k not in of_the_place} == {
         k: v for k, v in container.items() if k not in of_the_place
     }
     assert int(host["max_queued_messages"]) >= 10_000
+    assert {Path(each["acl_file"]).name for each in (host, container)} == {"dashtrade.acl"}
 
 
 # --- the guide --------------------------------------------------------------------------------------
@@ -311,7 +328,10 @@ def test_the_guide_names_files_and_units_that_exist() -> None:
 def test_the_guide_names_variables_that_exist() -> None:
     guide = (ROOT / "docs/deploying.md").read_text()
     named = set(re.findall(r"`?\b([A-Z]+(?:_[A-Z]+)+)\b", guide))
-    assert named - {"YOUR_COPY_OF_DASHTRADE", "THE_PASSWORD", "SIGNAL_ID", "YOUR_NAME", "CERTIFICATE_REQUIRED"} <= KNOWN | COMPOSE_ONLY
+    assert (
+        named - {"YOUR_COPY_OF_DASHTRADE", "THE_PASSWORD", "SIGNAL_ID", "YOUR_NAME", "CERTIFICATE_REQUIRED"}
+        <= KNOWN | COMPOSE_ONLY
+    )
 
 
 def test_the_guide_calls_services_of_compose() -> None:
