@@ -56,15 +56,20 @@ class Gap:
 
     def counted(self, excused: Iterable[tuple[float, float]]) -> float:
         """Return how much of it lies outside all of these times."""
-        left, at = 0.0, self.began_at
-        for begin, end in sorted(excused):
-            if end <= at:
-                continue
-            if begin >= self.ended_at:
-                break
-            left += max(0.0, begin - at)
-            at = min(max(at, end), self.ended_at)
-        return left + max(0.0, self.ended_at - at)
+        return outside(self.began_at, self.ended_at, excused)
+
+
+def outside(began_at: float, ended_at: float, excused: Iterable[tuple[float, float]]) -> float:
+    """Return how many seconds between two moments lie outside all of these times."""
+    left, at = 0.0, began_at
+    for begin, end in sorted(excused):
+        if end <= at:
+            continue
+        if begin >= ended_at:
+            break
+        left += max(0.0, begin - at)
+        at = min(max(at, end), ended_at)
+    return left + max(0.0, ended_at - at)
 
 
 @dataclass(slots=True)
@@ -78,12 +83,14 @@ class _Held:
 
 @dataclass(slots=True)
 class Cover:
-    """Look at what is open and keep every gap; `looks` counts how often that was possible."""
+    """Look at what is open and keep every gap, from `began_at` on; `looks` counts how often that was possible."""
 
     stage: Stage
     gaps: list[Gap] = field(default_factory=list)
     looks: int = 0
     positions: int = 0
+    began_at: float = field(default_factory=time.time)
+    ended_at: float = 0.0
     _held: dict[int, _Held] = field(default_factory=dict)
     _stopping: threading.Event = field(default_factory=threading.Event)
 
@@ -97,7 +104,8 @@ class Cover:
             except (psycopg2.Error, requests.RequestException):
                 continue
             self.note(rows, covered, time.time())
-        self.note([], set(), time.time())
+        self.ended_at = time.time()
+        self.note([], set(), self.ended_at)
 
     def stop(self) -> None:
         """End `run` soon."""

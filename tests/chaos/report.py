@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tests.chaos.cover import Cover
+from tests.chaos.cover import Cover, outside
 from tests.chaos.evidence import Evidence
 from tests.chaos.invariants import LONGEST_GAP_SECONDS
 from tests.chaos.scale import Scale
@@ -77,5 +77,11 @@ def figures(
             max((counted for counted, _ in gaps), default=0.0), 1
         ),
         "stated, s": LONGEST_GAP_SECONDS,
+        "of the watched time held against the rule, %": {
+            broker: round(
+                100 * outside(cover.began_at, cover.ended_at, times) / (cover.ended_at - cover.began_at)
+            )
+            for broker, times in evidence.excused.items()
+        },
         "machine overloaded, s": round(sum(end - begin for begin, end in evidence.overloaded)),
     }
