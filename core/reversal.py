@@ -97,3 +97,8 @@ def why_unsent(score: Score, wants: Wants, before: SentBefore) -> Unsent | None:
         (before.count >= wants.daily_maximum, Unsent.DAILY_MAXIMUM),
     )
     return next((reason for holds, reason in reasons if holds), None)
+
+
+def has_no_confidence(version: str, confidence: Decimal, record: str) -> bool:
+    """Tell whether a confidence is the rule's 0 for trades that nobody counted; `record` is what RECORD says."""
+    return version == RULES and not confidence and "hit rate" not in record

@@ -4,10 +4,9 @@ from dataclasses import asdict
 
 from core.pips import CURRENCIES
 from database.pool import Row, Transaction
-from database.tracked_trades import ALL, TradeFilters
+from database.tracked_trades import ALL, TradeFilters, where
 
 POINTS = 400
-_CONDITIONS = {"since": "trades.entry_time >= %(since)s", "until": "trades.entry_time < %(until)s"}
 _MONEY = "trades.profit_loss IS NOT NULL AND trades.account_currency = %(currency)s"
 _PIPS = """trades.pips IS NOT NULL AND split_part(trades.pair, '/', 1) = ANY(%(currencies)s)
            AND split_part(trades.pair, '/', 2) = ANY(%(currencies)s)"""
@@ -48,7 +47,7 @@ def _curve(
             SELECT close_time, id, sum({column}) OVER in_time AS total, row_number() OVER in_time - 1 AS place,
                    count(*) OVER () AS trades
               FROM user_trades AS trades
-             WHERE trades.user_id = %(user)s AND trades.status = 'closed' AND {of}{_where(filters)}
+             WHERE trades.user_id = %(user)s AND trades.status = 'closed' AND {of}{where(filters)}
             WINDOW in_time AS (ORDER BY close_time, id)
         ), falls AS (
             SELECT *, least(total - greatest(max(total) OVER (ORDER BY place), 0), 0) AS drawdown,
@@ -60,13 +59,3 @@ def _curve(
         """,
         values,
     )
-
-
-def _where(filters: TradeFilters) -> str:
-    wanted = [
-        name for name, value in asdict(filters).items() if value is not None and name != "with_archived"
-    ]
-    conditions = [_CONDITIONS.get(name, f"trades.{name} = %({name})s") for name in wanted]
-    if not filters.with_archived:
-        conditions.append("trades.archived_at IS NULL")
-    return "".join(f" AND {condition}" for condition in conditions)

@@ -31,7 +31,7 @@ def signals(transaction: Transaction, now: datetime) -> list[Score]:
         """,
         {"now": now},
     )
-    return [_score(row) for row in rows]
+    return [score_of(row) for row in rows]
 
 
 _STORE = """
@@ -64,7 +64,8 @@ def _columns(score: Score) -> dict[str, object]:
     }
 
 
-def _score(row: Row) -> Score:
+def score_of(row: Row) -> Score:
+    """Return the score that a row is."""
     return Score(
         pair=row["pair"],
         timeframe=row["timeframe"],

@@ -97,7 +97,7 @@ def lock(transaction: Transaction, user_ids: Sequence[int]) -> list[Subscriber]:
         """,
         (list(user_ids),),
     )
-    return [Subscriber(wants=_wants(row), zone=_zone(row["time_zone"])) for row in rows]
+    return [Subscriber(wants=wants_of(row), zone=_zone(row["time_zone"])) for row in rows]
 
 
 def bots(transaction: Transaction) -> list[ScoreBot]:
@@ -159,7 +159,8 @@ def _bot(row: Row) -> ScoreBot | None:
     return None if pair is None else ScoreBot(**row, pair=pair)
 
 
-def _wants(row: Row) -> Wants:
+def wants_of(row: Row) -> Wants:
+    """Return what a user wants, of a row of user_discord_settings; what is no pair or timeframe is left out."""
     minutes = row["notification_cooldown_minutes"]
     return Wants(
         user_id=row["user_id"],

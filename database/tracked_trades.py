@@ -182,13 +182,13 @@ def page(
     and `connection` by name where the engine holds it.
     """
     older = " AND trades.id < %(before)s" if before is not None else ""
-    sql = f"{_ROWS} {_where(filters)} {older} ORDER BY trades.id DESC LIMIT %(count)s"
+    sql = f"{_ROWS} {where(filters)} {older} ORDER BY trades.id DESC LIMIT %(count)s"
     return transaction.all(sql, {**_values(user_id, filters), "before": before, "count": count})
 
 
 def csv_rows(transaction: Transaction, user_id: int, filters: TradeFilters = ALL) -> Iterator[Row]:
     """Give all of a user's trades of the filters, the newest first, for `core.spreadsheet` with `EXPORTED`."""
-    sql = f"{_ROWS} {_where(filters)} ORDER BY trades.id DESC"
+    sql = f"{_ROWS} {where(filters)} ORDER BY trades.id DESC"
     return transaction.each(sql, _values(user_id, filters), at_once=EXPORTED_AT_ONCE)
 
 
@@ -203,10 +203,10 @@ def statistics(transaction: Transaction, user_id: int, filters: TradeFilters = A
     """
     values = _values(user_id, filters)
     values["currency"] = wishes(transaction, user_id)["account_currency"]
-    found = transaction.one(f"{_FIGURES} {_where(filters)}", values)
+    found = transaction.one(f"{_FIGURES} {where(filters)}", values)
     ends = transaction.all(
         " UNION ALL ".join(
-            f"(SELECT {_END} FROM ({_ROWS} {_where(filters)} AND trades.status = 'closed' AND profit_loss IS NOT NULL"
+            f"(SELECT {_END} FROM ({_ROWS} {where(filters)} AND trades.status = 'closed' AND profit_loss IS NOT NULL"
             f" AND account_currency = %(currency)s) AS trades ORDER BY profit_loss {order}, id LIMIT 1)"
             for order in ("DESC", "ASC")
         ),
@@ -236,7 +236,8 @@ _FIGURES = f"""
 """
 
 
-def _where(filters: TradeFilters) -> str:
+def where(filters: TradeFilters) -> str:
+    """Return the conditions of filters, to stand after others; their values are those of the filters."""
     wanted = [
         name for name, value in asdict(filters).items() if value is not None and name != "with_archived"
     ]

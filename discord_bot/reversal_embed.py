@@ -8,7 +8,7 @@ import discord
 
 from alerts.neutral import neutral, shortened
 from core.pips import Direction, Market, market_of
-from core.reversal import NEVER_MEASURED, RECORD, RULES
+from core.reversal import NEVER_MEASURED, RECORD, RULES, has_no_confidence
 from core.wording import number
 from database.pool import Row
 
@@ -65,7 +65,7 @@ def confidence(row: Row) -> str:
 
 def is_unmeasured(row: Row) -> bool:
     """Tell whether a signal's confidence is the rule's 0 for trades that nobody counted."""
-    return row["model_version"] == RULES and not row["confidence"] and "hit rate" not in _record(row)
+    return has_no_confidence(row["model_version"], row["confidence"], _record(row))
 
 
 def factors(stored: object) -> Iterable[tuple[object, object]]:

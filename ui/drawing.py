@@ -1,6 +1,6 @@
 """Parts that several pages draw in the same way: tables, charts, and going through pages of rows."""
 
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -66,7 +66,7 @@ def table(frame: pd.DataFrame, nothing: str, *, key: str, wide: Collection[str] 
         width="stretch",
         height=height,
         row_height=ROW_HEIGHT,
-        column_config=columns,
+        column_config=dict(columns or {}),
         key=key,
     )
 
@@ -120,16 +120,37 @@ def held_still(name: str, key: str) -> int | None:
     return newest
 
 
+def clickable(
+    frame: pd.DataFrame, *, key: str, highest: int = 700, columns: Mapping[str, Any] | None = None
+) -> Any:
+    """Draw a table of which one row can be clicked, in any of its cells; `columns` says how some are drawn."""
+    return st.dataframe(
+        frame,
+        hide_index=True,
+        width="stretch",
+        height=min(38 + 35 * len(frame), highest),
+        on_select="rerun",
+        selection_mode=["single-row", "single-cell"],
+        key=key,
+        column_config=columns,
+    )
+
+
+def clicked(event: Any, rows: Sequence[Row]) -> Row | None:
+    """Return the row of a table that was clicked, None where none was."""
+    places = [*event.selection.rows, *(place for place, _column in event.selection.cells)]
+    return next((rows[place] for place in places if place < len(rows)), None)
+
+
 def chosen_row(name: str, event: Any, rows: Sequence[Row]) -> Row | None:
     """Return the row that was clicked in a table, with a button that lets go of it; call it at each drawing."""
     st.session_state[f"{name} newest"] = rows[0]["id"]
-    clicked = [*event.selection.rows, *(row for row, _column in event.selection.cells)]
-    if not clicked or clicked[0] >= len(rows):
+    row = clicked(event, rows)
+    if row is None:
         return None
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button("Close", key=f"{name} close", icon=":material/close:", on_click=_close, args=(name,))
         st.caption("The list stands still while this is open.")
-    row: Row = rows[clicked[0]]
     return row
 
 

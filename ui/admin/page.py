@@ -5,6 +5,7 @@ import streamlit as st
 from actions.acting import Refused
 from actions.people import require_admin
 from database.accounts import User
+from ui import tabs
 from ui.admin import audit_log, backups, days, health, people, server
 from ui.admin.operator import operator
 from ui.calm import calm, tell_what_was_done
@@ -31,8 +32,4 @@ def draw(user: User) -> None:
             return
         st.title("Admin", anchor=False)
         tell_what_was_done()
-        for tab, part in zip(st.tabs(list(TABS), key="tab", bind="query-params"), TABS.values(), strict=True):
-            with tab:
-                if tab.open:
-                    with calm():
-                        part(user)
+        tabs.draw(user, TABS)

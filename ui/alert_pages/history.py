@@ -18,7 +18,7 @@ from database.notifications import NotificationKind
 from database.pool import Row
 from ui.alert_pages import embed
 from ui.calm import calm
-from ui.drawing import chosen_row, held_still, page_buttons, page_key, table_key
+from ui.drawing import chosen_row, clickable, held_still, page_buttons, page_key, table_key
 from ui.formatting import moment
 from ui.services import now, services
 
@@ -60,15 +60,11 @@ def listed(user: User) -> None:
             st.caption(NONE_MATCH if kind else NOTHING_YET)
             return
         st.caption("Click a row to see the whole alert.")
-        event: Any = st.dataframe(
+        event = clickable(
             frame(page.rows, user.time_zone),
-            hide_index=True,
-            width="stretch",
-            height=min(38 + 35 * len(page.rows), 560),
-            on_select="rerun",
-            selection_mode=["single-row", "single-cell"],
             key=key,
-            column_config={
+            highest=560,
+            columns={
                 "": st.column_config.TextColumn(width=32, help="✓ sent, … waits, ✕ failed, – not sent"),
                 "Text": st.column_config.TextColumn(width="large"),
             },

@@ -1,11 +1,9 @@
 """The page Discord & alerts: its tabs, of which the open one alone is run."""
 
-import streamlit as st
-
 from database.accounts import User
 from ui import tabs
 from ui.alert_pages import channels, choices, history
-from ui.calm import calm, tell_what_was_done
+from ui.calm import tell_what_was_done
 from ui.channel_pages import account, reversal_settings
 from ui.channel_pages import page as signal_channels
 
@@ -24,8 +22,4 @@ def draw(user: User) -> None:
     account.tell_of_visit(user)
     tell_what_was_done()
     tabs.open_named(TABS, {"channel": "Signal channels"})
-    for tab, part in zip(st.tabs(list(TABS), key="tab", bind="query-params"), TABS.values(), strict=True):
-        with tab:
-            if tab.open:
-                with calm():
-                    part(user)
+    tabs.draw(user, TABS)

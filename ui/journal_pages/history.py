@@ -2,7 +2,6 @@
 
 import io
 from datetime import timedelta
-from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -16,7 +15,7 @@ from database.pool import Row
 from database.tracked_trades import EXPORTED, PAGE, TradeFilters
 from ui import charts, tables
 from ui.calm import calm
-from ui.drawing import chart, facts, page_buttons, page_key
+from ui.drawing import chart, clickable, clicked, facts, page_buttons, page_key
 from ui.formatting import NOTHING, gain, painted
 from ui.journal_pages import frames, panel, words
 from ui.reversal_pages.words import IN_REPLAY, is_replay
@@ -128,21 +127,12 @@ def rows(user: User, wanted: TradeFilters) -> None:
         shown = found[:PAGE]
         if any(is_replay(row) for row in shown):
             st.caption(f"↻ {IN_REPLAY}")
-        event: Any = st.dataframe(
-            frames.trades(shown, user.time_zone, now()),
-            hide_index=True,
-            width="stretch",
-            height=min(38 + 35 * len(shown), 700),
-            on_select="rerun",
-            selection_mode=["single-row", "single-cell"],
-            key=f"{NAME} table {before}",
-        )
+        event = clickable(frames.trades(shown, user.time_zone, now()), key=f"{NAME} table {before}")
         older = Key(at=shown[-1]["created_at"], id=shown[-1]["id"]) if len(found) > PAGE else None
         page_buttons(NAME, Page(rows=shown, older=older), PAGE)
-        clicked = [*event.selection.rows, *(row for row, _column in event.selection.cells)]
-        chosen = [index for index in clicked if index < len(shown)]
-        if chosen:
-            st.query_params[panel.TRADE] = str(shown[chosen[0]]["id"])
+        row = clicked(event, shown)
+        if row is not None:
+            st.query_params[panel.TRADE] = str(row["id"])
             st.rerun()
 
 

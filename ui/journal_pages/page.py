@@ -1,7 +1,5 @@
 """The page Trade journal: one trade that the address names, or its tabs, of which the open one alone is run."""
 
-import streamlit as st
-
 from database.accounts import User
 from ui import tabs
 from ui.calm import calm, tell_what_was_done
@@ -19,8 +17,4 @@ def draw(user: User) -> None:
             panel.draw(user, number)
         return
     tabs.open_named(TABS, {})
-    for tab, part in zip(st.tabs(list(TABS), key=tabs.KEY, bind="query-params"), TABS.values(), strict=True):
-        with tab:
-            if tab.open:
-                with calm():
-                    part(user)
+    tabs.draw(user, TABS)

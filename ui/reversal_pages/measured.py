@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from core.reversal import NEVER_MEASURED, RECORD, RULES
+from core.reversal import NEVER_MEASURED, RECORD, RULES, has_no_confidence
 from ui.formatting import NOTHING
 from ui.reversal_pages import words
 
@@ -24,7 +24,7 @@ def by(row: Mapping[str, Any]) -> str:
 
 def confidence(row: Mapping[str, Any]) -> str:
     """Write the confidence of a score or signal; the plain rule has none where it was never measured."""
-    is_unknown = row["model_version"] == RULES and not row["confidence"] and "hit rate" not in record(row)
+    is_unknown = has_no_confidence(row["model_version"], row["confidence"], record(row))
     return NOTHING if is_unknown else words.confidence(row["confidence"])
 
 

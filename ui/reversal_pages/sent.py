@@ -1,7 +1,5 @@
 """The signals that a user was sent: those that wait for an answer as cards, and all of them as a list."""
 
-from typing import Any
-
 import streamlit as st
 
 from actions import tracked_trades as actions
@@ -11,7 +9,7 @@ from database.pool import Row
 from database.reversal_reading import SignalState
 from ui import tabs
 from ui.calm import calm, doing, done
-from ui.drawing import facts, page_buttons, page_key
+from ui.drawing import clickable, clicked, facts, page_buttons, page_key
 from ui.formatting import NOTHING
 from ui.places import DISCORD
 from ui.reversal_pages import frames, measured, words
@@ -143,21 +141,15 @@ def listed(user: User) -> None:
         st.caption("Click a row to see all of that signal.")
         if any(words.is_replay(row) for row in page.rows):
             st.caption(f"↻ {words.IN_REPLAY}")
-        event: Any = st.dataframe(
+        event = clickable(
             frames.signals(page.rows, user.time_zone, now()),
-            hide_index=True,
-            width="stretch",
-            height=min(38 + 35 * len(page.rows), 700),
-            on_select="rerun",
-            selection_mode=["single-row", "single-cell"],
             key=f"{NAME} table {before}",
-            column_config={"Why not sent": st.column_config.TextColumn(width="medium")},
+            columns={"Why not sent": st.column_config.TextColumn(width="medium")},
         )
         page_buttons(NAME, page, reversal_reading.PAGE)
-        clicked = [*event.selection.rows, *(row for row, _column in event.selection.cells)]
-        chosen = [index for index in clicked if index < len(page.rows)]
-        if chosen:
-            go_to(page.rows[chosen[0]]["id"])
+        row = clicked(event, page.rows)
+        if row is not None:
+            go_to(row["id"])
 
 
 def _chosen_state() -> SignalState | None:

@@ -1,13 +1,13 @@
 """Why a user was told of a score, or was not; by what they want now. Pure."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from actions.discord_settings import timeframes_of
-from core.pips import Direction, market_of
-from core.reversal import RULES, Score, SentBefore, Unsent, Wants, why_unsent
+from core.pips import market_of
+from core.reversal import RULES, SentBefore, Unsent, Wants, why_unsent
+from database.reversal_scores import score_of
+from database.reversal_wants import wants_of
 from ui.reversal_pages import words
 
 FOUND_NOTHING = "○ nothing to tell: no signal"
@@ -18,20 +18,6 @@ YES, ON_ITS_WAY, FAILED = "● yes", "… on its way", "✕ not delivered: see S
 NOT_LINKED = "✕ your Discord is not linked"
 SWITCHED_OFF = "✕ you switched signals off"
 ALLOWED_NOW = "○ no, but your settings would let it through now"
-
-
-def wants_of(settings: Mapping[str, Any]) -> Wants:
-    """Return what a user wants, of a row of user_discord_settings; what is no pair is left out."""
-    return Wants(
-        user_id=settings["user_id"],
-        pairs=frozenset(pairs_of(settings)),
-        timeframes=frozenset(timeframes_of(dict(settings))),
-        min_confidence=settings["min_confidence"],
-        only_ml_enhanced=settings["only_ml_enhanced"],
-        only_with_edge=settings["only_with_edge"],
-        cooldown=timedelta(minutes=settings["notification_cooldown_minutes"]),
-        daily_maximum=settings["max_notifications_per_day"],
-    )
 
 
 def pairs_of(settings: Mapping[str, Any]) -> Sequence[str]:
@@ -45,33 +31,11 @@ def pairs_of(settings: Mapping[str, Any]) -> Sequence[str]:
     return list(dict.fromkeys(found))
 
 
-def score_of(row: Mapping[str, Any]) -> Score:
-    """Return the score of a row of reversal_scores."""
-    direction = None if row["signal_type"] == "hold" else Direction(row["signal_type"])
-    return Score(
-        pair=row["pair"],
-        timeframe=row["timeframe"],
-        bar_opened_at=row["bar_opened_at"],
-        bar_closed_at=row["bar_closed_at"],
-        direction=direction,
-        confidence=row["confidence"],
-        stage1_prob=row["stage1_prob"],
-        stage2_prob=row["stage2_prob"],
-        version=row["model_version"],
-        entry=row["entry_price"],
-        stop=row["stop_loss"],
-        target=row["take_profit"],
-        source=row["source"],
-        is_replay=words.is_replay(row),
-        edge_shown=row["edge_shown"],
-    )
-
-
 def why(
     row: Mapping[str, Any], settings: Mapping[str, Any], before: SentBefore, sent: Mapping[str, Any] | None
 ) -> str:
     """Say whether a user was told of a score, and if not, what kept it from them; `sent` is what they were sent."""
-    score, wants = score_of(row), wants_of(settings)
+    score, wants = score_of(dict(row)), wants_of(dict(settings))
     if score.direction is None:
         return nothing_found(row)
     if sent is not None:

@@ -9,7 +9,7 @@ from database.accounts import User
 from database.signal_list import SignalFilter
 from ui import tables
 from ui.calm import calm
-from ui.drawing import page_buttons, page_key
+from ui.drawing import clickable, clicked, page_buttons, page_key
 from ui.services import services
 from ui.signal_pages.address import go_to
 from ui.trading_bot.trade_history import time_range
@@ -46,21 +46,15 @@ def signals(user: User) -> None:
             st.caption(NONE_MATCH)
             return
         st.caption("Click a row to see every step of that signal.")
-        event: Any = st.dataframe(
+        event = clickable(
             tables.all_signals(page.rows, user.time_zone),
-            hide_index=True,
-            width="stretch",
-            height=min(38 + 35 * len(page.rows), 700),
-            on_select="rerun",
-            selection_mode=["single-row", "single-cell"],
             key=f"{NAME} table {before}",
-            column_config={"Why": st.column_config.TextColumn(width="large")},
+            columns={"Why": st.column_config.TextColumn(width="large")},
         )
         page_buttons(NAME, page, signal_list.PAGE)
-        clicked = [*event.selection.rows, *(row for row, _column in event.selection.cells)]
-        chosen = [index for index in clicked if index < len(page.rows)]
-        if chosen:
-            go_to(page.rows[chosen[0]]["signal_id"])
+        row = clicked(event, page.rows)
+        if row is not None:
+            go_to(row["signal_id"])
 
 
 def _filters(known: dict[str, list[str]], bots: list[Any], zone: str) -> SignalFilter:

@@ -1,7 +1,6 @@
 """What a watched bot reported, in the order of arrival: errors, everything else, and each as it came."""
 
 import json
-from typing import Any
 
 import streamlit as st
 
@@ -9,7 +8,7 @@ from database import watched_reading
 from database.accounts import User
 from database.pool import Row
 from ui.calm import calm
-from ui.drawing import chosen_row, held_still, page_buttons, page_key, table_key
+from ui.drawing import chosen_row, clickable, held_still, page_buttons, page_key, table_key
 from ui.formatting import moment
 from ui.services import services
 from ui.tables import code, plain
@@ -57,15 +56,11 @@ def listed(user: User, bot_id: int) -> None:
             st.caption(NONE)
             return
         st.caption("Click a row to see the message as it came.")
-        event: Any = st.dataframe(
+        event = clickable(
             frames.events(page.rows, user.time_zone),
-            hide_index=True,
-            width="stretch",
-            height=min(38 + 35 * len(page.rows), 560),
-            on_select="rerun",
-            selection_mode=["single-row", "single-cell"],
             key=key,
-            column_config={"Said": st.column_config.TextColumn(width="large")},
+            highest=560,
+            columns={"Said": st.column_config.TextColumn(width="large")},
         )
         page_buttons(NAME, page, watched_reading.PAGE)
         row = chosen_row(NAME, event, page.rows)
