@@ -70,7 +70,7 @@ def start() -> None:
     """Prepare what the parts need, then become their supervisor."""
     found = settings.find()
     home = settings.home_of(found.values)
-    home.mkdir(parents=True, exist_ok=True)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock(home)
     left = stop_leftovers(home)
     if left:

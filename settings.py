@@ -368,7 +368,7 @@ def home_of(values: Mapping[str, str]) -> Path:
 
 def keep(home: Path, name: str, value: str) -> None:
     """Write a value that `run.py` made below `home`, readable by its owner alone."""
-    home.mkdir(parents=True, exist_ok=True)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
     new = home / f".{name}.new"
     new.unlink(missing_ok=True)
     with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
