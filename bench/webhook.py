@@ -34,7 +34,7 @@ PLENTY = "10000000"
 @contextmanager
 def durable_database(folder: Path) -> Iterator[str]:
     """Run PostgreSQL as run.py does, migrated, and give its address."""
-    server = embedded.Server(folder=folder / "database", port=embedded.free_port(), password=new_token("pw_"))
+    server = embedded.Server(folder=folder / "database", port=_free_ports(1)[0], password=new_token("pw_"))
     server.start()
     try:
         migrate.apply(server.url())
