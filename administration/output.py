@@ -60,4 +60,6 @@ def _short(value: object) -> str:
     if isinstance(value, Decimal):
         return number(round(value, PLACES))
     text = str(value) if isinstance(value, str | int) else str(plain(value))
+    # A terminal would do what a stranger's control characters say
+    text = "".join(sign if sign.isprintable() else " " for sign in text)
     return text if len(text) <= WIDEST else text[: WIDEST - 1] + "…"

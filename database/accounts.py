@@ -149,7 +149,7 @@ def accounts_page(transaction: Transaction, text: str, *, limit: int, offset: in
 def checked_email(text: str) -> str:
     """Return an address without spaces around it; raise `AccountError` for what is none."""
     address = text.strip()
-    if len(address) > 254 or not _email.fullmatch(address):
+    if len(address) > 254 or not address.isprintable() or not _email.fullmatch(address):
         raise AccountError(f"{address[:80]!r} is not an e-mail address; allowed: name@example.com.")
     return address
 

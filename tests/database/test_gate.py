@@ -10,7 +10,7 @@ from starlette.types import Message, Receive, Scope, Send
 from database import accounts, sign_in
 from database.pool import Database
 from encryption import new_key
-from ui.gate import COOKIE, SIGNED_OUT, USER_HEADER, Gate, Sessions
+from ui.gate import COOKIE, SIGNED_OUT, USER_HEADER, WHOLE_SCRIPT, Gate, Sessions
 from ui.services import services
 
 PASSWORD = "correct horse battery"
@@ -41,6 +41,7 @@ class Page:
         self.to_application: asyncio.Queue[Message] = asyncio.Queue()
         self.to_browser: list[Message] = []
         self.heard: list[str] = []
+        self.asked: list[bytes] = []
         self.scope: Scope = {
             "type": "websocket",
             "path": "/_stcore/stream",
@@ -53,6 +54,7 @@ class Page:
         while True:
             message = await receive()
             self.heard.append(message["type"])
+            self.asked.append(message.get("bytes", b""))
             if message["type"] == "websocket.disconnect":
                 return
 
@@ -86,6 +88,27 @@ def test_a_page_that_does_not_leave_is_closed(token: str, elsewhere: bool) -> No
     page = asyncio.run(page_whose_session_ended(token, elsewhere=elsewhere))
     assert page.heard == ["websocket.receive", "websocket.disconnect"]
     assert [(each["type"], each["code"]) for each in page.to_browser] == [("websocket.close", SIGNED_OUT)]
+
+
+def test_a_page_whose_session_ended_elsewhere_is_run_as_a_whole_whatever_it_asks(token: str) -> None:
+    async def heard() -> Page:
+        sessions, page = Sessions(check_every=0.05, close_after=60), Page(token)
+        tasks = [asyncio.create_task(sessions.watch()), asyncio.create_task(page.serve(sessions))]
+        await page.to_application.put({"type": "websocket.receive", "bytes": b"a part"})
+        while not page.asked:
+            await asyncio.sleep(0.05)
+        with services().database.transaction() as transaction:
+            sign_in.end_session(transaction, token)
+        while not sessions.has_ended(token):
+            await asyncio.sleep(0.05)
+        await page.to_application.put({"type": "websocket.receive", "bytes": b"a part"})
+        await page.to_application.put({"type": "websocket.disconnect"})
+        await tasks[1]
+        tasks[0].cancel()
+        return page
+
+    page = asyncio.run(asyncio.wait_for(heard(), 20))
+    assert page.asked == [b"a part", WHOLE_SCRIPT, b""]
 
 
 def test_the_application_sees_the_sessions_user_and_no_other(token: str) -> None:
