@@ -20,6 +20,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 WALKS = [*sorted(ROOT.glob("docs/guides/*.md")), ROOT / "docs/faq.md", ROOT / "README.md"]
 ADDING = sorted(ROOT.glob("docs/adding-*.md"))
 PICTURES = ROOT / "docs/pictures"
+OUTSIDE = {"tests", "bench", "deploy"}
 LARGEST_PICTURE = 150_000
 LONGEST_GUIDE = 130
 
@@ -170,6 +171,21 @@ def defined(path: str) -> set[str]:
     return found
 
 
+def test_whatever_file_knows_an_exchange_by_name_is_one_that_a_new_broker_changes() -> None:
+    """Bybit is nothing but an entry of a table: where else its name stands, the next one's must stand too."""
+    page = (ROOT / "docs/adding-a-broker.md").read_text()
+    knowing = {path for path in product_files() if "bybit" in path.read_text().lower()}
+    assert len(knowing) >= 5
+    assert not [named(path) for path in knowing if f"`{named(path)}`" not in page]
+
+
+def product_files() -> list[Path]:
+    """Return our Python files but those of tests, measurements and deployment."""
+    rooms = [room for room in ROOT.iterdir() if room.is_dir() and not room.name.startswith(".")]
+    inside = [path for room in rooms if room.name not in OUTSIDE for path in room.rglob("*.py")]
+    return sorted([*ROOT.glob("*.py"), *inside])
+
+
 @pytest.mark.parametrize("page", ADDING, ids=named)
 def test_every_name_in_them_is_known_to_the_code(page: Path) -> None:
     names = {part for name in _IDENTIFIER.findall(page.read_text()) for part in name.split(".")}
@@ -178,8 +194,7 @@ def test_every_name_in_them_is_known_to_the_code(page: Path) -> None:
 
 @cache
 def words_of_code() -> frozenset[str]:
-    rooms = [room for room in ROOT.iterdir() if room.is_dir() and not room.name.startswith(".")]
-    files = [*ROOT.glob("*.py"), *(path for room in rooms for path in room.rglob("*.py"))]
+    files = [*product_files(), *(path for room in OUTSIDE for path in (ROOT / room).rglob("*.py"))]
     texts = [path.read_text() for path in [*files, *ROOT.glob("migrations/*.sql"), *ROOT.glob("*.toml")]]
     places = {part for path in [*files, *PAGES] for part in re.findall(r"\w+", named(path))}
     return frozenset(places.union(*(re.findall(r"\w+", text) for text in texts)))
