@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from database.pool import Row, Transaction
 
@@ -49,6 +50,11 @@ class Parcel:
     def ids(self) -> list[int]:
         """Return the rows that the message carries."""
         return [self.signal["id"]] if self.signal else [row["id"] for row in self.updates]
+
+    @property
+    def signal_ids(self) -> list[UUID]:
+        """Return the engine's signals that opened the trades of the updates."""
+        return list(dict.fromkeys(row["signal_uuid"] for row in self.updates if row["signal_uuid"]))
 
     @property
     def nonce(self) -> str:
@@ -235,7 +241,7 @@ def _claim_updates(transaction: Transaction, user_id: int, now: datetime) -> lis
     )
     return transaction.all(
         """
-        SELECT updates.*, trades.pair, trades.direction, trades.account_currency
+        SELECT updates.*, trades.pair, trades.direction, trades.account_currency, trades.signal_uuid
           FROM trade_updates AS updates JOIN user_trades AS trades ON trades.id = updates.trade_id
          WHERE updates.id = ANY(%s) ORDER BY updates.id
         """,

@@ -22,6 +22,7 @@ from alerts.neutral import shortened
 from database import discord_accounts, notification_sending
 from database.notification_sending import Parcel, Recipient
 from discord_bot import reversal_buttons, reversal_embed, trade_words
+from log import about_signal
 
 if TYPE_CHECKING:
     from discord_bot.client import DiscordBot
@@ -83,13 +84,17 @@ class Sending:
             parcel = await self._desk.ask(notification_sending.next_parcel, user_id, now)
             if parcel is None:
                 return
-            try:
-                await self._send(parcel)
-            except psycopg2.Error:
-                raise
-            except Exception as error:
-                logger.exception("%s failed here", parcel.nonce)
-                await self._try_later(parcel, error)
+            with about_signal(*parcel.signal_ids):
+                await self._send_surely(parcel)
+
+    async def _send_surely(self, parcel: Parcel) -> None:
+        try:
+            await self._send(parcel)
+        except psycopg2.Error:
+            raise
+        except Exception as error:
+            logger.exception("%s failed here", parcel.nonce)
+            await self._try_later(parcel, error)
 
     async def _send(self, parcel: Parcel) -> None:
         why = _unsendable(parcel)

@@ -2,6 +2,7 @@
 
 import threading
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import discord
 import pytest
@@ -12,6 +13,7 @@ from database.trade_rows import told_of
 from database.trade_updates import UpdateKind
 from tests.discord_room.room import in_room, serving
 from tests.discord_room.signals import notify, told, trade, update, wishes
+from tests.log_lines import logged, named
 
 TARGET = "✅ Take Profit Hit! +108 pips (+$540)\nTrade #1 · EUR/USD LONG 0.5 lots · 1h 43m"
 
@@ -437,6 +439,22 @@ def test_updates_of_a_trade_keep_their_order_behind_one_that_must_wait(desk, ann
         await room.until(lambda: all(row["discord_notified"] for row in updates(desk)))
         said = [post.json["content"] for post in posts(room, user.dm_channel.id)]
         assert said == ["first", "first", "second"]
+
+    in_room(desk, served, play)
+
+
+def test_what_is_logged_of_a_trade_of_the_engine_is_under_its_signal(desk, ann, served):
+    async def play(room):
+        user = person(room, ann)
+        room.env.inject_error("POST", f"/channels/{user.dm_channel.id}/messages", status=403, times=None)
+        number, uuid = trade(desk, ann.id), uuid4()
+        with desk.database.transaction() as transaction:
+            transaction.execute("UPDATE user_trades SET signal_uuid = %s WHERE id = %s", (str(uuid), number))
+        with logged("discord bot") as lines:
+            update(desk, number, UpdateKind.TARGET, TARGET)
+            await room.until(lambda: updates(desk)[0]["failed_at"])
+        [(named_signal, _)] = named(lines(), "cannot be sent to user")
+        assert named_signal == str(uuid)
 
     in_room(desk, served, play)
 
