@@ -1,6 +1,7 @@
 """Everything of a run in its place: local servers, each behind a line, DashTrade as `make run` starts it, people."""
 
 import json
+import random
 import subprocess
 import sys
 import time
@@ -23,8 +24,8 @@ from brokers.simulated_market import SimulatedMarket
 from core.bot import ConnectionStatus
 from core.instrument import AssetClass, Instrument
 from database import alert_channels, embedded, signal_channels
-from encryption import Vault
-from settings import Settings
+from encryption import Vault, new_token
+from settings import Settings, keep
 from tests.alpaca_server.local import Control as Alpaca
 from tests.blofin_server.local import Control as Blofin
 from tests.chaos import machine
@@ -115,9 +116,10 @@ def staged(script: Script, folder: Path) -> Iterator[Stage]:
             )
         } | {"discord": discord.line}  # fmt: skip
         _open_accounts(script, alpaca, blofin)
+        home = folder / "home"
+        address = embedded.Server(folder=home / "database", port=own_port(), password=new_token("pw_")).url()
+        keep(home, "DATABASE_URL", address)
         running = stack.enter_context(stack_in(folder, alpaca, **_settings(script, lines)))
-        home = Path(running.environ["DASHTRADE_HOME"])
-        address = (home / "DATABASE_URL").read_text().strip()
         stack.enter_context(machine.measured(folder / MACHINE))
         stage = Stage(
             script=script, folder=folder, stack=running, alpaca=alpaca, blofin=blofin, discord=discord,
@@ -165,12 +167,21 @@ def _blofin_process(folder: Path) -> Iterator[Blofin]:
 def _mqtt_broker(folder: Path) -> Iterator[MqttBroker]:
     """Run Mosquitto where it is installed, else the embedded broker, which a kill makes forget."""
     kind = "mosquitto" if mosquitto() else "iotcore"
-    broker = MqttBroker(folder=folder / "mqtt", port=embedded.free_port(), kind=kind)
+    broker = MqttBroker(folder=folder / "mqtt", port=own_port(), kind=kind)
     broker.start()
     try:
         yield broker
     finally:
         broker.kill()
+
+
+def own_port() -> int:
+    """Return a free port for a server that is ended and started again.
+
+    It is none of those that the system lends to clients, nor the next one that another DashTrade would take.
+    """
+    tried = (random.randrange(17_000, 32_000) for _ in range(1000))
+    return next(port for port in tried if embedded.is_free(port))
 
 
 def _open_accounts(script: Script, alpaca: Alpaca, blofin: Blofin) -> None:
