@@ -53,6 +53,11 @@ class Vault:
         """Name the newest key without telling it; kept beside what it sealed."""
         return _key_id(self._keys[0])
 
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """Name every key that opens, newest first, without telling it."""
+        return tuple(_key_id(key) for key in self._keys)
+
     def seal(self, secret: str) -> bytes:
         """Return the secret sealed with the newest key."""
         return self._fernet.encrypt(secret.encode())
@@ -76,11 +81,10 @@ class Vault:
         return self.seal(self.open(sealed, sealed_with))
 
     def _complaint(self, sealed_with: str | None) -> str:
-        present = [_key_id(key) for key in self._keys]
-        if sealed_with in present:
+        if sealed_with in self.key_ids:
             return f"A stored secret does not open with the key {sealed_with} that sealed it: it was damaged."
         sealed_by = f"the key {sealed_with}" if sealed_with else "another key"
-        held = ", ".join(present)
+        held = ", ".join(self.key_ids)
         return f"A stored secret was sealed with {sealed_by}; ENCRYPTION_KEY holds {held}. {HOW_TO_MEND}"
 
 

@@ -1,7 +1,7 @@
 """Back everything up and restore it."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,8 +12,9 @@ import psycopg2.errors
 import settings
 from actions import backups
 from administration.console import Console, Problem, agree, note, pass_console
-from database import embedded, health, kill_switch, migrate
+from database import embedded, health, keys, kill_switch, migrate
 
+LOST = "repeat; where it is lost for good: restore --key-lost, then manage.py keys forget"
 # The whole schema gives way, so that nothing of a newer version stays beside what is restored.
 REPLACE = "DROP SCHEMA public CASCADE; CREATE SCHEMA public"
 
@@ -34,8 +35,9 @@ def backup(console: Console, file: Path) -> None:
 @click.command("restore")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--key-lost", is_flag=True, help="Restore though ENCRYPTION_KEY opens none of its secrets.")
 @pass_console
-def restore(console: Console, file: Path, yes: bool) -> None:
+def restore(console: Console, file: Path, yes: bool, key_lost: bool) -> None:
     """Replace everything with what FILE holds; every connection is HALTED until it is reconciled.
 
     DashTrade must be stopped.
@@ -43,7 +45,8 @@ def restore(console: Console, file: Path, yes: bool) -> None:
     with _database_running(console):
         _require_stopped(console)
         agree(yes, "Everything in the database is replaced")
-        _replace(console, file)
+        held = () if key_lost else (keys.refusal_unless_held(console.vault, LOST),)
+        _replace(console, file, (migrate.refusal_of_newer(), *held))
         console.database.close()
         applied = migrate.apply(console.settings.database)
         with console.transaction() as transaction:
@@ -80,12 +83,19 @@ def _require_stopped(console: Console) -> None:
         raise Problem(f"DashTrade is running ({', '.join(alive)}): stop it, wait 15 seconds, and repeat")
 
 
-def _replace(console: Console, file: Path) -> None:
-    """Put the backup in the place of everything, in one transaction."""
+def _replace(console: Console, file: Path, checks: Sequence[str]) -> None:
+    """Put the backup in the place of everything, in one transaction that ends with the checks."""
     address, environment = backups.connection(console)
     with tempfile.TemporaryDirectory() as folder:
         script = str(Path(folder) / "restore.sql")
         backups.run(["pg_restore", "--no-owner", "--no-acl", f"--file={script}", str(file)], {})
-        options = ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--single-transaction"]
-        steps = [f"--command={REPLACE}", f"--file={script}", f"--command={kill_switch.HALT_AFTER_RESTORE}"]
+        options = [
+            "--no-psqlrc",
+            "--quiet",
+            "--set=ON_ERROR_STOP=1",
+            "--set=VERBOSITY=terse",
+            "--single-transaction",
+        ]
+        last = [f"--command={statement}" for statement in (*checks, kill_switch.HALT_WITHIN_RESTORE)]
+        steps = [f"--command={REPLACE}", f"--file={script}", *last]
         backups.run(["psql", *options, *steps, f"--dbname={address}"], environment)

@@ -32,6 +32,25 @@ SEALED_COLUMNS = (
 )
 
 
+# Carried out where any version's tables may be; the names of keys are no secret.
+_REFUSAL = """
+DO $$
+DECLARE sealed record; found text;
+BEGIN
+    FOR sealed IN SELECT table_name, column_name FROM information_schema.columns
+                   WHERE table_schema = 'public' AND (table_name, column_name) IN ({columns})
+    LOOP
+        EXECUTE format('SELECT %2$I FROM public.%1$I WHERE %2$I <> ALL ($1) LIMIT 1',
+                       sealed.table_name, sealed.column_name) INTO found USING ARRAY[{held}];
+        IF found IS NOT NULL THEN
+            RAISE EXCEPTION 'a secret in % was sealed with the key %, and ENCRYPTION_KEY holds %. {mend}',
+                            sealed.table_name, found, {words};
+        END IF;
+    END LOOP;
+END $$
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rotation:
     """Count what a rotation did; each of `failures` is a sentence about a secret that did not open."""
@@ -75,6 +94,16 @@ def reseal(database: Database, vault: Vault) -> Rotation:
                 except WrongKey as error:
                     failures.append(f"{sealed.table} {row['key']}: {error}")
     return Rotation(resealed=resealed, failures=tuple(failures))
+
+
+def refusal_unless_held(vault: Vault, mend: str) -> str:
+    """Return a statement that fails where a stored secret was sealed with a key that we do not hold."""
+    return _REFUSAL.format(
+        columns=", ".join(f"('{each.table}', '{each.sealed_with}')" for each in SEALED_COLUMNS),
+        held=", ".join(f"'{name}'" for name in vault.key_ids),
+        words=f"'{', '.join(vault.key_ids)}'",
+        mend=f"Put the right one into it and {mend}",
+    )
 
 
 def forget_unreadable(database: Database, vault: Vault) -> int:

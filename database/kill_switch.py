@@ -28,6 +28,16 @@ HALT_AFTER_RESTORE = """
        SET state_after_reconcile = coalesce(state_after_reconcile, trading_state),
            trading_state = 'HALTED', reconciled_at = NULL
 """
+# The oldest versions had nowhere to remember the state; theirs are halted when their tables are up to date.
+HALT_WITHIN_RESTORE = f"""
+    DO $$
+    BEGIN
+        IF EXISTS (SELECT FROM information_schema.columns
+                    WHERE table_schema = 'public' AND column_name = 'state_after_reconcile') THEN
+            {HALT_AFTER_RESTORE};
+        END IF;
+    END $$
+"""
 
 
 class Scope(StrEnum):

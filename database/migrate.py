@@ -11,6 +11,21 @@ OURS = Path(__file__).resolve().parent.parent / "migrations"
 LOCK = 5_271_009_847
 
 
+_REFUSAL = """
+DO $$
+DECLARE unknown text;
+BEGIN
+    IF to_regclass('public._yoyo_migration') IS NOT NULL THEN
+        SELECT string_agg(migration_id, ', ') INTO unknown FROM public._yoyo_migration
+         WHERE migration_id <> ALL (ARRAY[{known}]);
+        IF unknown IS NOT NULL THEN
+            RAISE EXCEPTION 'it is of a newer version than this checkout: it holds %. Update the code first', unknown;
+        END IF;
+    END IF;
+END $$
+"""
+
+
 class SchemaError(Exception):
     """Read the message: the database and this checkout do not fit each other."""
 
@@ -44,6 +59,11 @@ def apply(url: str, source: Path = OURS) -> list[str]:
             with closing(backend.connection):
                 backend.apply_migrations(backend.to_apply(_migrations(source)))
         return names
+
+
+def refusal_of_newer(source: Path = OURS) -> str:
+    """Return a statement that fails where the database holds migrations that this checkout does not know."""
+    return _REFUSAL.format(known=", ".join(f"'{migration.id}'" for migration in _migrations(source)))
 
 
 def _migrations(source: Path) -> yoyo.migrations.MigrationList:
