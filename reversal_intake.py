@@ -13,11 +13,13 @@ from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
 
+import psycopg2
+
 from core.instrument import symbol_key
 from core.pips import Direction
 from core.reversal import RULES, Score
 from core.signal import Action, Level, LevelKind, Signal
-from database import inbox, reversal_scores, reversal_wants
+from database import health, inbox, reversal_scores, reversal_wants
 from database.inbox import Arrival, Sender
 from database.pool import Database
 from database.reversal_wants import SOURCE, ScoreBot
@@ -41,7 +43,8 @@ class Untraded(StrEnum):
 def offer(database: Database, now: datetime) -> list[UUID]:
     """Give each bot the signal of its newest bar, where it has none of that bar yet; return the new ones.
 
-    May be called at any time and by several processes at once. What is too old by now the engine refuses.
+    May be called at any time and by several processes at once. What is too old by now the engine refuses. A bot
+    that fails keeps no other from its signal, and is tried again the next time.
     """
     with database.transaction() as transaction:
         bots = reversal_wants.bots(transaction)
@@ -51,7 +54,7 @@ def offer(database: Database, now: datetime) -> list[UUID]:
     return [
         uuid
         for bot, score in chosen
-        if _key(bot, score) not in known and (uuid := _stored(database, bot, score, now)) is not None
+        if _key(bot, score) not in known and (uuid := _given(database, bot, score, now)) is not None
     ]
 
 
@@ -96,6 +99,19 @@ def signal_of(score: Score, bot: ScoreBot) -> Signal:
             "prices": score.source,
         },
     )
+
+
+def _given(database: Database, bot: ScoreBot, score: Score, now: datetime) -> UUID | None:
+    try:
+        return _stored(database, bot, score, now)
+    except (psycopg2.OperationalError, psycopg2.InterfaceError):
+        raise
+    except Exception as error:
+        logger.exception("bot %s cannot be given %s %s", bot.id, score.pair, score.timeframe)
+        with database.transaction() as transaction:
+            words = f"{type(error).__name__}: {error}"
+            health.note_fault(transaction, f"reversal bot {bot.id}", words, now)
+        return None
 
 
 def _stored(database: Database, bot: ScoreBot, score: Score, now: datetime) -> UUID | None:

@@ -144,6 +144,16 @@ class TestTheWayThrough:
         ]
         assert "price" not in understood
 
+    def test_a_bot_that_cannot_be_given_one_keeps_no_other_from_its_own(self, floor: TradingFloor) -> None:
+        broken, well = a_bot(floor), a_bot(floor, timeframe="4 Hour")
+        with floor.database.transaction() as transaction:
+            transaction.execute(f"ALTER TABLE signals ADD CHECK (bot_config_id <> {broken})")
+        [signal] = offered(floor, found(), found(timeframe="4 Hour"))
+        assert signal["bot_config_id"] == well
+        fault = floor.one("SELECT subject, words FROM faults")
+        assert fault["subject"] == f"reversal bot {broken}"
+        assert fault["words"].startswith("CheckViolation: ")
+
     def test_what_comes_too_late_the_engine_refuses_in_words(self, floor: TradingFloor) -> None:
         bot = a_bot(floor)
         floor.wait(1800)

@@ -52,6 +52,7 @@ LOOPS = {
     "supervision.py",
     "intake.py",
     "channel_intake.py",
+    "reversal_intake.py",
 }
 LONGEST = 500
 
