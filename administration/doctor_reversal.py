@@ -5,13 +5,14 @@ from datetime import UTC, datetime, timedelta
 
 from administration.console import Console
 from administration.finding import Finding, moment
-from database import health, reversal_reading, scans
+from database import health, notification_sending, reversal_reading, scans
 from database.pool import Row
 from reversal.sources.registry import missing_keys
 
 PART = "reversal watch"
 # There is a scan every five minutes, and it may last four
 LATE_AFTER = timedelta(minutes=10)
+WAITS_AFTER = timedelta(minutes=10)
 # Nobody wants what was asked for longer ago
 ASKED_WITHIN = timedelta(days=1)
 
@@ -23,6 +24,7 @@ def reversal_watch(console: Console) -> Iterator[Finding]:
         beat = next((row for row in health.heartbeats(transaction) if row["part"] == PART), None)
         newest = scans.newest(transaction)
         feeds = reversal_reading.feeds(transaction)
+        waiting = notification_sending.waiting(transaction)
     if beat is None and not console.settings.reversal_watches:
         yield Finding(subject=PART, words="switched off (REVERSAL_WATCHES=0)")
         return
@@ -34,6 +36,8 @@ def reversal_watch(console: Console) -> Iterator[Finding]:
     for feed in feeds:
         if feed["failure"] and now - feed["asked_at"] < ASKED_WITHIN:
             yield _feed(feed)
+    if waiting["count"] and now - waiting["oldest"] > WAITS_AFTER:
+        yield _waiting(waiting)
 
 
 def _life(beat: Row | None) -> Finding:
@@ -54,6 +58,12 @@ def _scan(newest: Row, now: datetime, *, is_alive: bool) -> Finding:
         mend = "look at the clocks of the machines, and into the log of the reversal watch"
         return Finding(subject=subject, words=f"none since that of {due}", mend=mend)
     return Finding(subject=subject, words=f"the newest is that of {due}")
+
+
+def _waiting(waiting: Row) -> Finding:
+    words = f"{waiting['count']} wait for Discord, the oldest since {moment(waiting['oldest'])}"
+    mend = "see whether the Discord bot runs and is connected, and what its log says"
+    return Finding(subject="signals and news of trades", words=words, mend=mend)
 
 
 def _feed(feed: Row) -> Finding:

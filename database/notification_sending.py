@@ -94,6 +94,17 @@ def users_due(transaction: Transaction, now: datetime, busy: Sequence[int], limi
     return [row["user_id"] for row in rows]
 
 
+def waiting(transaction: Transaction) -> Row:
+    """Return how many signals and updates wait to be sent (`count`), and since when the `oldest` does."""
+    return transaction.one(
+        """
+        SELECT count(*), min(created_at) AS oldest
+          FROM (SELECT created_at FROM signal_notifications WHERE next_attempt_at IS NOT NULL
+                 UNION ALL SELECT created_at FROM trade_updates WHERE next_attempt_at IS NOT NULL) AS waiting
+        """
+    )
+
+
 def next_parcel(transaction: Transaction, user_id: int, now: datetime) -> Parcel | None:
     """Claim what a user is to be sent next: a signal before updates; None where nothing is due."""
     recipient = _recipient(transaction, user_id)

@@ -12,6 +12,7 @@ from database import health, market_bars, scans
 from database.pool import Database
 from database.scans import Looked
 from tests.database.office import with_database
+from tests.database.trade_desk import TradeDesk
 
 NOTHING = Looked(pairs=0, scores=0, notifications=0, model_ms=None)
 
@@ -103,3 +104,17 @@ def test_a_chosen_source_without_its_keys_is_a_fault(
         "FAULT  reversal prices: REVERSAL_CRYPTO_SOURCE is alpaca, and ALPACA_DATA_KEY_ID and ALPACA_DATA_SECRET_KEY"
         " are missing. To mend it, set it, or choose another source."
     )
+
+
+def test_what_waits_for_discord_too_long_is_a_fault(
+    said: Callable[..., list[str]], database: Database
+) -> None:
+    beat(database)
+    desk = TradeDesk(database)
+    desk.now = datetime.now(UTC) - timedelta(minutes=5)
+    desk.notify(next_attempt_at=desk.now)
+    assert len(said()) == 1
+    desk.wait(minutes=-6)
+    desk.notify(next_attempt_at=desk.now)
+    [line] = said()[1:]
+    assert line.startswith("FAULT  signals and news of trades: 2 wait for Discord, the oldest since ")
