@@ -32,7 +32,7 @@ ADVICE = {
     "PRICE_MOVED": "The price had left the alert's. “Price may have moved” of the bot says how far it may.",
     "SIZE_TOO_SMALL": "Raise the bot's position size.",
     "INSUFFICIENT_BUYING_POWER": "Close something, add money, or lower the bot's position size.",
-    "STOP_REQUIRED": "Send a stop, or set one on the bot: its size is counted from the risk.",
+    "STOP_REQUIRED": "Send a stop, or set one on the bot; a signal channel may also be told to enter without.",
     "QUANTITY_REQUIRED": "Send a quantity, or let the bot use its own size.",
     "BROKER_REJECTED": "The sentence above is the broker's own.",
     "NOT_RECEIVED": "The order never arrived at the broker; nothing was traded.",
