@@ -208,7 +208,8 @@ class Notifier:
         first = alert_deliveries.under_way(transaction, channel_id)
         if first is None:
             rows = alert_deliveries.waiting(transaction, channel_id, now)
-            first = self._composed(transaction, channel_id, _in_company(rows))
+            # None where a sender that lost its lock has booked since what made the channel due
+            first = self._composed(transaction, channel_id, _in_company(rows)) if rows else None
         return None if first is None else alert_deliveries.next_attempt(transaction, first, now)
 
     def _composed(self, transaction: Transaction, channel_id: int, rows: list[Row]) -> int | None:

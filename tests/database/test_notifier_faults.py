@@ -2,10 +2,13 @@
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from datetime import timedelta
+from contextlib import suppress
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import psycopg2
+import psycopg2.errors
 import pytest
 from pydantic import SecretStr
 
@@ -33,6 +36,15 @@ def discord() -> Iterator[DiscordServer]:
 @pytest.fixture
 def post(database: Database, discord: DiscordServer) -> AlertPost:
     return AlertPost(database=database, discord=discord)
+
+
+def book_elsewhere(database: Database) -> None:
+    """Note that what waits has arrived, as a sender does whose database was away; what is locked is left."""
+    with suppress(psycopg2.errors.LockNotAvailable), database.transaction() as transaction:
+        transaction.execute("SET LOCAL lock_timeout = '100ms'")
+        transaction.execute(
+            "UPDATE alert_deliveries SET state = 'SENT', sent_at = now(), content = '{}' WHERE state = 'WAITING'"
+        )
 
 
 class Carrier(DiscordWebhook):
@@ -218,6 +230,29 @@ class TestDatabase:
         post.clock.forward(hours=1)
         post.deliver(post.notifier())
         assert len(post.discord.taken(ANN)) == 1
+
+    def test_what_a_sender_who_lost_its_lock_books_at_any_moment_is_no_fault_of_anothers(
+        self, post: AlertPost, database: Database
+    ) -> None:
+        post.channel(ann := post.user(), ANN)
+        notifier = post.notifier()
+        looks = 0
+
+        def booked_at(limit: int) -> datetime:
+            nonlocal looks
+            looks += 1
+            if looks == limit:
+                book_elsewhere(database)
+            return post.clock.at
+
+        for limit in range(1, 12):
+            looks, notifier._now = 0, partial(booked_at, limit)
+            post.tell(ann, Kind.BOT_FILLED, symbol="AAPL")
+            post.deliver(notifier)
+            post.clock.forward(minutes=5)
+        assert looks > 3
+        assert set(post.states()) == {"SENT"}
+        assert post.all("SELECT * FROM faults") == []
 
     def test_another_does_not_send_what_a_sender_who_lost_its_lock_may_still_be_sending(
         self, post: AlertPost
