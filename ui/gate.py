@@ -41,6 +41,9 @@ SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
 }
+# A user's files and the picture of their second factor: a proxy that kept them would give them to anybody.
+FILES = "/media/"
+KEPT_NOWHERE = {"Cache-Control": "no-store"}
 
 logger = logging.getLogger(__name__)
 
@@ -112,7 +115,7 @@ class Gate:
             await self._app(scope, receive, send)
             return
         headers = [(name, value) for name, value in scope["headers"] if name.lower() != USER_HEADER]
-        scope, send = {**scope, "headers": headers}, _with_safe_headers(send)
+        scope, send = {**scope, "headers": headers}, _with_safe_headers(scope, send)
         if scope["type"] == "http" and is_open(scope["path"]):
             await self._app(scope, receive, send)
             return
@@ -188,11 +191,13 @@ def _may_act(scope: Scope) -> bool:
     return scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS
 
 
-def _with_safe_headers(send: Send) -> Send:
+def _with_safe_headers(scope: Scope, send: Send) -> Send:
+    added = SAFE_HEADERS | (KEPT_NOWHERE if scope["path"].startswith(FILES) else {})
+
     async def sent(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            for name, value in SAFE_HEADERS.items():
+            for name, value in added.items():
                 headers.setdefault(name, value)
         await send(message)
 

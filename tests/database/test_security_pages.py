@@ -49,12 +49,18 @@ def marked(server: embedded.Server) -> Iterator[dict[tuple[str, str], AppTest]]:
             patch.setenv("TZ", "UTC")
             with_database(url, patch, ENCRYPTION_KEY=key)
             browser, pages = new_browser(patch), {}
-            for path, query in ADDRESSES:
+            for path, query in [*ADDRESSES, *made_up()]:
                 browser.use(sessions["admin" if path == "admin" else "owner"])
                 pages[path, query] = browser.opens(path, **dict(parts(query.format(**ids))))
             yield pages
             services().database.close()
             services.cache_clear()
+
+
+def made_up() -> set[tuple[str, str]]:
+    """Return an address for each thing that one can name, with markup in place of its id."""
+    named = {(path, name) for path, query in ADDRESSES for name, value in parts(query) if "{" in value}
+    return {(path, f"{name}={MARK}") for path, name in named}
 
 
 def furnished(database: Database, key: str) -> tuple[dict[str, str], dict[str, object]]:

@@ -85,7 +85,7 @@ def test_no_other_site_changes_anything_by_any_route(dashboard: Dashboard) -> No
     assert dashboard.get("/", token).status_code == 200
 
 
-def test_no_page_can_be_framed_by_another_site_or_taken_for_another_kind(dashboard: Dashboard) -> None:
+def test_no_page_is_framed_elsewhere_taken_for_another_kind_or_kept_by_a_proxy(dashboard: Dashboard) -> None:
     token = a_user(dashboard, EMAIL)
     for path in ("/", "/signals", "/auth/login", "/_stcore/host-config", "/static/nothing", "/media/nothing"):
         for session in (token, None):
@@ -93,6 +93,7 @@ def test_no_page_can_be_framed_by_another_site_or_taken_for_another_kind(dashboa
             assert headers["x-frame-options"] in ("SAMEORIGIN", "DENY"), path
             assert headers["x-content-type-options"] == "nosniff", path
             assert headers["referrer-policy"] == "same-origin", path
+    assert dashboard.get("/media/a-file.csv", token).headers["cache-control"] == "no-store"
     told = dashboard.get("/_stcore/host-config", token).json()
     assert told["allowedOrigins"] == []
 
