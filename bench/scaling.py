@@ -45,8 +45,8 @@ SHORT = Size(
     accept_seconds=1.0,
     burst=40,
     steady_seconds=2.0,
-    slow_rounds=1,
-    one_way_seconds=(0.0025,),
+    slow_rounds=2,
+    one_way_seconds=(0.0005, 0.0025),
 )
 
 
@@ -200,8 +200,10 @@ def _both(stage: Stage, suffix: str = "", *, slowly: bool = False) -> dict[str, 
     }
 
 
-def slow(stage: Stage, size: Size) -> None:
-    """The same with a database that is far away, where waiting limits and not the processors."""
+def far(stage: Stage, size: Size) -> None:
+    """Measure both with a database that is far away, where waiting limits and not the processors."""
+    if not stage.machines.separate:
+        return
     for number, one_way in enumerate(size.one_way_seconds):
         line = stage.machines.slow_line(stage.server_machine, one_way)
         sides = _both(stage, f"_far{number}", slowly=True)
@@ -218,7 +220,7 @@ def slow(stage: Stage, size: Size) -> None:
         line.wait(10)
 
 
-def show_commits(stage: Stage) -> None:
+def show_commits(stage: Stage, _size: Size) -> None:
     """Show how many commits a second PostgreSQL makes here, plain and with a bell."""
     rows = [(name, alone, together, f"{together / alone:.1f}") for name, alone, together in commits(stage)]
     ground.table(
@@ -228,19 +230,30 @@ def show_commits(stage: Stage) -> None:
     )
 
 
-def measure(stage: Stage, size: Size) -> None:
-    """Do everything."""
-    print(ground.load_words(), flush=True)
-    accept(stage, size)
+def near(stage: Stage, size: Size) -> None:
+    """Measure both sides with PostgreSQL beside them."""
     sides = _both(stage)
     trade(stage, "PostgreSQL beside them", sides, size.rounds, size)
-    stage.stop(sides[ONE])
-    stage.add_watches(sides[MANY], 2)
-    Faults(stage, sides[MANY]).run()
-    stage.stop(sides[MANY])
-    if stage.machines.separate:
-        slow(stage, size)
-    show_commits(stage)
+    for side in sides.values():
+        stage.stop(side)
+
+
+def faults(stage: Stage, _size: Size) -> None:
+    """Let things die on a side of two servers, four workers and two broker watches."""
+    side = stage.side("dying", webs=2, workers=4)
+    stage.add_watches(side, 2)
+    Faults(stage, side).run()
+    stage.stop(side)
+
+
+PARTS = {"accept": accept, "near": near, "faults": faults, "far": far, "commits": show_commits}
+
+
+def measure(stage: Stage, size: Size, parts: Sequence[str]) -> None:
+    """Measure what is asked for."""
+    print(ground.load_words(), flush=True)
+    for name in parts:
+        PARTS[name](stage, size)
     print(ground.load_words())
 
 
@@ -249,12 +262,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true", help="try everything in one minute")
     parser.add_argument("--processes", action="store_true", help="make no network namespaces")
+    parser.add_argument("parts", nargs="*", help="of " + ", ".join(PARTS) + "; all if none is named")
     options = parser.parse_args()
+    if unknown := set(options.parts) - set(PARTS):
+        parser.error(f"there is no {', '.join(unknown)}")
     size = SHORT if options.short else Size()
     began = time.monotonic()
     try:
         with staged(users=USERS, bots_each=BOTS_EACH, separate=not options.processes) as stage:
-            measure(stage, size)
+            measure(stage, size, options.parts or list(PARTS))
     except NoNamespaces as error:
         raise SystemExit(
             f"No network namespaces can be made here ({error}): be root, or use --processes, which measures on the"
