@@ -140,6 +140,6 @@ def _wait_until_it_answers(url):
     while True:
         try:
             return requests.get(f"{url}/health", timeout=5)
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             assert time.monotonic() < deadline
             time.sleep(0.1)
