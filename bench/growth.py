@@ -24,7 +24,7 @@ BOTS = {"10 bots": (10, 1), "1,000 bots": (100, 10), "10,000 bots": (1000, 10)}
 TRADES = {"10,000 trades": 10, "1,000,000 trades": 1000}
 ROUNDS = 2
 MEASURED, ALERTS, TURNS, BAR = 10, 80, 16, 300
-PAUSE_SECONDS, SETTLING_SECONDS, IDLE_SECONDS = 0.08, 2, 20
+PAUSE_SECONDS, SETTLING_SECONDS, IDLE_SECONDS = 0.08, 2, 12
 WATCHED_WITHIN_SECONDS, DONE_WITHIN_SECONDS = 240, 60
 CONNECTIONS = 8
 PARTS = ("jobs", "broker_watch")
@@ -70,6 +70,7 @@ class Size:
     bars: list[float] = field(default_factory=list)
     looks: list[float] = field(default_factory=list)
     idle: list[dict[str, float]] = field(default_factory=list)
+    each_alert: list[dict[str, float]] = field(default_factory=list)
     queries: dict[str, list[float]] = field(default_factory=dict)
     visits: int = 0
     sent: int = 0
@@ -117,7 +118,10 @@ def visit(size: Size) -> None:
     time.sleep(SETTLING_SECONDS)
     _idle(size)
     _one_at_a_time(size)
+    before = size.house.processor_seconds()
     _ten_at_once(size)
+    after, alerts = size.house.processor_seconds(), TURNS * MEASURED
+    size.each_alert.append({name: (after[name] - before[name]) / alerts for name in before})
     if size.bar:
         action = "buy" if size.visits % 2 == 0 else "close"
         size.bars.append(_bar(size, [alert(*each, action) for each in size.bar]))
@@ -246,6 +250,9 @@ def _rows(sizes: Sequence[Size]) -> Iterator[list[str]]:
     for part in sizes[0].idle[0]:
         yield _row(f"processor while nothing comes, {part}, % of a core",
                    [100 * statistics.median(each[part] for each in size.idle) for size in sizes])  # fmt: skip
+    for part in sizes[0].each_alert[0]:
+        yield _row(f"processor for each alert, {part}, ms",
+                   [1000 * statistics.median(each[part] for each in size.each_alert) for size in sizes])  # fmt: skip
     for name in sizes[0].queries:
         yield _row(f"{name}, ms", [1000 * statistics.median(size.queries[name]) for size in sizes])
 
