@@ -1,12 +1,14 @@
 """Measure two webhook servers and four workers against one of each, all against one PostgreSQL.
 
-`python -m bench.scaling`, about four minutes; `--short` tries everything in one. Every process has a machine of its
+`python -m bench.scaling`, some minutes; `--short` measures less of everything. Every process has a machine of its
 own as far as one machine can play that: a network namespace (as root; else processes on the loopback, which can
 neither be cut off nor be far away). What is compared runs in turns, in one run.
 """
 
 import argparse
+import signal
 import statistics
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -260,12 +262,14 @@ def measure(stage: Stage, size: Size, parts: Sequence[str]) -> None:
 def main() -> None:
     """Prepare, measure, and take everything away again."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--short", action="store_true", help="try everything in one minute")
+    parser.add_argument("--short", action="store_true", help="measure a little of everything")
     parser.add_argument("--processes", action="store_true", help="make no network namespaces")
     parser.add_argument("parts", nargs="*", help="of " + ", ".join(PARTS) + "; all if none is named")
     options = parser.parse_args()
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"there is no {', '.join(unknown)}")
+    # So that PostgreSQL is stopped then, too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     size = SHORT if options.short else Size()
     began = time.monotonic()
     try:
