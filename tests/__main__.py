@@ -8,9 +8,11 @@ that fails twice fails the run.
 import subprocess
 import sys
 
+TWO_AT_ONCE = ("--numprocesses=2", "--dist=loadfile")
 PARTS = (
-    ("--numprocesses=2", "--dist=loadfile", "tests/unit", "tests/contract", "tests/database"),
-    ("tests/end_to_end", "tests/browser"),
+    (*TWO_AT_ONCE, "tests/unit", "tests/contract", "tests/database"),
+    (*TWO_AT_ONCE, "tests/end_to_end"),
+    (*TWO_AT_ONCE, "tests/browser"),
 )
 MQTT = (("-kmqtt or watching",),)
 PASSED, FAILED = 0, 1
