@@ -95,12 +95,13 @@ class BlofinBroker(CcxtBroker):
         with self._understood():
             return tuple(own.read_protection(raw, market) for raw in raws)
 
-    def ended_protections(self, symbol: str) -> tuple[RestingProtection, ...]:
-        """Return the latest stops and targets of a symbol that rest no more, ours or not."""
+    def triggered_protections(self, symbol: str) -> tuple[RestingProtection, ...]:
+        """Return the latest stops and targets of a symbol that have triggered, ours or not."""
         market = self._market(symbol)
         with self._understood():
-            answer = self._client.private_get_trade_orders_tpsl_history({"instId": market["id"]})
-            return tuple(own.read_protection(raw, market) for raw in answer["data"])
+            query = {"instId": market["id"], "state": own.TRIGGERED}
+            rows = self._client.private_get_trade_orders_tpsl_history(query)["data"]
+            return tuple(own.read_protection(raw, market) for raw in rows if raw["state"] == own.TRIGGERED)
 
     def protection_outcome(self, symbol: str, protection_id: str) -> ProtectionOutcome:
         """Return what became of a protection, with the order that it sent once BloFin shows one."""

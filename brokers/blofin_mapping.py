@@ -13,9 +13,10 @@ from core.errors import Unknown
 BY_MARKET = "-1"
 WHOLE = Decimal(-1)
 EXIT_CATEGORIES = {"sl": True, "tp": False}
+TRIGGERED = "effective"
 STATES = {
     "live": ProtectionState.RESTING,
-    "effective": ProtectionState.TRIGGERED,
+    TRIGGERED: ProtectionState.TRIGGERED,
     "canceled": ProtectionState.GONE,
     "order_failed": ProtectionState.GONE,
 }

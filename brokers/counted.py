@@ -12,7 +12,7 @@ from core.tallies import Tallies
 CALLS = frozenset(
     {
         *("account", "positions", "position", "instrument", "quote", "clock", "submit", "find_order"),
-        *("open_orders", "cancel", "protect", "protections", "ended_protections", "protection_outcome"),
+        *("open_orders", "cancel", "protect", "protections", "triggered_protections", "protection_outcome"),
         "cancel_protection",
     }
 )

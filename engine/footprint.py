@@ -96,7 +96,7 @@ def unseen_exit(
     The position before may have had the same prices, so only an exit that is not booked counts, and only once
     it has come to its end.
     """
-    for each in broker.ended_protections(symbol):
+    for each in broker.triggered_protections(symbol):
         if each.id in ours.broker_ids or not ours.has(each):
             continue
         outcome = broker.protection_outcome(symbol, each.id)

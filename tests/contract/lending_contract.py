@@ -180,19 +180,18 @@ class ProtectingContract(LendingContract):
         assert trader.broker.position("BTC-USDT").quantity == D("0.02")
         assert protecting(trader).protections("BTC-USDT") == ()
 
-    def test_what_has_ended_is_told_with_its_prices_whatever_became_of_it(self, trader: Trader) -> None:
+    def test_what_has_triggered_is_told_with_its_prices(self, trader: Trader) -> None:
         trader.trade(Side.BUY, "BTC-USDT", "0.03")
-        assert protecting(trader).ended_protections("BTC-USDT") == ()
+        assert protecting(trader).triggered_protections("BTC-USDT") == ()
         cancelled = protecting(trader).protect(protection(quantity="0.01", stop="57000"))
         triggered = protecting(trader).protect(protection(quantity="0.01", stop="58000", target="66000"))
         protecting(trader).cancel_protection("BTC-USDT", cancelled)
         trader.harness.set_price("BTC-USDT", D(57_900), D(57_901))
         trader.harness.settle()
-        ended = {each.id: each for each in protecting(trader).ended_protections("BTC-USDT")}
-        assert ended.keys() == {cancelled, triggered}
-        assert (ended[triggered].stop_price, ended[triggered].target_price) == (D(58_000), D(66_000))
-        assert (ended[triggered].side, ended[triggered].quantity) == (Side.SELL, D("0.01"))
-        assert protecting(trader).ended_protections("ETH-USDT") == ()
+        [found] = protecting(trader).triggered_protections("BTC-USDT")
+        assert (found.id, found.stop_price, found.target_price) == (triggered, D(58_000), D(66_000))
+        assert (found.side, found.quantity) == (Side.SELL, D("0.01"))
+        assert protecting(trader).triggered_protections("ETH-USDT") == ()
 
     def test_several_targets_each_tell_their_own_order(self, trader: Trader) -> None:
         trader.trade(Side.BUY, "BTC-USDT", "0.03")

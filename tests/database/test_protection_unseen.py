@@ -153,3 +153,15 @@ def test_a_gap_is_told_in_the_end_although_nobody_can_look(floor: Perpetuals) ->
     floor.wait(120)
     compare(floor)
     assert ("ACCOUNT_MISMATCH", "NOTED") in floor.events()
+
+
+def test_a_stop_that_was_moved_often_keeps_no_exit_waiting(floor: Perpetuals) -> None:
+    """What was taken away at each move lies in the exchange's history, and none of it is asked for."""
+    bot = enter(floor, trailing_stop_percent=D(1))
+    for price in range(61_000, 65_000, 1_000):
+        floor.look(bot, price)
+    before = len(floor.server.requests())
+    floor.send(bot, "CLOSE")
+    asked = [request["path"] for request in floor.server.requests()[before:]]
+    assert floor.booked(bot) == floor.held() == 0
+    assert len([path for path in asked if path.endswith("tpsl-history")]) <= 2
