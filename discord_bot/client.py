@@ -112,12 +112,11 @@ class DiscordBot(discord.Client):
             await self.standing.note_away()
 
     async def on_ready(self) -> None:
-        """Say where we are, then look for what came while nobody listened."""
+        """Look for what came while nobody listened, for which what is heard live waits; say where we are."""
         self.was_ready = True
-        bounds = self.backlog.bounds()
+        self.carry_on(self.backlog.read(self.backlog.bounds()))
         logger.info("connected to Discord as %s, in %s servers", self.user, len(self.guilds))
         await self.standing.look()
-        await self.backlog.read(bounds)
 
     async def on_message(self, message: discord.Message) -> None:
         """Take a message in, in the order of its channel."""

@@ -181,6 +181,24 @@ def test_what_comes_before_a_resumed_connection_is_whole_was_missed(desk, ann, s
     in_room(desk, served, play)
 
 
+def test_what_is_heard_live_waits_for_no_look_at_how_the_bot_stands(desk, ann, served, monkeypatch):
+    """The look asks the webhook server and Discord; where it fails, nothing would ever be heard."""
+
+    async def fails(self):
+        raise OSError("it cannot be reached")
+
+    async def play(room):
+        room.register(ann)
+        await room.leave()
+        monkeypatch.setattr("discord_bot.standing.Standing._look_at_key", fails)
+        room.may_fail = True
+        await room.come_back()
+        room.post(LONG)
+        await room.until(lambda: room.states() == ["STORED"])
+
+    in_room(desk, served, play)
+
+
 # --- edits and deletions ------------------------------------------------------------------------
 
 
