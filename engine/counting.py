@@ -17,8 +17,8 @@ def keep_counts(desk: Desk) -> None:
         with desk.database.transaction() as transaction:
             if taken:
                 tallies.write_down(transaction, taken)
+        taken = ()
         with desk.database.transaction() as transaction:
-            taken = ()
             tallies.add_up(transaction)
     except psycopg2.Error as error:
         desk.tallies.put_back(taken)

@@ -2,6 +2,7 @@
 
 import inspect
 
+import psycopg2
 import pytest
 
 from bot_engine import desk_for
@@ -11,6 +12,7 @@ from core.errors import Rejected, Unknown
 from core.instrument import AssetClass
 from core.tallies import Tallies
 from database import tallies
+from database.pool import Database
 from encryption import new_key
 from engine.counting import keep_counts
 from settings import Settings
@@ -96,6 +98,25 @@ def test_counts_of_a_worker_wait_for_a_database_that_is_away(database):
     keep_counts(floor.desk)
     with database.transaction() as transaction:
         transaction.execute("ALTER TABLE away RENAME TO tallies")
+    keep_counts(floor.desk)
+    with database.transaction() as transaction:
+        (kept,) = tallies.read(transaction)
+    assert (kept.figure, kept.times) == ("broker_call", 1)
+
+
+def test_counts_that_were_written_are_not_written_again_where_the_adding_up_fails(database, monkeypatch):
+    floor = TradingFloor(database)
+    floor.desk.tallies.count("broker_call", "paper", "submit")
+    begin, begun = Database.transaction, []
+
+    def away_for_the_second(self):
+        begun.append(self)
+        if len(begun) == 2:
+            raise psycopg2.OperationalError("server closed the connection unexpectedly")
+        return begin(self)
+
+    monkeypatch.setattr(Database, "transaction", away_for_the_second)
+    keep_counts(floor.desk)
     keep_counts(floor.desk)
     with database.transaction() as transaction:
         (kept,) = tallies.read(transaction)
