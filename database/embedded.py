@@ -24,6 +24,7 @@ from psycopg2 import sql
 ROLE = "dashtrade"
 ACCOUNT = "dashtrade-db"
 FIRST_PORT = 15432
+PORTS = 1000
 START_SECONDS = 60
 # Of postmaster.pid, counted from 0 (PostgreSQL's utils/pidfile.h)
 STATUS_LINE = 7
@@ -197,8 +198,9 @@ def kept_server(home: Path, kept_url: str | None) -> Server:
 
 
 def free_port() -> int:
-    """Return the first port from 15432 on that nothing listens on."""
-    return next(port for port in range(FIRST_PORT, 65536) if is_free(port))
+    """Return a port from 15432 on that nothing listens on, seldom the same to two that ask at once."""
+    begin = FIRST_PORT + secrets.randbelow(PORTS)
+    return next(port for port in range(begin, 65536) if is_free(port))
 
 
 def is_free(port: int, address: str = "127.0.0.1") -> bool:

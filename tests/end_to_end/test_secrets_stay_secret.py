@@ -230,6 +230,11 @@ def _all_beat(scene: Scene) -> bool:
     )
 
 
+def _silent_parts(scene: Scene) -> list[str]:
+    log = scene.stack.log.read_text(errors="replace")
+    return [part for part in PARTS if f" {part} signal=" not in log]
+
+
 def found(scene: Scene, log: str) -> list[Leak]:
     """Return every leak in the log, in the answers and in the columns of the database."""
     printed = scene.secrets["the sign-up code"]
@@ -248,10 +253,10 @@ def test_no_secret_is_in_a_log_an_answer_or_a_column() -> None:
         knock(scene, ann)
         fail_everywhere(scene, ann)
         knock(scene, ann)
+        # It would show nothing if they had not spoken, or nothing had gone wrong
+        wait_for(lambda: not _silent_parts(scene), 60, scene.stack.written)
         log = scene.stack.log.read_text(errors="replace")
         assert found(scene, log) == []
-        # It would show nothing if they had not spoken, or nothing had gone wrong
-        assert [part for part in PARTS if f" {part} signal=" not in log] == []
         assert {" DEBUG ", " WARNING ", " ERROR "} <= {f" {word} " for word in log.split()}
         planted = {name: f"{log}\nit is {secret}" for name, secret in scene.secrets.items()}
         assert [name for name, text in planted.items() if not leaks("planted", text, scene.secrets)] == []
