@@ -183,7 +183,9 @@ class BrokerWatch:
     def _do_what_is_due(self) -> None:
         """Begin what has waited longest, of each broker no more at once than its share of the threads.
 
-        So a broker that does not answer keeps nobody from looking at the positions at another.
+        What others leave free is lent, but for one thread for each broker that has none. So a broker that does
+        not answer keeps nobody from looking at the positions at another, and a large one is not held up by those
+        with few accounts.
         """
         watches = list(self._watches.values())
         under_way = Counter(
@@ -196,10 +198,19 @@ class BrokerWatch:
             for name, duty in watch.duties.items()
             if duty.is_due()
         ]
+        beyond: list[tuple[Watch, str, Duty]] = []
         for _, watch, name, duty in sorted(due, key=lambda each: each[0]):
             if under_way[watch.broker] < share:
-                under_way[watch.broker] += 1
-                duty.running = self._pool.submit(self._do, watch.connection_id, name, duty)
+                self._begin(watch, name, duty, under_way)
+            else:
+                beyond.append((watch, name, duty))
+        for watch, name, duty in beyond:
+            if under_way.total() + max(0, self._brokers - len(under_way)) < THREADS:
+                self._begin(watch, name, duty, under_way)
+
+    def _begin(self, watch: Watch, name: str, duty: Duty, under_way: Counter[str]) -> None:
+        under_way[watch.broker] += 1
+        duty.running = self._pool.submit(self._do, watch.connection_id, name, duty)
 
     def _do(self, connection_id: int, name: str, duty: Duty) -> None:
         pause = HURRY_SECONDS

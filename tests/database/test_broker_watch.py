@@ -1,13 +1,16 @@
 """The broker watch over several brokers: one that does not answer keeps it from none of the others."""
 
 import json
+import math
 import threading
+from collections import Counter
 from contextlib import ExitStack, closing
 from decimal import Decimal
+from functools import partial
 
 from bot_database import Database, bots, lanes
 from bot_engine import desk_for
-from broker_watch import THREADS, BrokerWatch
+from broker_watch import THREADS, BrokerWatch, Duty, Watch
 from brokers.paper import PaperBroker
 from brokers.simulator import Rules
 from core.order import OrderIntent, OrderState, OrderType, Side
@@ -76,6 +79,32 @@ def started(database: Database, own: Database) -> threading.Thread:
         finally:
             watch.stop()
     return running
+
+
+def test_threads_that_no_other_broker_wants_are_lent_but_for_one_each(database: Database) -> None:
+    settings, _ = on_paper(database, 0)
+    ended, at_work = threading.Event(), Counter[str]()
+
+    def look(broker: str) -> float:
+        at_work[broker] += 1
+        ended.wait(60)
+        return math.inf
+
+    with closing(Database(database.url)) as own:
+        watch = BrokerWatch(settings, desk_for(settings, own))
+        watch._brokers = 5
+        try:
+            for number, broker in enumerate(["alpaca"] * THREADS + ["blofin"] * THREADS):
+                duty = Duty(work=partial(look, broker))
+                watch._watches[number] = Watch(
+                    connection_id=number, broker=broker, sealed=None, duties={"risk": duty}
+                )
+                watch._do_what_is_due()
+            wait_for(lambda: at_work == {"alpaca": THREADS - 4, "blofin": 1}, 10, lambda: at_work)
+        finally:
+            ended.set()
+            watch._pool.shutdown()
+            watch._loop.close()
 
 
 def reconciled(database: Database) -> list[int]:
