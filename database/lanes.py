@@ -83,10 +83,11 @@ def claim_connections(transaction: Transaction, connection_ids: list[int], at_mo
 
 
 def sealed_of(transaction: Transaction, connection_ids: list[int]) -> dict[int, bytes | None]:
-    """Return the sealed credentials of connections, None for one that has none."""
+    """Return the sealed credentials of connections, None for one that has none or was just removed."""
     sql = prepared("SELECT id, credentials_sealed FROM user_api_keys WHERE id = ANY(%s)", "bigint[]")
     rows = transaction.all(sql, (connection_ids,))
-    return {row["id"]: row["credentials_sealed"] and bytes(row["credentials_sealed"]) for row in rows}
+    found = {row["id"]: row["credentials_sealed"] and bytes(row["credentials_sealed"]) for row in rows}
+    return {each: found.get(each) for each in connection_ids}
 
 
 def has_unconfirmed_gap(transaction: Transaction, connection_id: int) -> bool:

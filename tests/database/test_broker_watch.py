@@ -146,8 +146,9 @@ def test_a_lease_comes_with_the_connections_keys(database: Database) -> None:
         transaction.execute(
             "UPDATE user_api_keys SET credentials_sealed = NULL WHERE id = %s", (on_paper_one,)
         )
-        found = lanes.sealed_of(transaction, [on_paper_one, with_keys])
-    assert found == {on_paper_one: None, with_keys: kept}
+        removed = with_keys + 1
+        found = lanes.sealed_of(transaction, [on_paper_one, with_keys, removed])
+    assert found == {on_paper_one: None, with_keys: kept, removed: None}
     assert kept
 
 
