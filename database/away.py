@@ -9,7 +9,7 @@ SAID_BY_THE_SERVER = frozenset({"57P01", "57P02", "57P03"})
 def is_away(error: BaseException | None) -> bool:
     """Tell whether an error is no more than the loss of the database; who meets it tries again."""
     if isinstance(error, psycopg2.InterfaceError):
-        return "closed" in str(error)
+        return "connection" in str(error) and "closed" in str(error)
     if not isinstance(error, psycopg2.OperationalError):
         return False
     code = error.pgcode

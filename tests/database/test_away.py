@@ -20,6 +20,15 @@ def test_a_connection_that_is_cut_closed_or_refused_is_an_outage(database: Datab
     assert [is_away(each.value) for each in (cut, closed, refused)] == [True, True, True]
 
 
+def test_a_cursor_that_we_closed_ourselves_is_a_fault_of_ours(database: Database) -> None:
+    with database.transaction() as transaction:
+        cursor = transaction.connection.cursor()
+        cursor.close()
+        with pytest.raises(psycopg2.InterfaceError) as failed:
+            cursor.execute("SELECT 1")
+    assert not is_away(failed.value)
+
+
 @pytest.mark.parametrize(
     "sql",
     [
