@@ -16,7 +16,7 @@ from database import embedded, health, keys, kill_switch, migrate
 
 LOST = "repeat; where it is lost for good: restore --key-lost, then manage.py keys forget"
 # The whole schema gives way, so that nothing of a newer version stays beside what is restored.
-REPLACE = "DROP SCHEMA public CASCADE; CREATE SCHEMA public"
+REPLACE = "SET client_min_messages = warning; DROP SCHEMA public CASCADE; CREATE SCHEMA public"
 
 
 @click.command("backup")

@@ -163,6 +163,7 @@ def assert_refused_without_its_key(place: Place, file: Path) -> None:
     held, sealed = (Vault(SecretStr(key)).key_id for key in (NEW, OLD))
     assert f"sealed with the key {sealed}, and ENCRYPTION_KEY holds {held}" in said
     assert len(said.splitlines()) == 1
+    assert "NOTICE" not in said
     short = file.with_name("short")
     short.write_bytes(file.read_bytes()[: file.stat().st_size * 2 // 3])
     assert "nothing was changed" in place.manage("restore", short, "--yes").stderr
