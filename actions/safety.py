@@ -29,13 +29,17 @@ def check_confirmation(wanted: Wanted, confirmation: str) -> None:
         )
 
 
+def _bots_hold(number: int) -> str:
+    return "one bot holds" if number == 1 else f"{number} bots hold"
+
+
 def in_words(change: Change) -> str:
     """Say what a switch does now, and what it waits for."""
     words = {
         Wanted.ACTIVE: "Trading is ACTIVE again.",
         Wanted.REDUCING: "REDUCING: nothing new is entered, exits still pass.",
         Wanted.HALTED: "HALTED: nothing is sent any more, not even protection.",
-        Wanted.FLATTEN: f"Closing what {len(change.closing)} bots hold; then it halts.",
+        Wanted.FLATTEN: f"Closing what {_bots_hold(len(change.closing))}; then it halts.",
     }[change.after]
     if change.after is Wanted.FLATTEN and not change.closing:
         words = "Nothing is held; it halts at once."

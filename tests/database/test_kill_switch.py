@@ -2,6 +2,7 @@
 
 import pytest
 
+from actions.safety import in_words
 from core.bot import TradingState
 from database import audit, bots, kill_switch, reports
 from database.kill_switch import Change, NoSuchScope, Scope, Wanted
@@ -72,7 +73,9 @@ def test_flatten_of_one_bot_leaves_the_others_alone(floor: TradingFloor) -> None
     first, second = floor.bot(timeframe="5 Min"), floor.bot(timeframe="15 Min")
     floor.send(first, "BUY")
     floor.send(second, "BUY")
-    assert set_to(floor, Scope.BOT, first, Wanted.FLATTEN).closing == (first,)
+    change = set_to(floor, Scope.BOT, first, Wanted.FLATTEN)
+    assert change.closing == (first,)
+    assert in_words(change) == "Closing what one bot holds; then it halts."
     floor.work(first)
     assert floor.bot_row(first)["quantity"] == 0
     assert floor.bot_row(second)["quantity"] > 0
