@@ -12,7 +12,7 @@ import log
 
 # Loaded before any script runs: while one does, Streamlit looks first in its folder, where ui/settings and
 # ui/signals would hide the packages of these names.
-import settings  # noqa: F401
+import settings
 import signals  # noqa: F401
 from ui import forwarding
 from ui.forwarding import Forwarder
@@ -22,6 +22,7 @@ from ui.services import services
 from ui.sign_in import SignInPages
 from ui.warming import warm_up
 
+settings.refuse_to_believe_senders()
 log.logging_setup("dashboard", services().settings)
 hide_secrets(services().settings)
 

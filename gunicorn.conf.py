@@ -20,6 +20,8 @@ timeout = 30
 graceful_timeout = 10
 keepalive = 5
 control_socket_disable = True
+# Not what the host's FORWARDED_ALLOW_IPS says
+forwarded_allow_ips = "127.0.0.1,::1"
 # The file by which a process shows that it lives must not wait for a slow disk
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108
 

@@ -68,6 +68,7 @@ def needs_mqtt_broker(loaded: Settings) -> bool:
 
 def start() -> None:
     """Prepare what the parts need, then become their supervisor."""
+    os.environ.pop(settings.BELIEVED, None)
     found = settings.find()
     home = settings.home_of(found.values)
     home.mkdir(mode=0o700, parents=True, exist_ok=True)

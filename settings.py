@@ -31,6 +31,10 @@ ROOT = Path(__file__).resolve().parent
 KEPT = ("DATABASE_URL", "ENCRYPTION_KEY", "SIGNAL_API_KEY")
 
 
+# Some hosts set it for the program that they run: whose word uvicorn takes for where a request came from
+BELIEVED = "FORWARDED_ALLOW_IPS"
+
+
 class SettingsError(Exception):
     """Fix every line of the message, then start again: each names a variable and what it may be."""
 
@@ -330,6 +334,14 @@ def load(environ: Mapping[str, str] = os.environ, *, without: Collection[str] = 
     return build(find(environ, without=without))
 
 
+def refuse_to_believe_senders(environ: Mapping[str, str] = os.environ) -> None:
+    """Raise `SettingsError` where the dashboard's HTTP server would believe senders about who they are."""
+    if environ.get(BELIEVED) not in (None, "", "127.0.0.1", "127.0.0.1,::1"):
+        raise SettingsError(
+            f"{BELIEVED} lets senders say that they are others; allowed: none. Name proxies in TRUSTED_PROXIES"
+        )
+
+
 def find(environ: Mapping[str, str] = os.environ, *, without: Collection[str] = ()) -> Found:
     """Return what is set, not yet checked, and nothing of what is named in `without`.
 
@@ -341,7 +353,7 @@ def find(environ: Mapping[str, str] = os.environ, *, without: Collection[str] = 
     values = {name: given[name] for name in NAMES if name in given and name not in without}
     secrets = [name for name in SECRETS if name not in without]
     files = {name: Path(given[f"{name}_FILE"]) for name in secrets if _by_file(name, given, environ)}
-    faults = _misspelt(written) + _believed(environ) + _read_into(values, files)
+    faults = _misspelt(written) + _read_into(values, files)
     embedded = not {"DATABASE_URL", "DATABASE_URL_FILE"} & given.keys()
     kept = {name: path for name, path in _kept(values).items() if name not in without}
     faults += _read_into(values, kept if embedded else {})
@@ -402,16 +414,6 @@ def _misspelt(written: Mapping[str, str]) -> list[str]:
     unknown = [name for name in written if name not in known]
     meant = {name: difflib.get_close_matches(name, known, n=1, cutoff=0.85) for name in unknown}
     return [f"{name} in .env is unknown; did you mean {near[0]}?" for name, near in meant.items() if near]
-
-
-def _believed(environ: Mapping[str, str]) -> list[str]:
-    """Return a fault where the dashboard's HTTP server would believe others about who sends; some hosts set that."""
-    name = "FORWARDED_ALLOW_IPS"
-    if environ.get(name) in (None, "", "127.0.0.1"):
-        return []
-    return [
-        f"{name}: it lets senders say that they are others; allowed: none. Name proxies in TRUSTED_PROXIES"
-    ]
 
 
 def _public_url(values: Mapping[str, str], environ: Mapping[str, str]) -> str:

@@ -251,7 +251,9 @@ def test_the_discord_bot_runs_with_a_token_and_its_environment_holds_no_key(envi
         "APCA_API_SECRET_KEY": "alpacas", "BLOFIN_API_KEY": "blofins", "MQTT_PASSWORD": "mosquittos",
         "DISCORD_CLIENT_SECRET": "discords", "ENCRYPTION_KEY": new_key(),
     }  # fmt: skip
-    run = Run({**environ, **secrets, "DISCORD_BOT_TOKEN": gateway.token, "DISCORD_BASE_URL": gateway.base})
+    believed = {"FORWARDED_ALLOW_IPS": "*"}
+    of_discord = {"DISCORD_BOT_TOKEN": gateway.token, "DISCORD_BASE_URL": gateway.base}
+    run = Run({**environ, **secrets, **believed, **of_discord})
     try:
         run.wait_for("Dashboard  http", 90)
         wait(lambda: gateway.is_joined, 60, run.written)
@@ -265,6 +267,9 @@ def test_the_discord_bot_runs_with_a_token_and_its_environment_holds_no_key(envi
         assert not names & secrets.keys()
         assert not [value for value in secrets.values() if value in given]
         assert {"DISCORD_BOT_TOKEN", "DASHTRADE_HOME"} <= names
+        # Nor do the HTTP servers see what a host says of whom to believe
+        for part in ("dashboard", "webhook"):
+            assert not believed.keys() & run.part(part).environ().keys()
         # The others get what they got before
         worker = Path(f"/proc/{run.part('worker').pid}/environ").read_bytes().decode()
         assert all(f"{name}={value}" in worker for name, value in secrets.items())
