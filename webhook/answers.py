@@ -37,7 +37,7 @@ class Outcome(Answer):
 
 
 class Accepted(Answer):
-    """Stored, and sure to be carried out."""
+    """Stored, and sure to be decided; it may still be refused or give way to a newer one."""
 
     status: Literal["accepted"]
     signal_id: UUID
