@@ -55,17 +55,29 @@ class Part:
 def lock(home: Path) -> None:
     """Claim the folder for this process, and what it becomes by `exec`, until it dies.
 
+    One that was told to stop has `STOP_SECONDS` to be gone: a restart must not end with nothing running.
     Raises `AlreadyRunning`.
     """
     file = os.open(home / "run.lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.read(file, 20).decode()
-        raise AlreadyRunning(f"DashTrade already runs from {home} (process {holder})") from None
+    if not _is_claimed(file):
+        print(f"DashTrade still runs from {home}; waiting {STOP_SECONDS} s for it to stop.", flush=True)
+        deadline = time.monotonic() + STOP_SECONDS
+        while not _is_claimed(file):
+            if time.monotonic() > deadline:
+                holder = os.read(file, 20).decode()
+                raise AlreadyRunning(f"DashTrade already runs from {home} (process {holder})")
+            time.sleep(0.1)
     os.truncate(file, 0)
     os.write(file, str(os.getpid()).encode())
     os.set_inheritable(file, True)
+
+
+def _is_claimed(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def stop_leftovers(home: Path) -> int:
