@@ -41,7 +41,9 @@ SENT = Delivery(
 OURS = "098a6fdb9a1462fcfe924f9fd06d0fbf"
 LINE_OF_S1 = f"2026-11-21T22:54:52.977Z INFO broker watch signal=s1 order {OURS} is FILLED"
 LINE_OF_NONE = LINE_OF_S1.replace("s1", "-")
-LINE_THAT_FAILED = LINE_OF_S1.partition("order")[0] + "lane 5 failed\\nTraceback (most recent call last):\\nKeyError"
+LINE_THAT_FAILED = (
+    LINE_OF_S1.partition("order")[0] + "lane 5 failed\\nTraceback (most recent call last):\\nKeyError"
+)
 
 
 def clean() -> Evidence:
