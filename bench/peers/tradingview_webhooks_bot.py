@@ -1,6 +1,7 @@
 """Run a checkout of robswc/tradingview-webhooks-bot under the gunicorn settings that are ours, from a copy."""
 
 import hashlib
+import importlib.util
 import json
 import re
 import shutil
@@ -73,6 +74,8 @@ def copy_of(checkout: Path, folder: Path) -> Path:
 @contextmanager
 def running(checkout: Path, folder: Path, port: int, environ: dict[str, str]) -> Iterator[Running]:
     """Run it until the end of the block; `environ` is that of our own server."""
+    if importlib.util.find_spec("asgiref") is None:
+        raise SystemExit("Its view is asynchronous, for which Flask needs asgiref: pip install asgiref")
     where = copy_of(checkout, folder)
     options = gunicorn_options(environ)
     command = [sys.executable, "-m", "gunicorn", "wsgi:app", "--bind", f"127.0.0.1:{port}", "--worker-class", "gthread",
